@@ -1,0 +1,81 @@
+//! The calling convention of wasm functions and its machine signatures.
+//!
+//! A wasm function is native code in LLVM's `tailcc` convention (arguments as in the platform's C convention,
+//! stack arguments popped by the callee) with the arguments
+//!
+//! ```text
+//! (thread: *ThreadContext, instance: *instance context, parameter 0, parameter 1, …)
+//! ```
+//!
+//! It returns its first [`MAX_REGISTER_RESULTS`] results in registers (a pair as an LLVM aggregate of two
+//! values) and stores the others in [`ThreadContext::results`](crate::context::ThreadContext::results), whence
+//! the caller takes them before it does anything else.
+//!
+//! Types that differ only in the reference types they mention have the same *machine signature*: function
+//! subtyping never changes how arguments travel. For each machine signature that a module mentions, its
+//! artifact holds two trampolines:
+//!
+//! - **entry**, C convention: `entry(thread, instance, code, slots: *ValueSlot)` takes the parameters from the
+//!   slots, calls `code(thread, instance, …)` and stores the results over them;
+//! - **host call**, wasm convention: stores its parameters in slots, calls the builtin
+//!   `host_call(thread, instance, slots)`, and takes the results from them. For host functions `instance` is
+//!   the address of the runtime's record of the function.
+
+use crate::types::{FuncType, ValType};
+use serde::{Deserialize, Serialize};
+
+/// Results that return in registers.
+pub const MAX_REGISTER_RESULTS: usize = 2;
+
+/// Results that a function may have (limit of the JavaScript embedding, which producers keep to).
+pub const MAX_RESULTS: usize = 1000;
+
+/// Size of a value in an argument array, in bytes.
+pub const VALUE_SLOT_BYTES: u32 = 16;
+
+/// How a value travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum MachineType {
+    I32,
+    I64,
+    F32,
+    F64,
+    V128,
+    /// A 32-bit reference of any type.
+    Ref,
+}
+
+/// How the arguments and results of a function travel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MachineSignature {
+    pub params: Vec<MachineType>,
+    pub results: Vec<MachineType>,
+}
+
+impl From<ValType> for MachineType {
+    fn from(ty: ValType) -> Self {
+        match ty {
+            ValType::I32 => Self::I32,
+            ValType::I64 => Self::I64,
+            ValType::F32 => Self::F32,
+            ValType::F64 => Self::F64,
+            ValType::V128 => Self::V128,
+            ValType::Ref(_) => Self::Ref,
+        }
+    }
+}
+
+impl From<&FuncType> for MachineSignature {
+    fn from(ty: &FuncType) -> Self {
+        let machine = |types: &[ValType]| types.iter().map(|&t| t.into()).collect();
+        Self { params: machine(&ty.params), results: machine(&ty.results) }
+    }
+}
+
+impl MachineSignature {
+    /// Slots that the signature's argument array needs.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.params.len().max(self.results.len())
+    }
+}

@@ -1,0 +1,1 @@
+//! dolmen-gc-heap
