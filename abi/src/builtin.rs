@@ -128,6 +128,23 @@ builtins! {
 /// C library functions that LLVM may call on its own. Compiled code reaches them through the *libcall table*, a
 /// page in front of the mapped artifact that the loader fills, one address each in this order.
 pub const LIBCALLS: &[&str] = &[
-    "memcpy", "memmove", "memset", "memcmp", "bcmp", "ceil", "ceilf", "floor", "floorf", "trunc", "truncf", "rint",
-    "rintf", "nearbyint", "nearbyintf", "roundeven", "roundevenf", "fma", "fmaf",
+    "memcpy",
+    "memmove",
+    "memset",
+    "memcmp",
+    "bcmp",
+    "ceil",
+    "ceilf",
+    "floor",
+    "floorf",
+    "trunc",
+    "truncf",
+    "rint",
+    "rintf",
+    "nearbyint",
+    "nearbyintf",
+    "roundeven",
+    "roundevenf",
+    "fma",
+    "fmaf",
 ];
