@@ -11,7 +11,7 @@
 
 use crate::collector::AllocBuffer;
 use crate::meta::ModuleMeta;
-use crate::signature::{MAX_RESULTS, VALUE_SLOT_BYTES};
+use crate::signature::{MAX_VALUES, VALUE_SLOT_BYTES};
 use crate::types::{ExternType, ValType};
 
 /// One value of a signature outside registers: 16 bytes, of which the value takes the low part.
@@ -54,8 +54,8 @@ pub struct ThreadContext {
     pub entry_frame: u64,
     /// The runtime's own record of the thread.
     pub runtime: u64,
-    /// Results that do not fit registers: result `i` at index `i - MAX_REGISTER_RESULTS`.
-    pub results: [ValueSlot; MAX_RESULTS],
+    /// Arguments on their way into a function and results on their way out that found no register.
+    pub surplus: [ValueSlot; MAX_VALUES],
 }
 
 /// Start of every instance context.

@@ -1,15 +1,20 @@
 //! The calling convention of wasm functions and its machine signatures.
 //!
-//! A wasm function is native code in LLVM's `tailcc` convention (arguments as in the platform's C convention,
-//! stack arguments popped by the callee) with the arguments
+//! A wasm function is native code in LLVM's `tailcc` convention (arguments in registers as in the platform's C
+//! convention) with the arguments
 //!
 //! ```text
 //! (thread: *ThreadContext, instance: *instance context, parameter 0, parameter 1, …)
 //! ```
 //!
-//! It returns its first [`MAX_REGISTER_RESULTS`] results in registers (a pair as an LLVM aggregate of two
-//! values) and stores the others in [`ThreadContext::results`](crate::context::ThreadContext::results), whence
-//! the caller takes them before it does anything else.
+//! No argument travels on the native stack (see `docs/llvm-tail-calls.md`): the parameters that find no
+//! register ([`surplus_params`]) are stored, in order, in
+//! [`ThreadContext::surplus`](crate::context::ThreadContext::surplus) directly before the call, and the function
+//! takes them from there before it does anything else.
+//!
+//! A function returns its first [`MAX_REGISTER_RESULTS`] results in registers (a pair as an LLVM aggregate of
+//! two values) and stores the others, in order, in the same place, whence the caller takes them directly after
+//! the call. No safepoint lies between, so the collector need not know of the place.
 //!
 //! Types that differ only in the reference types they mention have the same *machine signature*: function
 //! subtyping never changes how arguments travel. For each machine signature that a module mentions, its
@@ -27,8 +32,15 @@ use serde::{Deserialize, Serialize};
 /// Results that return in registers.
 pub const MAX_REGISTER_RESULTS: usize = 2;
 
-/// Results that a function may have (limit of the JavaScript embedding, which producers keep to).
-pub const MAX_RESULTS: usize = 1000;
+/// Integer and reference parameters that travel in registers, after the two contexts.
+pub const MAX_REGISTER_INT_PARAMS: usize = 4;
+
+/// Floating-point and vector parameters that travel in registers.
+pub const MAX_REGISTER_FLOAT_PARAMS: usize = 8;
+
+/// Parameters, and results, that a function may have (limit of the JavaScript embedding, which producers and
+/// validators keep to).
+pub const MAX_VALUES: usize = 1000;
 
 /// Size of a value in an argument array, in bytes.
 pub const VALUE_SLOT_BYTES: u32 = 16;
@@ -70,6 +82,30 @@ impl From<&FuncType> for MachineSignature {
         let machine = |types: &[ValType]| types.iter().map(|&t| t.into()).collect();
         Self { params: machine(&ty.params), results: machine(&ty.results) }
     }
+}
+
+impl MachineType {
+    /// Whether the value travels in a vector register.
+    #[must_use]
+    pub const fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F64 | Self::V128)
+    }
+}
+
+/// For each parameter in turn, whether it finds no register and travels in the thread context.
+#[must_use]
+pub fn surplus_params(params: &[MachineType]) -> Vec<bool> {
+    let (mut ints, mut floats) = (0, 0);
+    let place = |param: &MachineType| {
+        let (used, limit) = if param.is_float() {
+            (&mut floats, MAX_REGISTER_FLOAT_PARAMS)
+        } else {
+            (&mut ints, MAX_REGISTER_INT_PARAMS)
+        };
+        *used += 1;
+        *used > limit
+    };
+    params.iter().map(place).collect()
 }
 
 impl MachineSignature {
