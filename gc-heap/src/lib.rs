@@ -1,1 +1,22 @@
-//! dolmen-gc-heap
+//! The garbage-collected heap of Dolmen.
+//!
+//! Compiled code makes objects by bumping a cursor; this crate provides the memory under the cursor, finds out
+//! which objects are dead, and reuses their memory. It knows nothing of WebAssembly modules, of the compiler,
+//! or of threads' stacks: what it needs of them comes through [`interface::to_runtime`], and what others may
+//! ask of it is [`interface::to_heap`].
+
+#![deny(unsafe_code)]
+
+mod address;
+mod block;
+pub mod interface;
+pub mod options;
+pub mod stats;
+pub mod verify;
+
+pub use address::ObjRef;
+pub use interface::to_heap::{AllocError, Heap};
+pub use interface::to_runtime::{RootKind, RootVisitor, Runtime, TypeTable};
+pub use options::{HeapOptions, Tuning};
+pub use stats::{Cause, Collection, Scope, Stats};
+pub use verify::VerifyError;

@@ -1,0 +1,84 @@
+//! Every knob of a heap in one place.
+//!
+//! [`HeapOptions`] is what embedders choose. [`Tuning`] holds the numbers behind the policies; the defaults
+//! are documented here and nowhere else, and tests shrink them to reach rare paths with small heaps.
+//!
+//! **Pacing.** A collection is due when the bytes handed out since the last one exceed the *budget*
+//! `max(min_budget_bytes, live * growth_percent / 100, initial_bytes - live)`, or when no memory is left.
+//! With full collections only, the work of a collection is proportional to what lives, so a budget
+//! proportional to it keeps the collector's share of the run time constant.
+//!
+//! **Giving memory back.** After a collection free blocks worth one budget stay, since the program will need
+//! them before the next collection; what is beyond that goes back to the system once it exceeds
+//! `release_slack_bytes`, highest addresses first.
+
+use dolmen_abi::collector::Collector;
+use dolmen_abi::reference::MAX_HEAP_BYTES;
+use std::num::NonZeroU64;
+
+/// What an embedder chooses.
+#[derive(Clone, Copy, Debug)]
+pub struct HeapOptions {
+    pub collector: Collector,
+    /// Heap size up to which no collection happens.
+    pub initial_bytes: u64,
+    /// Size of the heap region: objects beyond it are out of memory. Rounded up to whole blocks; at most
+    /// [`LARGEST_MAX_BYTES`].
+    pub max_bytes: u64,
+    /// Collect before every n-th allocation.
+    pub stress: Option<NonZeroU64>,
+    /// Run the verifier before and after each collection, and fill freed memory with a pattern.
+    pub verify: bool,
+    /// Report each collection to [`Runtime::log_collection`](crate::Runtime::log_collection).
+    pub log: bool,
+    pub tuning: Tuning,
+}
+
+/// The numbers behind the policies.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Smallest budget in bytes.
+    pub min_budget_bytes: u64,
+    /// Budget in percent of the live bytes.
+    pub growth_percent: u64,
+    /// Free memory beyond the budget that a collection leaves alone.
+    pub release_slack_bytes: u64,
+    /// Entries that the mark stack may have; beyond that marked objects are found again by a scan of their
+    /// blocks. Four bytes each.
+    pub mark_stack_entries: usize,
+}
+
+/// Default of [`HeapOptions::initial_bytes`].
+pub const DEFAULT_INITIAL_BYTES: u64 = 32 << 20;
+
+/// Default of [`HeapOptions::max_bytes`].
+pub const DEFAULT_MAX_BYTES: u64 = 4 << 30;
+
+/// Upper bound of [`HeapOptions::max_bytes`]: what references reach, less one block so that no allocation
+/// cursor wraps ([`dolmen_abi::collector::MAX_ALLOC_LIMIT`]).
+pub const LARGEST_MAX_BYTES: u64 = MAX_HEAP_BYTES - crate::block::BLOCK_BYTES as u64;
+
+impl Default for HeapOptions {
+    fn default() -> Self {
+        Self {
+            collector: Collector::DEFAULT,
+            initial_bytes: DEFAULT_INITIAL_BYTES,
+            max_bytes: DEFAULT_MAX_BYTES,
+            stress: None,
+            verify: false,
+            log: false,
+            tuning: Tuning::default(),
+        }
+    }
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            min_budget_bytes: 32 << 20,
+            growth_percent: 100,
+            release_slack_bytes: 16 << 20,
+            mark_stack_entries: 4 << 20,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a heap counts, and the record of one collection.
+//!
+//! Users tune by numbers, tests check by them. [`Stats`] are totals since the heap was made, [`Collection`] is
+//! what the log prints. Counting costs nothing per object: bytes are counted when memory is handed out to a
+//! mutator and corrected when its buffer comes back.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why a collection happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// The bytes allocated since the last collection reached the budget.
+    Budget,
+    /// Memory for an object could not be found otherwise.
+    Exhausted,
+    /// Allocation stress.
+    Stress,
+    /// The embedder or the program asked for it.
+    Requested,
+    /// Live objects are to be enumerated.
+    Enumerate,
+}
+
+/// How much of the heap a collection looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    Minor,
+    Major,
+}
+
+/// Totals since the heap was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Collections of the young objects only.
+    pub minor: u64,
+    /// Collections of the whole heap.
+    pub major: u64,
+    /// Sum of all pauses.
+    pub total_pause: Duration,
+    /// Longest pause.
+    pub max_pause: Duration,
+    /// Bytes of all objects allocated so far. What is left of a mutator's current buffer counts as allocated.
+    pub allocated_bytes: u64,
+    /// Bytes of the objects that survived the last collection.
+    pub live_bytes: u64,
+    /// Bytes of the heap region that hold objects or are kept for them; not what was given back to the system.
+    pub heap_bytes: u64,
+    /// Greatest `heap_bytes` so far.
+    pub peak_heap_bytes: u64,
+}
+
+/// One collection, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collection {
+    /// Number of the collection in its heap, from 1.
+    pub number: u64,
+    pub scope: Scope,
+    pub cause: Cause,
+    /// Bytes in use when it began: survivors of the collection before and what was allocated since.
+    pub before_bytes: u64,
+    /// Bytes of the survivors.
+    pub live_bytes: u64,
+    /// See [`Stats::heap_bytes`].
+    pub heap_bytes: u64,
+    /// From stop to resume, without the verifier.
+    pub pause: Duration,
+    /// Part of the pause spent on roots and tracing.
+    pub mark: Duration,
+    /// Part of the pause spent on sweeping.
+    pub sweep: Duration,
+}
+
+impl Stats {
+    /// Number of collections of any scope.
+    #[must_use]
+    pub fn collections(&self) -> u64 {
+        self.minor + self.major
+    }
+}
+
+impl Cause {
+    /// The word that the log prints.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::Exhausted => "exhausted",
+            Self::Stress => "stress",
+            Self::Requested => "requested",
+            Self::Enumerate => "enumerate",
+        }
+    }
+}
+
+impl fmt::Display for Collection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scope = match self.scope {
+            Scope::Minor => "minor",
+            Scope::Major => "major",
+        };
+        let ms = |d: Duration| d.as_secs_f64() * 1e3;
+        write!(
+            f,
+            "gc {} {scope} ({}): {} -> {} KiB, heap {} KiB, pause {:.3} ms (mark {:.3}, sweep {:.3})",
+            self.number,
+            self.cause.name(),
+            self.before_bytes >> 10,
+            self.live_bytes >> 10,
+            self.heap_bytes >> 10,
+            ms(self.pause),
+            ms(self.mark),
+            ms(self.sweep),
+        )
+    }
+}
