@@ -1,1 +1,25 @@
-//! xtask
+//! The project's own commands: `cargo xtask setup | run | test | bench`.
+//!
+//! A fresh machine has Rust, a C compiler and git, and nothing else; the workspace needs LLVM 22 to build its
+//! compiler. This crate closes the gap, so it may depend on neither LLVM nor any other crate: it builds in
+//! seconds, looks at the machine, installs what is missing after saying so, and then drives cargo.
+//!
+//! | module | command |
+//! |---|---|
+//! | [`setup`] | find or install LLVM and the toolchain's parts |
+//! | [`run`] | build, compile a program ahead of time, run it, say where the time went |
+//! | [`test`] | everything that must hold before a change is accepted |
+//! | [`bench`] | time the workloads |
+//! | [`tidy`] | what a machine can check of the project's style |
+//!
+//! Every command prints the programs that it starts and stops at the first that cannot go on.
+
+#![forbid(unsafe_code)]
+
+pub mod bench;
+pub mod command;
+pub mod run;
+pub mod setup;
+pub mod stats;
+pub mod test;
+pub mod tidy;
