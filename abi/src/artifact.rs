@@ -64,7 +64,7 @@ pub struct Header {
     pub source_hash: [u8; HASH_BYTES],
 }
 
-/// Start of the unwind section. Four arrays follow, each at the next multiple of 4 bytes:
+/// Start of the unwind section. Five arrays follow, each at the next multiple of 4 bytes:
 ///
 /// ```text
 /// func_starts   [u32; func_count]     offset of each piece of code in .text, ascending

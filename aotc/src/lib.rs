@@ -1,1 +1,5 @@
 //! dolmen-aotc
+
+pub mod artifact;
+pub mod object;
+pub mod unwind;
