@@ -1,0 +1,304 @@
+//! A thread of wasm code: its context, its stacks, and how Rust calls into it.
+//!
+//! Compiled code is entered from Rust, calls builtins, which may run host functions, which may call wasm again,
+//! and it can stop anywhere: by a trap, an exception, an error or a panic of a host function. A [`Thread`] is
+//! the record that makes this orderly: [`Thread::call`] is the only way in, and the only way out is its return,
+//! with the value [`Raised`] if the code did not get to its end.
+//!
+//! ```text
+//! Thread::call ─► entry::enter ─► entry trampoline ─► wasm ─► gate ─► builtin ─► host function ─► Thread::call …
+//!      ▲              ▲                                │        │
+//!      └── Raised ────┴──────── entry::raise ◄─────────┴────────┘
+//! ```
+//!
+//! Invariants:
+//! - A thread does not move: its context and the record itself are reached by address from compiled code.
+//! - All activations of a thread are on its own native stack, so the guard of that stack is the one they hit.
+//! - No Rust value is alive on a stack that is left by a raise.
+//!
+//! One store has one thread today; nothing in this module assumes it.
+
+#[cfg(target_arch = "x86_64")]
+#[path = "entry_x86_64.rs"]
+pub(crate) mod entry;
+mod signals;
+mod stack;
+
+#[cfg(test)]
+mod tests;
+
+use crate::error::StoreError;
+use crate::store::StoreInner;
+use crate::trap::{Raised, RawTrap, StoreCode};
+use crate::unwind::SiteCache;
+use dolmen_abi::collector::AllocBuffer;
+use dolmen_abi::context::{ThreadContext, ValueSlot};
+use dolmen_abi::trap::TrapCode;
+use entry::{enter, status};
+use stack::Stacks;
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::ptr::{self, NonNull};
+
+/// What [`Thread::call`] calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Callee {
+    /// Address of the entry trampoline of the code's machine signature.
+    pub(crate) entry: u64,
+    /// Address of the code, in the wasm calling convention.
+    pub(crate) code: u64,
+    /// Address that the code takes as its instance.
+    pub(crate) instance: u64,
+}
+
+/// Addresses that never change while a thread lives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadBases {
+    /// [`ThreadContext::heap_base`].
+    pub(crate) heap: u64,
+    /// [`ThreadContext::type_base`].
+    pub(crate) types: u64,
+    /// [`ThreadContext::card_base`].
+    pub(crate) cards: u64,
+    /// [`ThreadContext::builtins`].
+    pub(crate) builtins: u64,
+}
+
+/// The record of a thread. Starts with its context, so that the address of one is the address of the other.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Thread {
+    context: ThreadContext,
+    /// Where code that unwinds has its stack; read by [`entry::raise`].
+    raise_stack: u64,
+    stacks: Stacks,
+    /// The code that this thread can run.
+    code: StoreCode,
+    sites: SiteCache,
+    /// Why the innermost activation ends, from the raise to the return of [`Thread::call`].
+    raised: Option<Raised>,
+    /// While another store's thread runs on top of this one: the first free address of the native stack.
+    parked_sp: u64,
+    /// The store, while code of the thread runs.
+    store: *mut StoreInner,
+}
+
+/// A [`Thread`] at a fixed address.
+#[derive(Debug)]
+pub(crate) struct OwnedThread(NonNull<Thread>);
+
+// SAFETY: the record is exclusively owned, and nothing in it is tied to an OS thread between calls.
+unsafe impl Send for OwnedThread {}
+
+// SAFETY: shared access only reads.
+unsafe impl Sync for OwnedThread {}
+
+/// How far below a Rust frame of [`Thread::call`] its own calls reach, generously.
+const CALL_FRAME_BYTES: u64 = 4096;
+
+const _: () = assert!(std::mem::offset_of!(Thread, context) == 0);
+
+impl OwnedThread {
+    /// A thread with empty stacks of which the native one has `stack_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's, if it has no memory left or refuses the signal handler.
+    pub(crate) fn new(stack_bytes: usize, bases: ThreadBases) -> io::Result<Self> {
+        signals::install()?;
+        let stacks = Stacks::new(stack_bytes)?;
+        let layout = Layout::new::<Thread>();
+        // SAFETY: the layout has a size.
+        let allocated = unsafe { alloc_zeroed(layout) }.cast::<Thread>();
+        let thread = NonNull::new(allocated).unwrap_or_else(|| handle_alloc_error(layout));
+        let record = thread.as_ptr();
+        // SAFETY: the record is ours and zeroed, which is a valid context; each other field is written once, in
+        // place, because a context is too large to be moved around.
+        unsafe {
+            (*record).context.heap_base = bases.heap;
+            (*record).context.type_base = bases.types;
+            (*record).context.card_base = bases.cards;
+            (*record).context.builtins = bases.builtins;
+            (*record).context.shadow_top = stacks.shadow().start;
+            (*record).context.stack_limit = stacks.native_limit();
+            (*record).context.runtime = record as u64;
+            (*record).raise_stack = stacks.raise_top();
+            ptr::write(&raw mut (*record).stacks, stacks);
+            ptr::write(&raw mut (*record).code, StoreCode::default());
+            ptr::write(&raw mut (*record).sites, SiteCache::new());
+            ptr::write(&raw mut (*record).raised, None);
+            ptr::write(&raw mut (*record).store, ptr::null_mut());
+        }
+        Ok(Self(thread))
+    }
+
+    /// The record's address.
+    pub(crate) fn as_ptr(&self) -> NonNull<Thread> {
+        self.0
+    }
+}
+
+impl Deref for OwnedThread {
+    type Target = Thread;
+
+    fn deref(&self) -> &Thread {
+        // SAFETY: the record lives as long as its owner, which is borrowed.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl DerefMut for OwnedThread {
+    fn deref_mut(&mut self) -> &mut Thread {
+        // SAFETY: the record lives as long as its owner, which is exclusively borrowed.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl Drop for OwnedThread {
+    fn drop(&mut self) {
+        // SAFETY: `new` has made a valid record with this layout, and this is its only owner.
+        unsafe {
+            ptr::drop_in_place(self.0.as_ptr());
+            std::alloc::dealloc(self.0.as_ptr().cast(), Layout::new::<Thread>());
+        }
+    }
+}
+
+impl Thread {
+    /// Runs compiled code until it returns or raises. The slots hold the arguments, then the results.
+    ///
+    /// References among the results, and the one of [`Raised::Exception`], are rooted by nothing: the caller
+    /// roots them before anything is allocated.
+    ///
+    /// # Errors
+    ///
+    /// Why the code did not get to its end. Its frames are gone.
+    ///
+    /// # Safety
+    ///
+    /// - `thread` must be live, and must be the thread of `*store`.
+    /// - `callee` must be consistent, its code loaded into the store and its instance live.
+    /// - `slots` must be valid for the arguments and results of the code's signature, arguments filled in.
+    /// - Builtins reach the store through `store` and the thread through `thread`: no reference to either may be
+    ///   used across the call unless both pointers were derived from it.
+    pub(crate) unsafe fn call(
+        thread: NonNull<Self>,
+        store: *mut StoreInner,
+        callee: Callee,
+        slots: *mut ValueSlot,
+    ) -> Result<(), Raised> {
+        signals::ensure_signal_stack().map_err(|e| Raised::Error(StoreError::Thread(e).into()))?;
+        let record = thread.as_ptr();
+        let here = (&raw const callee) as u64;
+        // SAFETY: the thread is live.
+        let stack_top = unsafe { (*record).next_stack_top(here) };
+        let outer = signals::set_current(record).cast_mut();
+        // SAFETY: the thread that was current is live: its code is below on this OS thread's stack.
+        let parked = unsafe { outer.as_mut() }.map(|outer| outer.park(here));
+        // SAFETY: the thread is live.
+        let outer_store = unsafe { ptr::replace(&raw mut (*record).store, store) };
+        // SAFETY: the caller vouches for callee and slots; `stack_top` is 0 or free native stack.
+        let status =
+            unsafe { enter(&raw mut (*record).context, callee.instance, callee.code, slots, callee.entry, stack_top) };
+        // SAFETY: as above; both are live still.
+        unsafe {
+            (*record).store = outer_store;
+            if let Some(parked) = parked {
+                (*outer).parked_sp = parked;
+            }
+        }
+        signals::set_current(outer);
+        // SAFETY: the thread is live and its code does not run.
+        unsafe { (*record).take_result(status) }
+    }
+
+    fn take_result(&mut self, status: u32) -> Result<(), Raised> {
+        match status {
+            status::RETURNED => Ok(()),
+            status::EXCEPTION => Err(Raised::Exception(std::mem::take(&mut self.context.pending_exception))),
+            _ => Err(self.raised.take().unwrap_or(Raised::Trap(RawTrap::new(TrapCode::Unreachable)))),
+        }
+    }
+
+    /// Where the stack of the next activation starts, if it is entered from a frame at `here`: 0 if on the
+    /// current stack.
+    fn next_stack_top(&self, here: u64) -> u64 {
+        if self.context.entry_frame == 0 {
+            self.stacks.native().end
+        } else if self.stacks.native().contains(&here) {
+            0
+        } else {
+            // A host function of this store has entered another store, whose host function enters this one.
+            self.parked_sp
+        }
+    }
+
+    /// Notes that code of another thread may be entered from a frame at `here`, and returns the last such note.
+    fn park(&mut self, here: u64) -> u64 {
+        let before = self.parked_sp;
+        if self.stacks.native().contains(&here) {
+            self.parked_sp = (here - CALL_FRAME_BYTES) & !15;
+        }
+        before
+    }
+
+    /// Address of the context.
+    pub(crate) fn context(&self) -> *mut ThreadContext {
+        (&raw const self.context).cast_mut()
+    }
+
+    /// The context.
+    pub(crate) fn context_mut(&mut self) -> &mut ThreadContext {
+        &mut self.context
+    }
+
+    /// The stacks.
+    pub(crate) fn stacks(&self) -> &Stacks {
+        &self.stacks
+    }
+
+    /// The code that the thread can run.
+    pub(crate) fn code(&self) -> &StoreCode {
+        &self.code
+    }
+
+    /// The code that the thread can run, to add some.
+    pub(crate) fn code_mut(&mut self) -> &mut StoreCode {
+        &mut self.code
+    }
+
+    /// The code and the cache of its call sites.
+    pub(crate) fn code_and_sites(&mut self) -> (&StoreCode, &mut SiteCache) {
+        (&self.code, &mut self.sites)
+    }
+
+    /// The store whose code runs.
+    pub(crate) fn store(&self) -> *mut StoreInner {
+        self.store
+    }
+
+    /// Says why the activation that is about to end ends.
+    pub(crate) fn set_raised(&mut self, raised: Raised) {
+        self.raised = Some(raised);
+    }
+
+    /// Where this thread allocates.
+    pub(crate) fn alloc_buffer(&mut self) -> &mut AllocBuffer {
+        &mut self.context.alloc
+    }
+
+    /// Whether compiled code, or a C function that it calls, runs rather than Rust.
+    fn runs_compiled_code(&self) -> bool {
+        self.context.entry_frame != 0 && self.context.exit_pc == 0
+    }
+
+    /// The slots of the shadow stack that are in use: references or null.
+    pub(crate) fn shadow_slots(&self) -> &[u32] {
+        let start = self.stacks.shadow().start;
+        let bytes = self.context.shadow_top.saturating_sub(start).min(self.stacks.shadow().end - start);
+        // SAFETY: the range lies in the shadow stack, which is readable, and compiled code, which writes to it,
+        // does not run while the thread is borrowed.
+        unsafe { std::slice::from_raw_parts(start as *const u32, bytes as usize / size_of::<u32>()) }
+    }
+}
