@@ -1,0 +1,67 @@
+//! `dolmen compile`.
+
+use crate::args::{self, CompileArgs};
+use crate::compiler_process::Compiler;
+use crate::output;
+use crate::progress::Reporter;
+use crate::source::{self, FileKind};
+use anyhow::{Context, Result, bail};
+use dolmen_cli::protocol::Request;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process;
+
+/// Compiles a module and writes the result.
+///
+/// # Errors
+///
+/// When the input cannot be read, is no module or not a valid one, or the output cannot be written.
+pub fn compile(args: &CompileArgs) -> Result<()> {
+    let input = source::read(&args.input)?;
+    let FileKind::Module(source) = source::kind(&args.input, &input) else {
+        bail!("{} is compiled already", args.input.display());
+    };
+    let request = Request {
+        opt_level: args.level.opt_level,
+        emit: args.emit.into(),
+        target_cpu: args.target_cpu.clone(),
+        jobs: args.jobs.unwrap_or(0),
+        collector: args::collector(&args.gc),
+        polls: false,
+        source,
+    };
+    let compiled = compile_bytes(&mut Compiler::find()?, &request, &input, &args.input)?;
+    if args.output == Path::new("-") {
+        return output::write(&compiled);
+    }
+    write_file(&args.output, &compiled).with_context(|| format!("cannot write {}", args.output.display()))
+}
+
+/// Compiles the bytes of a module that came from `path`, with a progress bar if it takes long.
+///
+/// # Errors
+///
+/// When the module cannot be compiled; names the file.
+pub fn compile_bytes(compiler: &mut Compiler, request: &Request, input: &[u8], path: &Path) -> Result<Vec<u8>> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let reporter = Reporter::start(&name);
+    compiler
+        .compile(request, input, |progress| reporter.update(progress))
+        .with_context(|| format!("cannot compile {}", path.display()))
+}
+
+/// Replaces a file as a whole: whoever runs the old one keeps it, and nobody sees half a new one. What is no
+/// regular file (a device, a pipe) is written to.
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return fs::write(path, bytes);
+    }
+    let mut name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_owned();
+    name.push(format!(".{}.tmp", process::id()));
+    let temporary = path.with_file_name(name);
+    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
+    })
+}
