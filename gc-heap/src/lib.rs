@@ -8,10 +8,22 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod alloc;
+mod barrier;
 mod block;
+mod collectors;
+mod host_objects;
 pub mod interface;
+mod large;
+mod line;
+mod object;
 pub mod options;
+mod os;
+mod roots;
+mod space;
+mod state;
 pub mod stats;
+mod trace;
 pub mod verify;
 
 pub use address::ObjRef;

@@ -46,6 +46,8 @@ pub struct Tuning {
     /// Entries that the mark stack may have; beyond that marked objects are found again by a scan of their
     /// blocks. Four bytes each.
     pub mark_stack_entries: usize,
+    /// Number of the request to the operating system from which on all are refused; for tests.
+    pub refuse_system_from: Option<u64>,
 }
 
 /// Default of [`HeapOptions::initial_bytes`].
@@ -79,6 +81,7 @@ impl Default for Tuning {
             growth_percent: 100,
             release_slack_bytes: 16 << 20,
             mark_stack_entries: 4 << 20,
+            refuse_system_from: None,
         }
     }
 }

@@ -18,8 +18,6 @@ pub enum Cause {
     Stress,
     /// The embedder or the program asked for it.
     Requested,
-    /// Live objects are to be enumerated.
-    Enumerate,
 }
 
 /// How much of the heap a collection looked at.
@@ -88,7 +86,6 @@ impl Cause {
             Self::Exhausted => "exhausted",
             Self::Stress => "stress",
             Self::Requested => "requested",
-            Self::Enumerate => "enumerate",
         }
     }
 }

@@ -12,11 +12,26 @@
 //! are dead afterwards. No method panics for lack of memory or for anything a program does.
 
 use crate::address::ObjRef;
+use crate::alloc::{self, Allocator};
+use crate::barrier::CardTable;
+use crate::block::BLOCK_BYTES;
+use crate::collectors::{self, Collect};
+use crate::host_objects::HostObjects;
 use crate::interface::to_runtime::{Runtime, TypeTable};
-use crate::options::HeapOptions;
+use crate::large::MAX_SHARED_BYTES;
+use crate::object;
+use crate::options::{HeapOptions, LARGEST_MAX_BYTES};
+use crate::os::System;
+use crate::space::Space;
+use crate::state::HeapState;
 use crate::stats::{Cause, Stats};
-use crate::verify::VerifyError;
-use dolmen_abi::collector::Protocol;
+use crate::trace::MarkStack;
+use crate::verify::{Verifier, VerifyError};
+use dolmen_abi::collector::{AllocBuffer, Barrier, Protocol};
+use dolmen_abi::layout::array_size_bytes;
+use dolmen_abi::object::{ARRAY_LENGTH_OFFSET, EXTERN_BYTES, MAX_OBJECT_BYTES, TYPE_WORD_OFFSET};
+use dolmen_abi::reference::{OBJECT_ALIGN_BYTES, is_object};
+use dolmen_abi::type_desc::{Kind, TypeDesc};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -29,7 +44,10 @@ pub enum AllocError {
     /// The array is larger than any object can be.
     #[error("allocation size too large: array of {length} elements")]
     TooLarge { length: u32 },
-    /// The verifier found the heap corrupt.
+    /// The type word names no type of the kind that the allocation makes.
+    #[error("type word {type_word:#x} names no type that can be allocated here")]
+    NoSuchType { type_word: u32 },
+    /// The verifier found the heap corrupt; it must not be used any more.
     #[error("heap corrupt: {0}")]
     Corrupt(#[from] Box<VerifyError>),
     /// The system did not give address space for the heap.
@@ -39,8 +57,17 @@ pub enum AllocError {
 
 /// The garbage-collected heap of a store.
 pub struct Heap {
-    options: HeapOptions,
-    types: Arc<dyn TypeTable>,
+    state: HeapState,
+    collector: Box<dyn Collect>,
+    cards: Option<CardTable>,
+    stress: Option<Stress>,
+}
+
+/// Allocation stress: all allocation goes through a buffer that compiled code does not see.
+struct Stress {
+    interval: u64,
+    until_next: u64,
+    buffer: AllocBuffer,
 }
 
 impl Heap {
@@ -49,27 +76,51 @@ impl Heap {
     /// # Errors
     ///
     /// [`AllocError::Reserve`] if the system refuses the address space.
-    pub fn new(options: HeapOptions, types: Arc<dyn TypeTable>) -> Result<Self, AllocError> {
-        Ok(Self { options, types })
+    pub fn new(mut options: HeapOptions, types: Arc<dyn TypeTable>) -> Result<Self, AllocError> {
+        let block = u64::from(BLOCK_BYTES);
+        options.max_bytes = options.max_bytes.clamp(block, LARGEST_MAX_BYTES).next_multiple_of(block);
+        let bytes = options.max_bytes;
+        let system = System::new(options.tuning.refuse_system_from);
+        let space = Space::new(system, bytes).map_err(|source| AllocError::Reserve { bytes, source })?;
+        let state = HeapState {
+            types,
+            space,
+            allocator: Allocator::new(),
+            host_objects: HostObjects::default(),
+            mark_stack: MarkStack::new(options.tuning.mark_stack_entries),
+            verifier: Verifier::default(),
+            stats: Stats::default(),
+            options,
+        };
+        let stress = options.stress.map(|interval| Stress {
+            interval: interval.get(),
+            until_next: interval.get(),
+            buffer: AllocBuffer::default(),
+        });
+        let mut heap = Self { state, collector: collectors::new(options.collector), cards: None, stress };
+        if heap.protocol().barrier == Barrier::Card {
+            heap.ensure_card_table()?;
+        }
+        Ok(heap)
     }
 
-    /// Address of reference word 0; never changes.
+    /// Address of reference word 0; never changes. The first 32 KiB are never accessible.
     #[must_use]
     pub fn base(&self) -> u64 {
-        0
+        self.state.space.region.base() as u64
     }
 
     /// What the heap's collector needs of compiled code.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
-        self.options.collector.protocol()
+        self.state.options.collector.protocol()
     }
 
     /// Address of the object in memory. Valid until the next call that takes a [`Runtime`], unless the object
     /// is rooted or immortal.
     #[must_use]
     pub fn address(&self, object: ObjRef) -> *mut u8 {
-        (self.base() + object.offset()) as *mut u8
+        self.state.space.region.base().wrapping_add(object.offset() as usize)
     }
 
     /// Makes a struct or an exception of this type: zero but for its type word.
@@ -78,10 +129,12 @@ impl Heap {
     ///
     /// # Errors
     ///
-    /// [`AllocError::OutOfMemory`]; the heap stays usable. [`AllocError::Corrupt`] if the verifier is on.
+    /// [`AllocError::OutOfMemory`]; the heap stays usable. [`AllocError::NoSuchType`]. [`AllocError::Corrupt`] if
+    /// the verifier is on.
     pub fn alloc_struct(&mut self, runtime: &mut dyn Runtime, type_word: u32) -> Result<ObjRef, AllocError> {
-        let _ = (runtime, type_word);
-        Err(self.out_of_memory(0))
+        let desc = self.type_desc(type_word, &[Kind::Struct, Kind::Exn])?;
+        let object = self.alloc(runtime, desc.fixed_bytes)?;
+        Ok(self.init(object, type_word))
     }
 
     /// Makes an array of `length` elements of this array type: zero but for its type word and length.
@@ -95,8 +148,11 @@ impl Heap {
         type_word: u32,
         length: u32,
     ) -> Result<ObjRef, AllocError> {
-        let _ = (runtime, type_word, length);
-        Err(self.out_of_memory(0))
+        let desc = self.type_desc(type_word, &[Kind::Array])?;
+        let bytes = array_size_bytes(u32::from(desc.log_elem_bytes), length).ok_or(AllocError::TooLarge { length })?;
+        let object = self.alloc(runtime, bytes)?;
+        self.state.space.region.write_u32(object, ARRAY_LENGTH_OFFSET, length);
+        Ok(self.init(object, type_word))
     }
 
     /// Makes a host object. When it dies, or when [`Heap::drop_host_objects`] is called,
@@ -106,8 +162,13 @@ impl Heap {
     ///
     /// As [`Heap::alloc_struct`]; `data` then still belongs to the caller.
     pub fn alloc_extern(&mut self, runtime: &mut dyn Runtime, type_word: u32, data: u64) -> Result<ObjRef, AllocError> {
-        let _ = (runtime, type_word, data);
-        Err(self.out_of_memory(0))
+        self.type_desc(type_word, &[Kind::Extern])?;
+        if !self.state.host_objects.reserve() {
+            return Err(self.out_of_memory(EXTERN_BYTES));
+        }
+        let object = self.alloc(runtime, EXTERN_BYTES)?;
+        self.state.host_objects.add(&mut self.state.space, object, data);
+        Ok(self.init(object, type_word))
     }
 
     /// Makes an object of `bytes` bytes that lives as long as the heap and is never traced: it may hold no
@@ -118,89 +179,171 @@ impl Heap {
     ///
     /// [`AllocError::OutOfMemory`].
     pub fn alloc_immortal(&mut self, type_word: u32, bytes: u32) -> Result<ObjRef, AllocError> {
-        let _ = type_word;
-        Err(self.out_of_memory(u64::from(bytes)))
+        let bytes = bytes.max(OBJECT_ALIGN_BYTES).checked_next_multiple_of(OBJECT_ALIGN_BYTES);
+        let bytes = bytes.filter(|&b| u64::from(b) <= MAX_OBJECT_BYTES).ok_or_else(|| self.out_of_memory(u32::MAX))?;
+        let object = self.state.allocator.alloc_immortal(&mut self.state.space, bytes);
+        let object = object.ok_or_else(|| self.out_of_memory(bytes))?;
+        Ok(self.init(object, type_word))
     }
 
     /// Collects the whole heap now; the `null` collector does nothing.
     ///
     /// # Errors
     ///
-    /// What the verifier found, if [`HeapOptions::verify`] is set.
+    /// What the verifier found, if [`HeapOptions::verify`] is set; the heap must not be used any more.
     pub fn collect(&mut self, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), Box<VerifyError>> {
-        let _ = (runtime, cause);
-        Ok(())
+        if let Some(stress) = &mut self.stress {
+            self.state.allocator.retire(&mut stress.buffer);
+        }
+        self.collector.collect(&mut self.state, runtime, cause).map_err(Box::new)
     }
 
-    /// Checks everything reachable and the heap's own tables. Costs a trace of the heap.
+    /// Checks everything reachable. Costs a trace of the heap.
     ///
     /// # Errors
     ///
     /// The first thing found wrong.
     pub fn verify(&mut self, runtime: &mut dyn Runtime) -> Result<(), Box<VerifyError>> {
-        let _ = runtime;
-        Ok(())
+        runtime.stop_mutators();
+        let verified = self.state.verify(runtime);
+        runtime.resume_mutators();
+        verified.map_err(Box::new)
     }
 
     /// Drops all host objects that are left, through [`Runtime::drop_host_object`]. A store calls it before it
     /// drops its heap; the `externref`s that held them must not be used afterwards.
     pub fn drop_host_objects(&mut self, runtime: &mut dyn Runtime) {
-        let _ = runtime;
+        self.state.host_objects.kill_all();
+        self.state.host_objects.drop_dead(runtime);
     }
 
-    /// Collects, then visits every live object but the immortal ones: reference, type word, size in bytes. In
-    /// address order.
+    /// Visits every reachable object in address order: reference, type word, size in bytes. Verifies them on the
+    /// way and changes nothing.
     ///
     /// # Errors
     ///
-    /// As [`Heap::collect`].
+    /// As [`Heap::verify`]; then nothing was visited.
     pub fn for_each_object(
         &mut self,
         runtime: &mut dyn Runtime,
-        visit: &mut dyn FnMut(ObjRef, u32, u64),
+        visit: &mut dyn FnMut(ObjRef, u32, u32),
     ) -> Result<(), Box<VerifyError>> {
-        let _ = (runtime, visit);
-        Ok(())
+        runtime.stop_mutators();
+        let verified = self.state.verify(runtime);
+        if verified.is_ok() {
+            self.state.verifier.for_each_visited(&self.state.space, &*self.state.types, visit);
+        }
+        runtime.resume_mutators();
+        verified.map_err(Box::new)
     }
 
-    /// Whether an object may start at this word: for assertions. Never false for an object; true for a dead one
-    /// until its memory is used again.
+    /// Whether an object may start at this word: for assertions. Never false for an object that is not dead;
+    /// true for any other place in memory handed out since the last collection.
     #[must_use]
     pub fn is_object(&self, word: u32) -> bool {
-        ObjRef::from_word(word).is_some()
+        is_object(word) && self.state.space.may_hold_object(word)
     }
 
-    /// Makes the card table that code compiled for
-    /// [`Barrier::Card`](dolmen_abi::collector::Barrier::Card) writes to, if there is none yet. A heap whose
+    /// Makes the card table that code compiled for [`Barrier::Card`] writes to, if there is none yet. A heap whose
     /// collector needs the barrier has it from the start; for others the runtime asks before it runs such code.
     ///
     /// # Errors
     ///
     /// [`AllocError::Reserve`] if the system refuses the address space.
     pub fn ensure_card_table(&mut self) -> Result<(), AllocError> {
+        if self.cards.is_none() {
+            let bytes = u64::from(BLOCK_BYTES) + self.state.options.max_bytes;
+            let cards = CardTable::new(self.state.space.system(), bytes);
+            self.cards = Some(cards.map_err(|source| AllocError::Reserve { bytes, source })?);
+        }
         Ok(())
     }
 
     /// Card table address of reference word 0, or 0 if there is no card table.
     #[must_use]
     pub fn card_base(&self) -> u64 {
-        0
+        self.cards.as_ref().map_or(0, CardTable::base)
     }
 
     /// Totals since the heap was made.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let heap_bytes = self.state.space.heap_bytes();
+        Stats {
+            allocated_bytes: self.state.allocator.allocated_bytes(),
+            heap_bytes,
+            peak_heap_bytes: self.state.stats.peak_heap_bytes.max(heap_bytes),
+            ..self.state.stats
+        }
     }
 
-    /// The options that the heap was made with.
+    /// The options that the heap was made with; `max_bytes` as it is in force.
     #[must_use]
     pub fn options(&self) -> &HeapOptions {
-        &self.options
+        &self.state.options
     }
 
-    fn out_of_memory(&self, bytes: u64) -> AllocError {
-        let _ = &self.types;
-        AllocError::OutOfMemory { bytes, max_bytes: self.options.max_bytes }
+    /// Memory for an object of `bytes` bytes.
+    fn alloc(&mut self, runtime: &mut dyn Runtime, bytes: u32) -> Result<u32, AllocError> {
+        self.stress(runtime)?;
+        if let Some(object) = self.bump(runtime, bytes) {
+            return Ok(object);
+        }
+        if self.collector.is_due(&self.state, u64::from(bytes)) {
+            self.collect(runtime, Cause::Budget)?;
+        }
+        if let Some(object) = self.take(runtime, bytes) {
+            return Ok(object);
+        }
+        if u64::from(bytes) <= self.state.options.max_bytes {
+            self.collect(runtime, Cause::Exhausted)?;
+        }
+        self.take(runtime, bytes).ok_or_else(|| self.out_of_memory(bytes))
+    }
+
+    /// Collects if allocation stress says so.
+    fn stress(&mut self, runtime: &mut dyn Runtime) -> Result<(), AllocError> {
+        let Some(stress) = &mut self.stress else { return Ok(()) };
+        stress.until_next -= 1;
+        if stress.until_next == 0 {
+            stress.until_next = stress.interval;
+            self.collect(runtime, Cause::Stress)?;
+        }
+        Ok(())
+    }
+
+    /// Tries what compiled code has tried; for callers that have not.
+    fn bump(&mut self, runtime: &mut dyn Runtime, bytes: u32) -> Option<u32> {
+        if bytes > MAX_SHARED_BYTES {
+            return None;
+        }
+        alloc::bump(buffer_of(&mut self.stress, runtime), bytes)
+    }
+
+    fn take(&mut self, runtime: &mut dyn Runtime, bytes: u32) -> Option<u32> {
+        let HeapState { allocator, space, .. } = &mut self.state;
+        allocator.alloc(space, buffer_of(&mut self.stress, runtime), bytes)
+    }
+
+    fn init(&mut self, object: u32, type_word: u32) -> ObjRef {
+        self.state.space.region.write_u32(object, TYPE_WORD_OFFSET, type_word);
+        ObjRef::from_word(object).expect("the allocator hands out object words only")
+    }
+
+    fn type_desc(&self, type_word: u32, kinds: &[Kind]) -> Result<TypeDesc, AllocError> {
+        let kind = Kind::of_type_word(type_word).filter(|kind| kinds.contains(kind));
+        let desc = kind.and_then(|_| object::type_desc(&*self.state.types, type_word));
+        desc.ok_or(AllocError::NoSuchType { type_word })
+    }
+
+    fn out_of_memory(&self, bytes: u32) -> AllocError {
+        AllocError::OutOfMemory { bytes: u64::from(bytes), max_bytes: self.state.options.max_bytes }
+    }
+}
+
+fn buffer_of<'a>(stress: &'a mut Option<Stress>, runtime: &'a mut dyn Runtime) -> &'a mut AllocBuffer {
+    match stress {
+        Some(stress) => &mut stress.buffer,
+        None => runtime.current_buffer(),
     }
 }

@@ -1,0 +1,34 @@
+//! Collectors: when to collect, and how.
+//!
+//! A collector decides over [`HeapState`]; allocation, tracing, sweeping and verification are shared. To add one:
+//! its name in [`dolmen_abi::collector::Collector`], a file here, an arm in [`new`].
+
+mod marksweep;
+mod null;
+
+use crate::interface::to_runtime::Runtime;
+use crate::state::HeapState;
+use crate::stats::Cause;
+use crate::verify::VerifyError;
+use dolmen_abi::collector::Collector;
+
+/// A collector of a heap.
+pub trait Collect: Send {
+    /// Whether to collect before `bytes` bytes are taken from the space.
+    fn is_due(&self, heap: &HeapState, bytes: u64) -> bool;
+
+    /// Collects as much as it can.
+    ///
+    /// # Errors
+    ///
+    /// What the verifier found, if it is on; the heap must not be used any more.
+    fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError>;
+}
+
+/// The collector of that name.
+pub fn new(collector: Collector) -> Box<dyn Collect> {
+    match collector {
+        Collector::MarkSweep => Box::new(marksweep::MarkSweep),
+        Collector::Null => Box::new(null::Null),
+    }
+}

@@ -1,0 +1,56 @@
+//! Large objects: those that have a run of blocks to themselves.
+//!
+//! An object of more than half a block would leave much of it unused and could never move into a hole. It gets
+//! whole blocks instead. Pages behind its end are never touched, so the system provides no memory for them.
+//! Large objects are listed, and a sweep looks at their mark bits alone.
+
+use crate::block::{BLOCK_BYTES, Block, BlockState, LOG_BLOCK_BYTES};
+use crate::space::Space;
+use dolmen_abi::collector::MAX_INLINE_ALLOC_BYTES;
+
+/// Objects of more bytes than this are large.
+pub const MAX_SHARED_BYTES: u32 = BLOCK_BYTES / 2;
+
+const _: () = assert!(MAX_INLINE_ALLOC_BYTES <= MAX_SHARED_BYTES, "compiled code must not bump large objects");
+
+/// The large objects of a space.
+#[derive(Debug, Default)]
+pub struct LargeObjects {
+    objects: Vec<LargeObject>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LargeObject {
+    start: Block,
+    blocks: u32,
+}
+
+/// Number of blocks that a large object takes.
+pub fn blocks_of(bytes: u32) -> u32 {
+    bytes.div_ceil(1 << LOG_BLOCK_BYTES)
+}
+
+/// Makes a large object; its reference word.
+pub fn alloc(space: &mut Space, bytes: u32) -> Option<u32> {
+    space.large.objects.try_reserve(1).ok()?;
+    let blocks = blocks_of(bytes);
+    let start = space.take_run(blocks, BlockState::Large, BlockState::LargeRest)?;
+    space.large.objects.push(LargeObject { start, blocks });
+    Some(start.start_unit())
+}
+
+/// Frees the blocks of large objects that are not marked; `dead` sees each run before.
+pub fn sweep(space: &mut Space, dead: &mut dyn FnMut(&mut Space, Block, u32)) {
+    let mut objects = std::mem::take(&mut space.large.objects);
+    objects.retain(|object| {
+        let live = space.marks.get(object.start.start_unit());
+        if !live {
+            dead(space, object.start, object.blocks);
+            for block in object.start.0..object.start.0 + object.blocks {
+                space.blocks.free(Block(block));
+            }
+        }
+        live
+    });
+    space.large.objects = objects;
+}

@@ -1,0 +1,138 @@
+//! Mark bits: one bit for each place where an object can start.
+//!
+//! A set bit says that an object starts there and survived the last collection (or is immortal). Headers hold
+//! no mark, so compiled code can treat them as immutable; and since only starts are marked, the bitmap is also
+//! how objects are found inside a block.
+//!
+//! Invariant: outside a collection the set bits are exactly the starts of the survivors of the last one and of
+//! the immortal objects; fresh objects have none.
+
+#![allow(unsafe_code, reason = "a table over the region, indexed by reference words")]
+
+use crate::block::{Block, LOG_BLOCK_BYTES};
+use crate::os::{Mapping, System};
+use dolmen_abi::reference::{LOG_OBJECT_ALIGN, LOG_REF_SCALE};
+use std::io;
+
+/// Binary logarithm of the reference units that one bit stands for.
+const LOG_BIT_UNITS: u32 = LOG_OBJECT_ALIGN - LOG_REF_SCALE;
+
+/// Binary logarithm of the bits of a word of the table.
+const LOG_WORD_BITS: u32 = 6;
+
+/// Binary logarithm of the words of a block.
+const LOG_BLOCK_WORDS: u32 = LOG_BLOCK_BYTES - LOG_OBJECT_ALIGN - LOG_WORD_BITS;
+
+/// Words of the bits of a block.
+pub const WORDS_PER_BLOCK: usize = 1 << LOG_BLOCK_WORDS;
+
+/// The bitmap.
+#[derive(Debug)]
+pub struct MarkBits {
+    table: Mapping,
+}
+
+/// One word of the bitmap and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkWord {
+    bits: u64,
+    /// Reference word that the first bit stands for.
+    first: u32,
+}
+
+impl MarkWord {
+    /// The reference words of the marked objects, ascending.
+    pub fn units(self) -> impl Iterator<Item = u32> {
+        let mut bits = self.bits;
+        std::iter::from_fn(move || {
+            let bit = bits.trailing_zeros();
+            bits &= bits.wrapping_sub(1);
+            (bit < u64::BITS).then(|| self.first + (bit << LOG_BIT_UNITS))
+        })
+    }
+}
+
+impl MarkBits {
+    /// Bits for a region of `blocks` blocks, all clear.
+    pub fn new(system: &mut System, blocks: u32) -> io::Result<Self> {
+        Ok(Self { table: system.map_table((u64::from(blocks) << LOG_BLOCK_WORDS) * size_of::<u64>() as u64)? })
+    }
+
+    /// Address of the first word, for the tracer.
+    pub fn base(&mut self) -> *mut u64 {
+        self.table.base().cast()
+    }
+
+    /// Whether the object at this reference word is marked. False beyond the region.
+    pub fn get(&self, unit: u32) -> bool {
+        let (word, bit) = position(unit);
+        self.words().get(word).is_some_and(|w| w & bit != 0)
+    }
+
+    /// Marks the object; false if it was marked before.
+    pub fn set(&mut self, unit: u32) -> bool {
+        let (word, bit) = position(unit);
+        let word = &mut self.words_mut()[word];
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+
+    /// Clears the bits of the blocks `start..end`.
+    pub fn clear(&mut self, start: Block, end: Block) {
+        let range = (start.0 as usize) << LOG_BLOCK_WORDS..(end.0 as usize) << LOG_BLOCK_WORDS;
+        self.words_mut()[range].fill(0);
+    }
+
+    /// The reference words of the marked objects that start in a block, ascending.
+    pub fn iter_block(&self, block: Block) -> impl Iterator<Item = u32> + use<'_> {
+        (0..WORDS_PER_BLOCK).flat_map(move |index| self.word_of_block(block, index).units())
+    }
+
+    /// The `index`-th word of the bits of a block, as it is now.
+    pub fn word_of_block(&self, block: Block, index: usize) -> MarkWord {
+        let at = ((block.0 as usize) << LOG_BLOCK_WORDS) + index;
+        MarkWord { bits: self.words()[at], first: (at as u32) << (LOG_WORD_BITS + LOG_BIT_UNITS) }
+    }
+
+    fn words(&self) -> &[u64] {
+        // SAFETY: the table is always readable, page aligned, and its size is a multiple of a word's; `&self`
+        // excludes writers.
+        unsafe { std::slice::from_raw_parts(self.table.base().cast::<u64>(), self.table.bytes() as usize / 8) }
+    }
+
+    fn words_mut(&mut self) -> &mut [u64] {
+        // SAFETY: the table is always writable, page aligned, and its size is a multiple of a word's;
+        // `&mut self` excludes other users.
+        unsafe { std::slice::from_raw_parts_mut(self.table.base().cast::<u64>(), self.table.bytes() as usize / 8) }
+    }
+}
+
+/// Index of the word and mask of the bit of an object.
+#[inline]
+pub const fn position(unit: u32) -> (usize, u64) {
+    let bit = unit >> LOG_BIT_UNITS;
+    ((bit >> LOG_WORD_BITS) as usize, 1 << (bit % u64::BITS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_found_by_block() {
+        let mut bits = MarkBits::new(&mut System::new(None), 4).unwrap();
+        let block = Block(2).start_unit();
+        for unit in [block, block + 2, block + 126, block + 128, Block(3).start_unit() - 2] {
+            assert!(bits.set(unit));
+            assert!(!bits.set(unit));
+            assert!(bits.get(unit));
+        }
+        let found: Vec<u32> = bits.iter_block(Block(2)).map(|u| u - block).collect();
+        assert_eq!(found, [0, 2, 126, 128, 8190]);
+        assert_eq!(bits.iter_block(Block(1)).count() + bits.iter_block(Block(3)).count(), 0);
+        bits.clear(Block(2), Block(3));
+        assert_eq!(bits.iter_block(Block(2)).count(), 0);
+        assert!(!bits.get(u32::MAX - 1));
+    }
+}

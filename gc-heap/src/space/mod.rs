@@ -1,0 +1,162 @@
+//! The space: the heap region with its side tables, and what can be taken from it.
+//!
+//! All objects of a heap live in one region of blocks. Beside it stand tables indexed by the same offsets: mark
+//! bits (where survivors start), line marks (what memory they touch), block states. This module hands out zeroed
+//! memory as blocks, runs of blocks and holes; which of them an allocation gets is decided in
+//! [`crate::alloc`], what becomes free again in [`sweep`].
+//!
+//! Invariants: memory that is handed out is zero; its block is dirty from then on; its lines are
+//! [`LINE_FRESH`](crate::line::LINE_FRESH) if it is shared by small objects.
+
+pub mod mark_bits;
+pub mod region;
+pub mod sweep;
+
+use crate::block::{BLOCK_UNITS, Block, BlockState, BlockTable, LOG_BLOCK_BYTES};
+use crate::large::LargeObjects;
+use crate::line::{LINE_FRESH, LOG_LINE_UNITS, LineTable, next_hole};
+use crate::os::System;
+use mark_bits::MarkBits;
+use region::Region;
+use std::io;
+use std::ops::Range;
+
+/// The region of a heap with its tables.
+#[derive(Debug)]
+pub struct Space {
+    pub region: Region,
+    pub marks: MarkBits,
+    pub lines: LineTable,
+    pub blocks: BlockTable,
+    pub large: LargeObjects,
+    system: System,
+}
+
+impl Space {
+    /// Reserves a space of `max_bytes` bytes, rounded up to blocks.
+    pub fn new(mut system: System, max_bytes: u64) -> io::Result<Self> {
+        let limit = 1 + (max_bytes >> LOG_BLOCK_BYTES) as u32 + u32::from(max_bytes % (1 << LOG_BLOCK_BYTES) != 0);
+        Ok(Self {
+            region: Region::reserve(&mut system, limit)?,
+            marks: MarkBits::new(&mut system, limit)?,
+            lines: LineTable::new(&mut system, limit)?,
+            blocks: BlockTable::new(limit),
+            large: LargeObjects::default(),
+            system,
+        })
+    }
+
+    /// Where side tables of others come from.
+    pub fn system(&mut self) -> &mut System {
+        &mut self.system
+    }
+
+    /// Number of blocks that can ever hold objects.
+    pub fn usable_blocks(&self) -> u32 {
+        self.blocks.limit() - 1
+    }
+
+    /// Takes one zeroed block for objects that share it; all its lines are fresh.
+    pub fn take_shared_block(&mut self) -> Option<Block> {
+        let block = self.take_block(BlockState::Full)?;
+        self.lines.of_block_mut(block).fill(LINE_FRESH);
+        Some(block)
+    }
+
+    /// Takes one zeroed block.
+    pub fn take_block(&mut self, state: BlockState) -> Option<Block> {
+        if self.blocks.free_count() == 0 && !self.grow(1) {
+            return None;
+        }
+        let block = self.blocks.take_one(state)?;
+        self.prepare(block, 1);
+        Some(block)
+    }
+
+    /// Takes `count` zeroed blocks in a row: the first in state `first`, the others in state `rest`.
+    pub fn take_run(&mut self, count: u32, first: BlockState, rest: BlockState) -> Option<Block> {
+        let start = self.blocks.find_run(count).or_else(|| {
+            let tail = self.blocks.free_tail();
+            let start = Block(self.blocks.frontier() - tail);
+            self.grow(count - tail).then_some(start)
+        })?;
+        self.blocks.take(start, first);
+        for block in start.0 + 1..start.0 + count {
+            self.blocks.take(Block(block), rest);
+        }
+        self.prepare(start, count);
+        Some(start)
+    }
+
+    /// Takes and zeroes the first hole of at least `min_lines` lines at or after line `from` of a recyclable
+    /// block: the units of the hole.
+    pub fn take_hole(&mut self, block: Block, from: usize, min_lines: usize) -> Option<Range<u32>> {
+        let lines = self.lines.of_block_mut(block);
+        let mut hole = next_hole(lines, from)?;
+        while hole.len() < min_lines {
+            hole = next_hole(lines, hole.end)?;
+        }
+        lines[hole.clone()].fill(LINE_FRESH);
+        let unit = |line: usize| block.start_unit() + ((line as u32) << LOG_LINE_UNITS);
+        let units = unit(hole.start)..unit(hole.end);
+        self.region.zero(units.start, units.end);
+        Some(units)
+    }
+
+    /// Whether an object may start here: a survivor, an immortal or large object, or memory handed out since the
+    /// last collection.
+    pub fn may_hold_object(&self, unit: u32) -> bool {
+        let block = Block::of_unit(unit);
+        if block.0 >= self.blocks.frontier() {
+            return false;
+        }
+        match self.blocks.state(block) {
+            BlockState::Large => unit == block.start_unit(),
+            BlockState::Immortal => self.marks.get(unit),
+            BlockState::Recyclable | BlockState::Full => {
+                self.marks.get(unit) || self.lines.of_units(unit, unit + 1)[0] == LINE_FRESH
+            }
+            BlockState::Free | BlockState::LargeRest | BlockState::Reserved => false,
+        }
+    }
+
+    /// Bytes of the region that hold objects or are kept for them.
+    pub fn heap_bytes(&self) -> u64 {
+        u64::from(self.blocks.dirty_count()) << LOG_BLOCK_BYTES
+    }
+
+    /// Clears all marks but those of immortal objects, before a collection marks anew.
+    pub fn clear_marks(&mut self) {
+        let frontier = self.blocks.frontier();
+        let is_immortal = |b: &u32| self.blocks.state(Block(*b)) == BlockState::Immortal;
+        let mut at = 1;
+        while at < frontier {
+            let end = (at..frontier).find(is_immortal).unwrap_or(frontier);
+            self.marks.clear(Block(at), Block(end));
+            at = end + 1;
+        }
+        self.lines.clear(frontier);
+    }
+
+    fn grow(&mut self, count: u32) -> bool {
+        let Some(end) = self.blocks.frontier().checked_add(count) else { return false };
+        end <= self.blocks.limit() && self.region.commit(&mut self.system, end) && self.blocks.extend(count)
+    }
+
+    /// Makes blocks that were just taken zero.
+    fn prepare(&mut self, start: Block, count: u32) {
+        let mut at = start.0;
+        let end = start.0 + count;
+        while at < end {
+            let dirty = self.blocks.is_dirty(Block(at));
+            let run_end = (at + 1..end).find(|&b| self.blocks.is_dirty(Block(b)) != dirty).unwrap_or(end);
+            if dirty {
+                self.region.zero(Block(at).start_unit(), Block(run_end - 1).start_unit() + BLOCK_UNITS);
+            }
+            at = run_end;
+        }
+        for block in start.0..end {
+            self.blocks.set_dirty(Block(block), true);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The memory of the heap, by reference words.
+//!
+//! All access to object memory by the heap itself goes through here, so that the rest of the crate never computes
+//! an address. The region is reserved whole; blocks below [`Region::committed`] are accessible.
+//!
+//! Invariant: object memory is shared with running compiled code, so no Rust reference to it is ever made; reads
+//! and writes are of plain words through raw pointers.
+
+#![allow(unsafe_code, reason = "reads and writes object memory")]
+
+use crate::block::{BLOCK_BYTES, Block};
+use crate::os::{Mapping, System};
+use dolmen_abi::reference::{LOG_REF_SCALE, REF_UNIT_BYTES};
+use std::io;
+
+/// Blocks that are made accessible at once, so that a growing heap makes few system calls.
+const MIN_COMMIT_BLOCKS: u32 = (1 << 20) / BLOCK_BYTES;
+
+/// A growing heap commits this fraction of its size at once.
+const COMMIT_FRACTION: u32 = 8;
+
+/// The heap region.
+#[derive(Debug)]
+pub struct Region {
+    mapping: Mapping,
+    blocks: u32,
+    committed: u32,
+}
+
+impl Region {
+    /// Reserves a region of `blocks` blocks.
+    pub fn reserve(system: &mut System, blocks: u32) -> io::Result<Self> {
+        Ok(Self { mapping: system.reserve(Block(blocks).offset())?, blocks, committed: 1 })
+    }
+
+    /// Address of reference word 0.
+    pub fn base(&self) -> *mut u8 {
+        self.mapping.base()
+    }
+
+    /// Makes the blocks below `end` accessible. False if the system refuses.
+    pub fn commit(&mut self, system: &mut System, end: u32) -> bool {
+        if end <= self.committed {
+            return true;
+        }
+        let generous = self.committed + (self.committed / COMMIT_FRACTION).max(MIN_COMMIT_BLOCKS);
+        self.commit_exactly(system, generous.max(end).min(self.blocks)) || self.commit_exactly(system, end)
+    }
+
+    /// Gives the memory of `count` blocks back; it reads as zero afterwards. False if the system refuses.
+    pub fn release(&mut self, start: Block, count: u32) -> bool {
+        debug_assert!(start.0 + count <= self.committed);
+        self.mapping.release(start.offset(), Block(count).offset())
+    }
+
+    /// Zeroes the units `start..end`.
+    pub fn zero(&mut self, start: u32, end: u32) {
+        self.fill(start, end, 0);
+    }
+
+    /// Fills the units `start..end` with a byte.
+    pub fn fill(&mut self, start: u32, end: u32, byte: u8) {
+        self.check(start, end);
+        let bytes = (end - start) as usize * REF_UNIT_BYTES as usize;
+        // SAFETY: the range lies in committed memory (checked) and belongs to no object: callers hold the space
+        // exclusively and pass memory that is not handed out.
+        unsafe { self.at(start, 0).write_bytes(byte, bytes) };
+    }
+
+    /// The 32-bit word `offset` bytes into the object at `unit`; both are multiples of 4.
+    pub fn read_u32(&self, unit: u32, offset: u32) -> u32 {
+        self.check(unit + offset / REF_UNIT_BYTES, unit + offset / REF_UNIT_BYTES + 1);
+        // SAFETY: the word lies in committed memory (checked) and is aligned.
+        unsafe { self.at(unit, offset).cast::<u32>().read() }
+    }
+
+    /// The 64-bit word `offset` bytes into the object at `unit`; a multiple of 8.
+    pub fn read_u64(&self, unit: u32, offset: u32) -> u64 {
+        self.check(unit + offset / REF_UNIT_BYTES, unit + offset / REF_UNIT_BYTES + 2);
+        // SAFETY: the word lies in committed memory (checked) and is aligned.
+        unsafe { self.at(unit, offset).cast::<u64>().read() }
+    }
+
+    /// Writes a word of an object that nobody else sees yet.
+    pub fn write_u32(&mut self, unit: u32, offset: u32, value: u32) {
+        self.check(unit + offset / REF_UNIT_BYTES, unit + offset / REF_UNIT_BYTES + 1);
+        // SAFETY: the word lies in committed memory (checked), is aligned and part of a fresh object.
+        unsafe { self.at(unit, offset).cast::<u32>().write(value) };
+    }
+
+    /// Writes a word of an object that nobody else sees yet.
+    pub fn write_u64(&mut self, unit: u32, offset: u32, value: u64) {
+        self.check(unit + offset / REF_UNIT_BYTES, unit + offset / REF_UNIT_BYTES + 2);
+        // SAFETY: the word lies in committed memory (checked), is aligned and part of a fresh object.
+        unsafe { self.at(unit, offset).cast::<u64>().write(value) };
+    }
+
+    fn commit_exactly(&mut self, system: &mut System, end: u32) -> bool {
+        let start = Block(self.committed);
+        let done = system.commit(&self.mapping, start.offset(), Block(end - start.0).offset()).is_ok();
+        if done {
+            self.committed = end;
+        }
+        done
+    }
+
+    fn check(&self, start: u32, end: u32) {
+        let first = Block(1).start_unit();
+        assert!(
+            first <= start && start <= end && u64::from(end) << LOG_REF_SCALE <= Block(self.committed).offset(),
+            "units {start:#x}..{end:#x} are not in the heap"
+        );
+    }
+
+    fn at(&self, unit: u32, offset: u32) -> *mut u8 {
+        self.base().wrapping_add(((unit as usize) << LOG_REF_SCALE) + offset as usize)
+    }
+}

@@ -1,0 +1,82 @@
+//! Sweeping: what a collection left unmarked becomes memory again.
+//!
+//! Objects are not touched: a block without a marked line is free, one with unmarked lines offers holes. Dead
+//! large objects free their runs. Then memory that the program will not need before the next collection goes
+//! back to the system ([`crate::options`] states the policy).
+//!
+//! With poisoning on, everything unmarked is filled with [`POISON_BYTE`], so that a stale reference leads to a
+//! type word that names no type.
+
+use super::Space;
+use crate::block::{BLOCK_UNITS, Block, BlockState, LOG_BLOCK_BYTES};
+use crate::large;
+use crate::line::{LINE_FREE, LINES_PER_BLOCK, LOG_LINE_UNITS, count_used, next_hole};
+
+/// What freed memory is filled with: as a type word it names no kind.
+pub const POISON_BYTE: u8 = 0xf5;
+
+/// Frees what is not marked.
+pub fn sweep(space: &mut Space, poison: bool) {
+    for block in space.blocks.iter() {
+        if space.blocks.state(block).has_lines() {
+            sweep_block(space, block, poison);
+        }
+    }
+    large::sweep(space, &mut |space, start, count| {
+        if poison {
+            let end = Block(start.0 + count - 1).start_unit() + BLOCK_UNITS;
+            space.region.fill(start.start_unit(), end, POISON_BYTE);
+        }
+    });
+}
+
+/// Gives free memory beyond `keep_bytes` back if it exceeds that by `slack_bytes`, highest addresses first.
+pub fn release(space: &mut Space, keep_bytes: u64, slack_bytes: u64) {
+    let blocks = |bytes: u64| u32::try_from(bytes >> LOG_BLOCK_BYTES).unwrap_or(u32::MAX);
+    let is_kept =
+        |space: &Space, b: u32| space.blocks.state(Block(b)) == BlockState::Free && space.blocks.is_dirty(Block(b));
+    let frontier = space.blocks.frontier();
+    let kept = (1..frontier).filter(|&b| is_kept(space, b)).count() as u32;
+    let keep = blocks(keep_bytes);
+    if kept <= keep.saturating_add(blocks(slack_bytes)) {
+        return;
+    }
+    let mut excess = kept - keep;
+    let mut end = frontier;
+    while excess > 0 && end > 1 {
+        let start = (1..end).rev().take(excess as usize).take_while(|&b| is_kept(space, b)).last();
+        let Some(start) = start else {
+            end -= 1;
+            continue;
+        };
+        if !space.region.release(Block(start), end - start) {
+            return;
+        }
+        (start..end).for_each(|b| space.blocks.set_dirty(Block(b), false));
+        excess -= end - start;
+        end = start;
+    }
+}
+
+fn sweep_block(space: &mut Space, block: Block, poison: bool) {
+    let used = count_used(space.lines.of_block(block)) as usize;
+    if poison {
+        poison_holes(space, block);
+    }
+    match used {
+        0 => space.blocks.free(block),
+        LINES_PER_BLOCK => space.blocks.set_state(block, BlockState::Full),
+        _ => space.blocks.set_state(block, BlockState::Recyclable),
+    }
+}
+
+fn poison_holes(space: &mut Space, block: Block) {
+    let lines = *space.lines.of_block(block);
+    let unit = |line: usize| block.start_unit() + ((line as u32) << LOG_LINE_UNITS);
+    let mut from = 0;
+    while let Some(hole) = next_hole(&lines, from) {
+        debug_assert_eq!(lines[hole.start], LINE_FREE);
+        space.region.fill(unit(hole.start), unit(hole.end), POISON_BYTE);
+        from = hole.end;
+    }
+}

@@ -1,0 +1,64 @@
+//! The parts of a heap that all its collectors work on.
+//!
+//! The façade and the collectors share one record, so that a collector is a function over named parts rather
+//! than an owner of them.
+
+use crate::alloc::Allocator;
+use crate::host_objects::HostObjects;
+use crate::interface::to_runtime::{Runtime, TypeTable};
+use crate::options::HeapOptions;
+use crate::roots;
+use crate::space::Space;
+use crate::stats::Stats;
+use crate::trace::{MarkStack, Tracer};
+use crate::verify::{Verifier, VerifyError};
+use std::sync::Arc;
+
+/// Everything that belongs to a heap but the choice of collector.
+pub struct HeapState {
+    pub options: HeapOptions,
+    pub types: Arc<dyn TypeTable>,
+    pub space: Space,
+    pub allocator: Allocator,
+    pub host_objects: HostObjects,
+    pub mark_stack: MarkStack,
+    pub verifier: Verifier,
+    pub stats: Stats,
+}
+
+impl HeapState {
+    /// Whether freed memory is filled with a pattern.
+    pub fn poisons(&self) -> bool {
+        self.options.verify || self.options.stress.is_some()
+    }
+
+    /// Takes all allocation buffers back. The mutators are stopped.
+    pub fn retire_buffers(&mut self, runtime: &mut dyn Runtime) {
+        runtime.visit_buffers(&mut |buffer| self.allocator.retire(buffer));
+        self.allocator.retire_own();
+    }
+
+    /// Marks everything reachable anew; the bytes of all survivors but the immortal ones.
+    pub fn mark(&mut self, runtime: &mut dyn Runtime) -> u64 {
+        self.space.clear_marks();
+        let mut tracer = Tracer::new(&mut self.space, &*self.types, &mut self.mark_stack);
+        roots::mark_roots(runtime, &mut tracer);
+        tracer.finish()
+    }
+
+    /// Runs the verifier over what is reachable. The mutators are stopped.
+    pub fn verify(&mut self, runtime: &mut dyn Runtime) -> Result<(), VerifyError> {
+        self.verifier.walk(&mut self.space, &*self.types, runtime).map(|_| ())
+    }
+
+    /// Runs the verifier if it is on.
+    pub fn verify_if_on(&mut self, runtime: &mut dyn Runtime) -> Result<(), VerifyError> {
+        if self.options.verify { self.verify(runtime) } else { Ok(()) }
+    }
+
+    /// Brings the statistics up to date with the space.
+    pub fn note_heap_size(&mut self) {
+        self.stats.heap_bytes = self.space.heap_bytes();
+        self.stats.peak_heap_bytes = self.stats.peak_heap_bytes.max(self.stats.heap_bytes);
+    }
+}

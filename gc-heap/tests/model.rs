@@ -1,0 +1,302 @@
+//! Random programs against a model.
+//!
+//! The model knows for each object what its words should be. A program makes objects, writes to them, takes and drops
+//! roots; after every collection the heap must hold exactly the objects that the model reaches, with their content.
+
+mod mock;
+
+use dolmen_abi::collector::Collector;
+use dolmen_abi::reference::{i31_new, is_object};
+use dolmen_abi::type_desc::Kind;
+use dolmen_abi::types::ValType;
+use dolmen_gc_heap::{AllocError, HeapOptions, Tuning};
+use mock::{I8, I32, I64, MockTypes, REF, Rng, World};
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
+
+/// Content of an object but its header, by word.
+type Content = Vec<u32>;
+
+struct Program {
+    world: World,
+    rng: Rng,
+    objects: BTreeMap<u32, Content>,
+    structs: Vec<u32>,
+    arrays: Vec<u32>,
+    extern_word: u32,
+    /// Data of host objects, by reference.
+    hosts: BTreeMap<u32, u64>,
+    next_data: u64,
+    collections: u64,
+}
+
+fn types() -> (MockTypes, Vec<u32>, Vec<u32>, u32) {
+    let mut types = MockTypes::new();
+    let mut wide = vec![I32; 20];
+    wide.extend(vec![REF; 100]);
+    let reference = ValType::Ref(dolmen_abi::types::RefType { nullable: true, heap: dolmen_abi::types::HeapType::Any });
+    let structs = vec![
+        types.add_struct(&[]),
+        types.add_struct(&[REF, REF, I32]),
+        types.add_struct(&[REF]),
+        types.add_struct(&[I8, I64, REF, I32, REF]),
+        types.add_struct(&wide),
+        types.add_exn(&[ValType::I64, reference, ValType::F32, reference]),
+    ];
+    let arrays = vec![types.add_array(I8), types.add_array(REF), types.add_array(I64)];
+    let extern_word = types.add_extern();
+    (types, structs, arrays, extern_word)
+}
+
+impl Program {
+    fn new(options: HeapOptions, seed: u64) -> Self {
+        let (types, structs, arrays, extern_word) = types();
+        Self {
+            world: World::new(options, types),
+            rng: Rng::new(seed),
+            objects: BTreeMap::new(),
+            structs,
+            arrays,
+            extern_word,
+            hosts: BTreeMap::new(),
+            next_data: 1,
+            collections: 0,
+        }
+    }
+
+    fn step(&mut self) {
+        match self.rng.below(100) {
+            0..40 => self.make_struct(),
+            40..52 => self.make_array(),
+            52..56 => self.make_host_object(),
+            56..85 => self.write_reference(),
+            85..92 => self.write_data(),
+            92..99 => self.drop_roots(),
+            _ => self.world.collect(),
+        }
+        self.check_after_collection();
+    }
+
+    fn make_struct(&mut self) {
+        let word = self.structs[self.rng.below(self.structs.len() as u64) as usize];
+        let made = self.world.alloc_struct(word);
+        self.made(made);
+    }
+
+    fn make_array(&mut self) {
+        let word = self.arrays[self.rng.below(self.arrays.len() as u64) as usize];
+        let magnitude = self.rng.below(17);
+        let length = self.rng.below(1 << magnitude) as u32;
+        let made = self.world.alloc_array(word, length);
+        self.made(made);
+    }
+
+    fn make_host_object(&mut self) {
+        let data = self.next_data;
+        match self.world.alloc_extern(self.extern_word, data) {
+            Ok(object) => {
+                self.next_data += 1;
+                self.check_after_collection();
+                self.hosts.insert(object, data);
+                self.objects.insert(object, vec![0, data as u32, 0]);
+                self.world.runtime.roots.push(object);
+            }
+            Err(error) => assert!(matches!(error, AllocError::OutOfMemory { .. }), "{error}"),
+        }
+    }
+
+    fn made(&mut self, made: Result<u32, AllocError>) {
+        // An allocation may have collected: compare before the model knows the new object.
+        self.check_after_collection();
+        match made {
+            Ok(object) => {
+                assert!(self.world.heap.is_object(object));
+                let content = self.content(object);
+                let header_words = usize::from(self.world.read(object, 0) >> 26 == Kind::Array as u32);
+                assert!(content[header_words..].iter().all(|&w| w == 0), "object {object:#x} is not zero");
+                assert!(self.objects.insert(object, content).is_none(), "object {object:#x} was alive");
+                self.world.runtime.roots.push(object);
+            }
+            Err(AllocError::OutOfMemory { .. }) => {
+                let keep = self.world.runtime.roots.len() / 2;
+                self.world.runtime.roots.truncate(keep);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn write_reference(&mut self) {
+        let (Some(object), Some(value)) = (self.pick(), self.pick()) else { return };
+        let offsets = self.world.ref_offsets(object);
+        if offsets.is_empty() {
+            return;
+        }
+        let offset = offsets[self.rng.below(offsets.len() as u64) as usize];
+        let value = match self.rng.below(8) {
+            0 => 0,
+            1 => i31_new(self.rng.next() as u32),
+            _ => value,
+        };
+        self.set(object, offset, value);
+    }
+
+    fn write_data(&mut self) {
+        let Some(object) = self.pick() else { return };
+        let words = self.objects[&object].len() as u64;
+        let is_array = self.world.read(object, 0) >> 26 == Kind::Array as u32;
+        if self.hosts.contains_key(&object) || words == 0 {
+            return;
+        }
+        let offset = 4 + 4 * self.rng.below(words) as u32;
+        if (is_array && offset == 4) || self.world.ref_offsets(object).contains(&offset) {
+            return;
+        }
+        let value = self.rng.next() as u32;
+        self.set(object, offset, value);
+    }
+
+    fn set(&mut self, object: u32, offset: u32, value: u32) {
+        self.world.write(object, offset, value);
+        self.objects.get_mut(&object).unwrap()[offset as usize / 4 - 1] = value;
+    }
+
+    fn drop_roots(&mut self) {
+        let roots = &mut self.world.runtime.roots;
+        let keep = self.rng.below(roots.len() as u64 + 1) as usize;
+        if self.rng.below(4) == 0 {
+            roots.truncate(keep);
+        } else if keep < roots.len() {
+            roots.swap_remove(keep);
+        }
+    }
+
+    /// A reachable object, by a short walk from a root.
+    fn pick(&mut self) -> Option<u32> {
+        let roots = &self.world.runtime.roots;
+        if roots.is_empty() {
+            return None;
+        }
+        let mut object = roots[self.rng.below(roots.len() as u64) as usize];
+        for _ in 0..self.rng.below(4) {
+            let offsets = self.world.ref_offsets(object);
+            let next = offsets.iter().map(|&o| self.world.read(object, o)).find(|&w| is_object(w));
+            object = next.unwrap_or(object);
+        }
+        Some(object)
+    }
+
+    fn content(&self, object: u32) -> Content {
+        (4..self.world.bytes_of(object)).step_by(4).map(|offset| self.world.read(object, offset)).collect()
+    }
+
+    fn reachable(&self) -> BTreeSet<u32> {
+        let mut found = BTreeSet::new();
+        let mut stack = self.world.runtime.roots.clone();
+        while let Some(object) = stack.pop() {
+            if is_object(object) && found.insert(object) {
+                assert!(self.objects.contains_key(&object), "{object:#x} is unknown to the model");
+                stack.extend(self.world.ref_offsets(object).iter().map(|&o| self.world.read(object, o)));
+            }
+        }
+        found
+    }
+
+    fn check_after_collection(&mut self) {
+        let stats = self.world.heap.stats();
+        if stats.collections() == self.collections {
+            return;
+        }
+        self.collections = stats.collections();
+        let live = self.reachable();
+        let live_bytes: u64 = live.iter().map(|&o| u64::from(self.world.bytes_of(o))).sum();
+        assert!(stats.live_bytes >= live_bytes, "{} bytes survived, {live_bytes} are reachable", stats.live_bytes);
+        self.check_contents(&live);
+        let dead: Vec<u32> = self.hosts.keys().copied().filter(|o| !live.contains(o)).collect();
+        let mut expected: Vec<u64> = dead.iter().map(|o| self.hosts.remove(o).unwrap()).collect();
+        expected.sort_unstable();
+        let mut dropped = std::mem::take(&mut self.world.runtime.dropped);
+        dropped.sort_unstable();
+        assert_eq!(dropped, expected);
+        self.objects.retain(|object, _| live.contains(object));
+    }
+
+    fn check_contents(&self, live: &BTreeSet<u32>) {
+        for &object in live {
+            let (found, expected) = (self.content(object), &self.objects[&object]);
+            let different = (0..expected.len().max(found.len())).find(|&i| found.get(i) != expected.get(i));
+            if let Some(i) = different {
+                panic!("word {i} of object {object:#x} is {:x?}, not {:x?}", found.get(i), expected.get(i));
+            }
+        }
+    }
+
+    /// At the end: the heap's own enumeration is what the model reaches.
+    fn finish(mut self) {
+        let live = self.reachable();
+        self.check_contents(&live);
+        let mut found = BTreeSet::new();
+        let World { heap, runtime, .. } = &mut self.world;
+        heap.for_each_object(runtime, &mut |object, _, _| assert!(found.insert(object.word()))).unwrap();
+        assert_eq!(found, live);
+        self.world.runtime.dropped.clear();
+        let World { heap, runtime, .. } = &mut self.world;
+        heap.drop_host_objects(runtime);
+        heap.drop_host_objects(runtime);
+        let mut dropped = std::mem::take(&mut self.world.runtime.dropped);
+        dropped.sort_unstable();
+        let mut expected: Vec<u64> = self.hosts.values().copied().collect();
+        expected.sort_unstable();
+        assert_eq!(dropped, expected);
+    }
+}
+
+fn small(max_bytes: u64) -> HeapOptions {
+    let tuning = Tuning { min_budget_bytes: 256 << 10, release_slack_bytes: 64 << 10, ..Tuning::default() };
+    HeapOptions { initial_bytes: 0, max_bytes, verify: true, tuning, ..HeapOptions::default() }
+}
+
+fn run(options: HeapOptions, seed: u64, steps: u32) -> u64 {
+    println!("seed {seed}");
+    let mut program = Program::new(options, seed);
+    (0..steps).for_each(|_| program.step());
+    let collections = program.collections;
+    program.finish();
+    collections
+}
+
+#[test]
+fn marksweep_keeps_exactly_what_is_reachable() {
+    for seed in 0..6 {
+        assert!(run(small(64 << 20), seed, 6000) > 20);
+    }
+}
+
+#[test]
+fn survives_running_out_of_memory() {
+    for seed in 10..16 {
+        assert!(run(small(1 << 20), seed, 6000) > 20);
+    }
+}
+
+#[test]
+fn a_full_mark_stack_loses_nothing() {
+    for (seed, entries) in [(20, 0), (21, 1), (22, 7), (23, 64)] {
+        let mut options = small(16 << 20);
+        options.tuning.mark_stack_entries = entries;
+        assert!(run(options, seed, 4000) > 10);
+    }
+}
+
+#[test]
+fn stress_collects_before_every_nth_allocation() {
+    for (seed, interval) in [(30, 1), (31, 1), (32, 3), (33, 10)] {
+        let options = HeapOptions { stress: NonZeroU64::new(interval), ..small(16 << 20) };
+        assert!(run(options, seed, 1200) > 600 / interval);
+    }
+}
+
+#[test]
+fn null_never_collects() {
+    let options = HeapOptions { collector: Collector::Null, ..small(1 << 30) };
+    assert_eq!(run(options, 40, 3000), 0);
+}
