@@ -6,7 +6,7 @@
 //! the innermost activation, and [`Thread::call`] returns a [`Raised`].
 //!
 //! A backtrace is captured as bare addresses, before anything is unwound, and turned into function names later,
-//! on the ordinary stack, if the trap reaches the embedder ([`resolve`]).
+//! on the ordinary stack, when the trap reaches a caller in Rust ([`resolve`]).
 //!
 //! Invariants: nothing here calls compiled code or code of the embedder; an activation ends with either
 //! `pending_exception` set (an exception) or [`Thread::set_raised`] called (everything else).
@@ -44,6 +44,8 @@ pub(crate) enum Raised {
 #[derive(Debug)]
 pub(crate) struct RawTrap {
     pub(crate) code: TrapCode,
+    /// A message instead of the code's standard one.
+    pub(crate) message: Option<String>,
     /// Addresses inside the instructions that were running: never one past a call.
     pub(crate) addresses: Vec<u64>,
 }
@@ -51,8 +53,20 @@ pub(crate) struct RawTrap {
 impl RawTrap {
     /// A trap that happened nowhere.
     pub(crate) fn new(code: TrapCode) -> Self {
-        Self { code, addresses: Vec::new() }
+        Self { code, message: None, addresses: Vec::new() }
     }
+}
+
+/// The trap as the embedder sees it, with names.
+pub(crate) fn resolve(code: &StoreCode, raw: &RawTrap) -> Trap {
+    let frames = raw.addresses.iter().filter_map(|&address| {
+        let (module, code_offset, func_index) = code.function_at(address)?;
+        let func_name = module.func_name(func_index);
+        Some(Frame { func_index, func_name, module_name: module.name(), code_offset })
+    });
+    let standard = Trap::new(raw.code);
+    let message = raw.message.clone().unwrap_or(standard.message);
+    Trap { code: raw.code, message, backtrace: frames.collect() }
 }
 
 /// Decides where a thread goes on whose code stopped for `why` with these registers. Returns 0 with the registers
@@ -69,7 +83,11 @@ pub(crate) unsafe extern "C" fn unwind(context: *mut ThreadContext, registers: *
     let registers = unsafe { &mut *registers };
     let stack = thread.stacks().native();
     match why {
-        reason::RECORDED => status::RECORDED,
+        reason::RECORDED => {
+            // SAFETY: the registers are those of this thread's code, which does not run.
+            unsafe { trace_host_trap(thread, registers) };
+            status::RECORDED
+        }
         reason::EXCEPTION => {
             let (code, sites) = thread.code_and_sites();
             // SAFETY: the registers are those of a call in loaded code, on the native stack.
@@ -84,9 +102,26 @@ pub(crate) unsafe extern "C" fn unwind(context: *mut ThreadContext, registers: *
             };
             // SAFETY: the registers are those of this thread's code, which does not run.
             let addresses = unsafe { capture(thread, registers, why == reason::FAULT) };
-            thread.set_raised(Raised::Trap(RawTrap { code, addresses }));
+            thread.set_raised(Raised::Trap(RawTrap { code, message: None, addresses }));
             status::RECORDED
         }
+    }
+}
+
+/// Gives a trap that a host function made, rather than compiled code, the backtrace of the host function's call.
+///
+/// # Safety
+///
+/// As for [`capture`].
+unsafe fn trace_host_trap(thread: &mut Thread, registers: &Registers) {
+    match thread.take_raised() {
+        Some(Raised::Error(Error::Trap(trap))) if trap.backtrace.is_empty() => {
+            // SAFETY: as the caller promises.
+            let addresses = unsafe { capture(thread, registers, false) };
+            thread.set_raised(Raised::Trap(RawTrap { code: trap.code, message: Some(trap.message), addresses }));
+        }
+        Some(raised) => thread.set_raised(raised),
+        None => {}
     }
 }
 
@@ -142,14 +177,4 @@ unsafe fn exit_registers(activation: &ActivationRecord, stack: &Range<u64>) -> O
     // SAFETY: the gate has saved the frame pointer there, inside the stack.
     registers.saved[SavedRegister::Rbp as usize] = unsafe { (saved as *const u64).read() };
     Some(registers)
-}
-
-/// The trap as the embedder sees it, with names.
-pub(crate) fn resolve(code: &StoreCode, raw: &RawTrap) -> Trap {
-    let frames = raw.addresses.iter().filter_map(|&address| {
-        let (module, code_offset, func_index) = code.function_at(address)?;
-        let func_name = module.func_name(func_index);
-        Some(Frame { func_index, func_name, module_name: module.name(), code_offset })
-    });
-    Trap { backtrace: frames.collect(), ..Trap::new(raw.code) }
 }

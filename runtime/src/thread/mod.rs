@@ -217,7 +217,7 @@ impl Thread {
         match status {
             status::RETURNED => Ok(()),
             status::EXCEPTION => Err(Raised::Exception(std::mem::take(&mut self.context.pending_exception))),
-            _ => Err(self.raised.take().unwrap_or(Raised::Trap(RawTrap::new(TrapCode::Unreachable)))),
+            _ => Err(self.take_raised().unwrap_or(Raised::Trap(RawTrap::new(TrapCode::Unreachable)))),
         }
     }
 
@@ -281,6 +281,11 @@ impl Thread {
     /// Says why the activation that is about to end ends.
     pub(crate) fn set_raised(&mut self, raised: Raised) {
         self.raised = Some(raised);
+    }
+
+    /// What [`Thread::set_raised`] said last, if nobody took it yet.
+    pub(crate) fn take_raised(&mut self) -> Option<Raised> {
+        self.raised.take()
     }
 
     /// Where this thread allocates.

@@ -1,0 +1,220 @@
+//! What compiled code leaves to the runtime.
+//!
+//! Compiled code calls a builtin through the table of [`dolmen_abi::builtin`]. Each call passes three layers:
+//!
+//! | layer | what it does |
+//! |---|---|
+//! | [`gates`], assembly | records the call, checks the stack, raises what the builtin returned |
+//! | [`shims`], C convention | finds the store, catches panics, turns a `Result` into an [`Outcome`] |
+//! | one file per family, Rust | the work: takes the store and plain numbers, returns a `Result` |
+//!
+//! `trap` and `throw` are gates alone: there is nothing to do but to raise.
+//!
+//! Invariants: indices and type words come from compiled code, which validation has checked; a builtin panics on
+//! wrong ones rather than to go on. References among the arguments are of the types that the signature of the
+//! instruction says, and are rooted by the caller or not used after an allocation.
+
+mod array;
+mod gc;
+mod host;
+mod memory;
+mod table;
+
+use crate::error::{Error, StoreError};
+use crate::store::StoreInner;
+use crate::thread::Thread;
+use crate::thread::entry::{Outcome, reason};
+use crate::trap::Raised;
+use dolmen_abi::builtin::Builtin;
+use dolmen_abi::context::ThreadContext;
+use dolmen_abi::trap::TrapCode;
+use dolmen_gc_heap::AllocError;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Why a builtin does not return to compiled code.
+#[derive(Debug)]
+pub(crate) enum Raise {
+    /// A trap.
+    Trap(TrapCode),
+    /// An exception, by its reference; not rooted.
+    Exception(u32),
+    /// An error that ends the activation.
+    Error(Error),
+    /// A panic that goes on where the activation was entered.
+    Panic(Box<dyn Any + Send>),
+}
+
+/// What a builtin returns, or why it does not.
+type Result<T> = std::result::Result<T, Raise>;
+
+/// A result of a builtin in a register.
+trait Word {
+    fn word(self) -> u64;
+}
+
+impl Word for () {
+    fn word(self) -> u64 {
+        0
+    }
+}
+
+impl Word for u32 {
+    fn word(self) -> u64 {
+        self.into()
+    }
+}
+
+impl Word for u64 {
+    fn word(self) -> u64 {
+        self
+    }
+}
+
+impl From<AllocError> for Raise {
+    fn from(error: AllocError) -> Self {
+        match error {
+            AllocError::TooLarge { .. } => Self::Trap(TrapCode::AllocationTooLarge),
+            AllocError::OutOfMemory { .. } | AllocError::Reserve { .. } => Self::Trap(TrapCode::OutOfMemory),
+            error @ AllocError::Corrupt(_) => Self::Error(StoreError::Heap(error).into()),
+        }
+    }
+}
+
+/// Address of the table of builtins for [`ThreadContext::builtins`].
+pub(crate) fn table_address() -> u64 {
+    gates::TABLE.as_ptr() as u64
+}
+
+/// Runs a builtin for the thread of this context.
+///
+/// # Safety
+///
+/// To be called by a gate: the context must be that of the running thread, in a [`Thread::call`].
+unsafe fn run<T: Word>(context: *mut ThreadContext, builtin: impl FnOnce(*mut StoreInner) -> Result<T>) -> Outcome {
+    // SAFETY: a context is the start of its thread's record, which has the store that `Thread::call` was given.
+    let store = unsafe { (*context.cast::<Thread>()).store() };
+    // A panic leaves nothing half-done in sight: the activation ends, and the panic goes on behind it.
+    let result = catch_unwind(AssertUnwindSafe(|| builtin(store)));
+    match result.unwrap_or_else(|payload| Err(Raise::Panic(payload))) {
+        Ok(value) => Outcome { value: value.word(), reason: reason::NONE },
+        // SAFETY: as above; the builtin has ended, so nobody else uses the record.
+        Err(raise) => unsafe { raise.record(&mut *context.cast::<Thread>()) },
+    }
+}
+
+impl Raise {
+    /// Notes what the thread needs to know until the activation has ended.
+    fn record(self, thread: &mut Thread) -> Outcome {
+        let reason = match self {
+            Self::Trap(code) => code as u32,
+            Self::Exception(word) => {
+                thread.context_mut().pending_exception = word;
+                reason::EXCEPTION
+            }
+            Self::Error(error) => {
+                thread.set_raised(Raised::Error(error));
+                reason::RECORDED
+            }
+            Self::Panic(payload) => {
+                thread.set_raised(Raised::Panic(payload));
+                reason::RECORDED
+            }
+        };
+        Outcome { value: 0, reason }
+    }
+}
+
+/// The functions that gates call.
+mod shims {
+    use super::{Outcome, StoreInner, ThreadContext, array, gc, host, memory, run, table};
+    use dolmen_abi::context::ValueSlot;
+
+    macro_rules! rust_type {
+        (Ptr) => {
+            u64
+        };
+        (I32) => {
+            u32
+        };
+        (I64) => {
+            u64
+        };
+        (Ref) => {
+            u32
+        };
+    }
+
+    macro_rules! shim {
+        ($family:ident $name:ident($($arg:ident: $param:ident),*)) => {
+            pub(super) unsafe extern "C" fn $name(
+                context: *mut ThreadContext,
+                $($arg: rust_type!($param)),*
+            ) -> Outcome {
+                let builtin = |store: *mut StoreInner| {
+                    // SAFETY: the store of a running thread is live, and while a builtin runs, nobody else uses it:
+                    // whoever entered compiled code waits for it to return.
+                    $family::$name(unsafe { &mut *store }, $($arg),*)
+                };
+                // SAFETY: a gate passes the context of the running thread.
+                unsafe { run(context, builtin) }
+            }
+        };
+    }
+
+    shim!(gc alloc_struct(type_word: I32));
+    shim!(gc alloc_array(type_word: I32, length: I32));
+    shim!(gc safepoint_poll());
+    shim!(memory memory_grow(instance: Ptr, memory: I32, delta: I64));
+    shim!(memory memory_fill(instance: Ptr, memory: I32, dst: I64, value: I32, len: I64));
+    shim!(memory memory_copy(instance: Ptr, dst_memory: I32, src_memory: I32, dst: I64, src: I64, len: I64));
+    shim!(memory memory_init(instance: Ptr, memory: I32, segment: I32, dst: I64, src: I32, len: I32));
+    shim!(memory data_drop(instance: Ptr, segment: I32));
+    shim!(table table_grow(instance: Ptr, table: I32, init: Ref, delta: I64));
+    shim!(table table_fill(instance: Ptr, table: I32, dst: I64, value: Ref, len: I64));
+    shim!(table table_copy(instance: Ptr, dst_table: I32, src_table: I32, dst: I64, src: I64, len: I64));
+    shim!(table table_init(instance: Ptr, table: I32, segment: I32, dst: I64, src: I32, len: I32));
+    shim!(table elem_drop(instance: Ptr, segment: I32));
+    shim!(table elem_set(instance: Ptr, segment: I32, index: I32, value: Ref));
+    shim!(array array_new_data(instance: Ptr, type_word: I32, segment: I32, offset: I32, length: I32));
+    shim!(array array_new_elem(instance: Ptr, type_word: I32, segment: I32, offset: I32, length: I32));
+    shim!(array array_init_data(instance: Ptr, array: Ref, segment: I32, dst: I32, src: I32, len: I32));
+    shim!(array array_init_elem(instance: Ptr, array: Ref, segment: I32, dst: I32, src: I32, len: I32));
+
+    /// The host function may enter compiled code and with it the store: no reference to the store is alive while
+    /// it runs but its own.
+    pub(super) unsafe extern "C" fn host_call(
+        context: *mut ThreadContext,
+        func: u64,
+        slots: *mut ValueSlot,
+    ) -> Outcome {
+        // SAFETY: the trampoline passes the record that the function's object names, and slots for all its
+        // arguments and results; while a builtin runs, nobody else uses the store.
+        let builtin = |store: *mut StoreInner| unsafe { host::host_call(store, func, slots) };
+        // SAFETY: a gate passes the context of the running thread.
+        unsafe { run(context, builtin) }
+    }
+}
+
+/// The functions that compiled code calls.
+mod gates {
+    use super::Builtin;
+    use crate::thread::entry::{gate, throw_gate as throw, trap_gate as trap};
+
+    macro_rules! gate_for {
+        (trap) => {};
+        (throw) => {};
+        ($name:ident) => { gate!($name => super::shims::$name); };
+    }
+
+    macro_rules! define_gates {
+        ($($variant:ident $name:ident($($arg:ident: $param:ident),*) $(-> $result:ident)?;)*) => {
+            $(gate_for!($name);)*
+
+            /// All gates in the order of [`Builtin`].
+            pub(super) static TABLE: [unsafe extern "C" fn(); Builtin::ALL.len()] = [$($name),*];
+        };
+    }
+
+    dolmen_abi::for_each_builtin!(define_gates);
+}
