@@ -15,7 +15,7 @@
 //! matter, and neither does an argument that has been pushed half way.
 //!
 //! Invariants: ranges are ascending, neighbours differ, and no frame description occurs twice. Gaps between
-//! functions, and stubs, have [`NO_FRAME`]. Every function has unwind information: a function without (LLVM's
+//! functions, stubs, and loops that probe a large frame have [`NO_FRAME`]. Every function has unwind information: a function without (LLVM's
 //! `nounwind` without `uwtable`) is an error, because a trap in it could not be traced.
 //!
 //! The unwinder takes the stack pointer at a call to be the canonical frame address of the function that returned
@@ -119,6 +119,9 @@ impl UnwindTables {
     }
 }
 
+/// What holds where no call returns to.
+const NOWHERE: UnwindRange = UnwindRange { frame: NO_FRAME, landing_pad: NO_LANDING_PAD };
+
 /// Collects ranges and frame descriptions, each once.
 #[derive(Default)]
 struct Builder {
@@ -143,12 +146,12 @@ impl Builder {
                 at = end.min(row.end);
             }
         }
-        self.push_range(function.end, UnwindRange { frame: NO_FRAME, landing_pad: NO_LANDING_PAD });
+        self.push_range(function.end, NOWHERE);
         Ok(())
     }
 
     fn push(&mut self, start: u32, row: &Row, landing_pad: Option<u32>) {
-        let mut frame = row.frame;
+        let Some(mut frame) = row.frame else { return self.push_range(start, NOWHERE) };
         if landing_pad.is_none() {
             frame.landing_pad_pop = 0;
         }
@@ -190,17 +193,15 @@ fn check_complete(symbols: &[CodeSymbol], functions: &[Function]) -> Result<(), 
 fn check_landing_pads(function: &Function) -> Result<(), UnwindError> {
     for CallSite { start, end, landing_pad } in &function.call_sites {
         let Some(landing_pad) = *landing_pad else { continue };
-        let pad = function.rows.iter().find(|r| (r.start..r.end).contains(&landing_pad)).map(|r| r.frame);
-        let pad = pad.ok_or(UnwindError::UnsupportedCallSites {
-            func: function.start,
-            reason: "landing pad outside the function",
-        })?;
+        let pad = function.rows.iter().find(|r| (r.start..r.end).contains(&landing_pad)).and_then(|r| r.frame);
+        let pad = pad
+            .ok_or(UnwindError::UnsupportedCallSites { func: function.start, reason: "a landing pad has no frame" })?;
         let agrees = |call: &FrameDesc| {
             let by_sp = pad.cfa_base == CFA_BASE_SP && call.cfa_base == CFA_BASE_SP;
             !by_sp || i64::from(call.cfa_offset) - i64::from(call.landing_pad_pop) == i64::from(pad.cfa_offset)
         };
         let mut rows = function.rows.iter().filter(|r| r.start < *end && *start < r.end);
-        if !rows.any(|r| agrees(&r.frame)) {
+        if !rows.any(|r| r.frame.as_ref().is_some_and(agrees)) {
             return Err(UnwindError::LandingPadStack { landing_pad });
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! What a row says is narrowed to what our compiled code can contain (System V ABI for x86-64): the canonical frame
 //! address is stack or frame pointer plus a constant, the return address lies right below it, and the callee-saved
-//! registers are either untouched or saved below it.
+//! registers are either untouched or saved below it. While a large frame is being probed page by page, the canonical
+//! frame address is relative to a register that every call overwrites: so there is no call, and nothing to say.
 
 use super::UnwindError;
 use super::lsda::{self, CallSite};
@@ -18,6 +19,10 @@ const ADDRESS_BYTES: u8 = 8;
 
 /// Where the return address lies, from the canonical frame address.
 const RETURN_ADDRESS_OFFSET: i64 = -8;
+
+/// Registers that a call overwrites.
+const CALLER_SAVED: [Register; 9] =
+    [X86_64::RAX, X86_64::RCX, X86_64::RDX, X86_64::RSI, X86_64::RDI, X86_64::R8, X86_64::R9, X86_64::R10, X86_64::R11];
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -37,7 +42,8 @@ pub(super) struct Function {
 pub(super) struct Row {
     pub start: u32,
     pub end: u32,
-    pub frame: FrameDesc,
+    /// `None` where there can be no call.
+    pub frame: Option<FrameDesc>,
 }
 
 /// All functions of the code, ascending; those without code are left out.
@@ -101,11 +107,13 @@ fn code_range(code: &LinkedCode, fde: &FrameDescriptionEntry<Slice<'_>>) -> Resu
     Ok((start as u32, end as u32))
 }
 
-fn frame(row: &UnwindTableRow<usize>, offset: u32) -> Result<FrameDesc, UnwindError> {
+/// The frame in a row at this offset, or `None` if there can be no call in it.
+fn frame(row: &UnwindTableRow<usize>, offset: u32) -> Result<Option<FrameDesc>, UnwindError> {
     let unsupported = UnwindError::UnsupportedFrame { offset };
     let (cfa_base, cfa_offset) = match *row.cfa() {
         CfaRule::RegisterAndOffset { register: X86_64::RSP, offset } => (CFA_BASE_SP, offset),
         CfaRule::RegisterAndOffset { register: X86_64::RBP, offset } => (CFA_BASE_FP, offset),
+        CfaRule::RegisterAndOffset { register, .. } if CALLER_SAVED.contains(&register) => return Ok(None),
         _ => return Err(unsupported),
     };
     let (Ok(cfa_offset), Ok(landing_pad_pop)) = (i32::try_from(cfa_offset), u32::try_from(row.saved_args_size()))
@@ -117,7 +125,7 @@ fn frame(row: &UnwindTableRow<usize>, offset: u32) -> Result<FrameDesc, UnwindEr
         save_register(&mut frame, *register, rule)
             .ok_or(UnwindError::UnsupportedRegister { register: register.0, offset })?;
     }
-    Ok(frame)
+    Ok(Some(frame))
 }
 
 /// Notes where a register is saved; `None` if that cannot be expressed.
