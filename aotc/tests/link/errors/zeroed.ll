@@ -1,0 +1,7 @@
+; ERROR: section `.bss` of partition 0 is neither code nor constants
+target triple = "x86_64-unknown-linux-gnu"
+@count = hidden global i32 0
+define hidden i32 @f() uwtable {
+  %r = load i32, ptr @count
+  ret i32 %r
+}
