@@ -8,8 +8,8 @@
 //! ([`SiteCache`]) spares the binary search where a program throws often.
 //!
 //! Invariants:
-//! - Facts are looked up by return address, so they hold *at calls*; code stopped elsewhere, by a fault, is
-//!   traced as well as the stack's contents allow ([`CodeMap::fault_caller`]).
+//! - Facts are promised *at calls*; code stopped elsewhere, by a fault, is traced as well as tables and stack allow
+//!   ([`CodeMap::fault_caller`]).
 //! - A walk reads only inside the native stack and moves towards its end, so it ends whatever the tables say.
 //! - A walk ends at the first address outside all code: the Rust function that entered it.
 
@@ -103,9 +103,8 @@ pub(crate) struct SiteCache {
 /// Entries of a [`SiteCache`], a power of two.
 const SITE_CACHE_ENTRIES: usize = 256;
 
-/// Words above the stack pointer of a fault among which its return address is looked for: the registers that a
-/// prologue or a small C function can have pushed.
-const FAULT_SCAN_WORDS: u64 = 64;
+/// Words above the stack pointer of a fault among which its return address is looked for.
+const FAULT_SCAN_WORDS: u64 = 1 << 14;
 
 /// Greatest distance between a frame's registers' places and its CFA that is believed.
 const MAX_SAVED_DISTANCE_BYTES: u32 = 1 << 20;
@@ -234,27 +233,26 @@ impl<M> CodeMap<M> {
         Some(Site { frame, landing_pad })
     }
 
-    /// Where the innermost call of a thread was that a fault stopped at `registers`: the caller's registers, as
-    /// far as known, or `None` if nothing on the stack looks like it.
+    /// Where the frame was called that a fault stopped at `registers`: the caller's registers, as far as known, or
+    /// `None` if nothing on the stack looks like it.
     ///
-    /// The fault was a push, a store or a call that ran into the guard. At a call the frame is complete and the
-    /// tables say everything; elsewhere the frame is being made (or a C function's), and its return address is
-    /// the first word above the stack pointer that is one of compiled code.
+    /// The compiler's tables also hold between calls, so for most instructions they say everything. They do not
+    /// for a prologue that probes a large frame, or for a C function: its return address is the first word
+    /// above the stack pointer that is one of compiled code. Old ones can mislead, but where a stack runs out,
+    /// there is memory that nothing was written to before.
     ///
     /// # Safety
     ///
     /// `stack` must be readable, and nobody may write to it meanwhile.
     pub(crate) unsafe fn fault_caller(&self, registers: &Registers, stack: &Range<u64>) -> Option<Registers> {
-        // SAFETY: `find` has established that the address is in mapped code.
-        let call_bytes = self.find(registers.pc).and_then(|c| unsafe { call_length(registers.pc, c.text.end) });
-        if let Some(bytes) = call_bytes {
-            let mut caller = Registers { pc: registers.pc + bytes, ..*registers };
-            let site = self.site(caller.pc)?;
+        // The facts of the instruction are those of a return address inside it.
+        if let Some(site) = self.site(registers.pc.wrapping_add(1)) {
+            let mut caller = *registers;
             // SAFETY: as the caller of this function promises.
             return unsafe { step(&mut caller, site.frame, stack) }.then_some(caller);
         }
-        let first = registers.sp.next_multiple_of(8).max(stack.start);
-        let last = (first + 8 * FAULT_SCAN_WORDS).min(stack.end);
+        let first = registers.sp.checked_next_multiple_of(8)?.max(stack.start);
+        let last = first.saturating_add(8 * FAULT_SCAN_WORDS).min(stack.end);
         (first..last).step_by(8).find_map(|address| {
             // SAFETY: the word lies inside the stack.
             let pc = unsafe { read(address) };
@@ -368,47 +366,6 @@ unsafe fn read(address: u64) -> u64 {
     // SAFETY: as the caller promises; the alignment does not matter.
     unsafe { (address as *const u64).read_unaligned() }
 }
-
-/// Length of the call instruction at `pc`, or `None` if it is no call or passes `end`.
-///
-/// # Safety
-///
-/// `pc..end` must be readable.
-unsafe fn call_length(pc: u64, end: u64) -> Option<u64> {
-    // SAFETY: the reads stay below `end`, as the caller promises.
-    let byte = |index: u64| (pc + index < end).then(|| unsafe { ((pc + index) as *const u8).read() });
-    if byte(0)? == CALL_REL32 {
-        return (pc + 5 <= end).then_some(5);
-    }
-    let prefix = u64::from(byte(0)? & 0xf0 == REX);
-    let modrm = byte(prefix + 1)?;
-    if byte(prefix)? != GROUP5 || (modrm >> 3) & 7 != GROUP5_CALL {
-        return None;
-    }
-    let (mode, base) = (modrm >> 6, modrm & 7);
-    let has_sib = mode != 3 && base == 4;
-    let absolute = mode == 0 && (base == 5 || has_sib && byte(prefix + 2)? & 7 == 5);
-    let displacement = match mode {
-        1 => 1,
-        2 => 4,
-        _ if absolute => 4,
-        _ => 0,
-    };
-    let length = prefix + 2 + u64::from(has_sib) + displacement;
-    (pc + length <= end).then_some(length)
-}
-
-/// `call rel32`.
-const CALL_REL32: u8 = 0xe8;
-
-/// Upper bits of a REX prefix.
-const REX: u8 = 0x40;
-
-/// The opcode of which [`GROUP5_CALL`] in the ModRM byte makes an indirect call.
-const GROUP5: u8 = 0xff;
-
-/// See [`GROUP5`].
-const GROUP5_CALL: u8 = 2;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -33,6 +33,7 @@ use crate::trap::{Raised, RawTrap, StoreCode};
 use crate::unwind::SiteCache;
 use dolmen_abi::collector::AllocBuffer;
 use dolmen_abi::context::{ThreadContext, ValueSlot};
+use dolmen_abi::reference::NULL_REF;
 use dolmen_abi::trap::TrapCode;
 use entry::{enter, status};
 use stack::Stacks;
@@ -215,7 +216,11 @@ impl Thread {
 
     fn take_result(&mut self, status: u32) -> Result<(), Raised> {
         match status {
-            status::RETURNED => Ok(()),
+            status::RETURNED => {
+                // What was caught last need not live on.
+                self.context.pending_exception = NULL_REF;
+                Ok(())
+            }
             status::EXCEPTION => Err(Raised::Exception(std::mem::take(&mut self.context.pending_exception))),
             _ => Err(self.take_raised().unwrap_or(Raised::Trap(RawTrap::new(TrapCode::Unreachable)))),
         }

@@ -225,27 +225,23 @@ fn broken_sections_are_refused() {
 }
 
 #[test]
-fn lengths_of_calls() {
-    let cases: &[(&[u8], Option<u64>)] = &[
-        (&[0xe8, 0, 0, 0, 0], Some(5)),
-        (&[0xe8, 0, 0, 0], None),
-        (&[0xff, 0xd0], Some(2)),
-        (&[0x41, 0xff, 0xd3], Some(3)),
-        (&[0xff, 0x10], Some(2)),
-        (&[0xff, 0x50, 0x28], Some(3)),
-        (&[0xff, 0x90, 0, 1, 0, 0], Some(6)),
-        (&[0xff, 0x14, 0x24], Some(3)),
-        (&[0xff, 0x15, 0, 0, 0, 0], Some(6)),
-        (&[0xff, 0x14, 0x25, 0, 0, 0, 0], Some(7)),
-        (&[0x41, 0xff, 0x54, 0x24, 8], Some(5)),
-        (&[0xff, 0x30], None),
-        (&[0x50], None),
-        (&[0x48], None),
-        (&[], None),
-    ];
-    for (code, length) in cases {
-        let range = code.as_ptr_range();
-        // SAFETY: the bytes are readable.
-        assert_eq!(unsafe { call_length(range.start as u64, range.end as u64) }, *length, "{code:x?}");
+fn caller_of_a_fault_is_found_by_facts_or_by_looking() {
+    let map = example_map();
+    let mut stack = [0_u64; 64];
+    let sp = span(&stack).start;
+    stack[3] = TEXT + 0x50;
+    let caller = |pc| {
+        let registers = Registers { sp, pc, ..Registers::default() };
+        // SAFETY: the stack is readable.
+        unsafe { map.fault_caller(&registers, &span(&stack)) }.map(|r| (r.pc - TEXT, r.sp - sp))
+    };
+    // Inside the call that returns to 0x20, in a prologue, in a C function.
+    assert_eq!(caller(TEXT + 0x1f), Some((0x50, 32)));
+    assert_eq!(caller(TEXT + 0x40), Some((0x50, 32)));
+    assert_eq!(caller(0x7fff_0000), Some((0x50, 32)));
+    for wild in [0, u64::MAX, span(&stack).end] {
+        let registers = Registers { sp: wild, pc: u64::MAX, ..Registers::default() };
+        // SAFETY: the stack is readable.
+        assert!(unsafe { map.fault_caller(&registers, &span(&stack)) }.is_none_or(|r| r.pc == TEXT + 0x50));
     }
 }
