@@ -193,14 +193,15 @@ fn check_complete(symbols: &[CodeSymbol], functions: &[Function]) -> Result<(), 
 fn check_landing_pads(function: &Function) -> Result<(), UnwindError> {
     for CallSite { start, end, landing_pad } in &function.call_sites {
         let Some(landing_pad) = *landing_pad else { continue };
-        let pad = function.rows.iter().find(|r| (r.start..r.end).contains(&landing_pad)).and_then(|r| r.frame);
+        let row_at = |offset| function.rows.partition_point(|r| r.end <= offset);
+        let pad = function.rows.get(row_at(landing_pad)).and_then(|r| r.frame);
         let pad = pad
             .ok_or(UnwindError::UnsupportedCallSites { func: function.start, reason: "a landing pad has no frame" })?;
         let agrees = |call: &FrameDesc| {
             let by_sp = pad.cfa_base == CFA_BASE_SP && call.cfa_base == CFA_BASE_SP;
             !by_sp || i64::from(call.cfa_offset) - i64::from(call.landing_pad_pop) == i64::from(pad.cfa_offset)
         };
-        let mut rows = function.rows.iter().filter(|r| r.start < *end && *start < r.end);
+        let mut rows = function.rows[row_at(*start)..].iter().take_while(|r| r.start < *end);
         if !rows.any(|r| r.frame.as_ref().is_some_and(agrees)) {
             return Err(UnwindError::LandingPadStack { landing_pad });
         }

@@ -129,7 +129,8 @@ fn parse_section<'data>(
     let name = section.name().map_err(malformed)?;
     let unsupported = || ObjectError::UnsupportedSection { partition, section: name.to_owned() };
     let ::object::SectionFlags::Elf { sh_type, sh_flags } = section.flags() else { return Err(unsupported()) };
-    if section.size() == 0 || !has(sh_flags, elf::SHF_ALLOC) || name.contains(PERSONALITY_REFERENCE) {
+    let loaded = section.size() != 0 && has(sh_flags, elf::SHF_ALLOC) && sh_type != elf::SHT_NOTE;
+    if !loaded || name.contains(PERSONALITY_REFERENCE) {
         return Ok(None);
     }
     let role = role_of(name, sh_type, sh_flags).ok_or_else(unsupported)?;

@@ -95,6 +95,13 @@ fn other_tools_read_the_file() {
 }
 
 #[test]
+fn partitions_share_what_only_the_unwinder_names() {
+    // Both name a personality routine, through data that both define.
+    let module = TestModule { partitions: &["frames.ll", "thrower.ll", "catcher.ll"], funcs: 13, inits: 1 };
+    assert_eq!(reader::read(&build(&module, &["-O2"])).meta.code_offsets.len(), 13);
+}
+
+#[test]
 fn libcalls_are_stubs() {
     let module = TestModule { partitions: &["data.ll", "thrower.ll"], funcs: 5, inits: 0 };
     let read = reader::read(&build(&module, &["-O2"]));

@@ -51,10 +51,11 @@ fn exceptions_find_their_landing_pads() {
         (10, 20, "uncaught 1040"),
         (11, 20, "1040"),
         (11, 2, "4"),
+        (12, 4, "31"),
     ];
     for opt_level in OPT_LEVELS {
-        check(&["frames.ll", "thrower.ll"], 12, &[opt_level], &calls);
-        check(&["thrower.ll", "frames.ll"], 12, &[opt_level, "--function-sections"], &calls);
+        check(&["frames.ll", "thrower.ll", "catcher.ll"], 13, &[opt_level], &calls);
+        check(&["thrower.ll", "catcher.ll", "frames.ll"], 13, &[opt_level, "--function-sections"], &calls);
     }
 }
 
