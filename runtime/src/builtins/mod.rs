@@ -76,7 +76,10 @@ impl From<AllocError> for Raise {
         match error {
             AllocError::TooLarge { .. } => Self::Trap(TrapCode::AllocationTooLarge),
             AllocError::OutOfMemory { .. } | AllocError::Reserve { .. } => Self::Trap(TrapCode::OutOfMemory),
-            error @ AllocError::Corrupt(_) => Self::Error(StoreError::Heap(error).into()),
+            // Bugs, of this library or of the compiler: no trap of the program's.
+            error @ (AllocError::Corrupt(_) | AllocError::NoSuchType { .. }) => {
+                Self::Error(StoreError::Heap(error).into())
+            }
         }
     }
 }
