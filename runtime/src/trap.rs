@@ -61,8 +61,9 @@ impl RawTrap {
 pub(crate) fn resolve(code: &StoreCode, raw: &RawTrap) -> Trap {
     let frames = raw.addresses.iter().filter_map(|&address| {
         let (module, code_offset, func_index) = code.function_at(address)?;
-        let func_name = module.func_name(func_index);
-        Some(Frame { func_index, func_name, module_name: module.name(), code_offset })
+        let func_name = module.and_then(|module| module.func_name(func_index));
+        let module_name = module.and_then(Module::name);
+        Some(Frame { func_index, func_name, module_name, code_offset })
     });
     let standard = Trap::new(raw.code);
     let message = raw.message.clone().unwrap_or(standard.message);

@@ -84,10 +84,10 @@ pub(crate) struct Site<'a> {
 pub(crate) struct LoadedCode<M> {
     text: Range<u64>,
     tables: UnwindTables<'static>,
-    module: M,
+    module: Option<M>,
 }
 
-/// All code that a store can run, by address. `M` tells whose it is and keeps it mapped.
+/// All code that a store can run, by address. `M` tells whose it is, if it is of a module, and keeps it mapped.
 #[derive(Debug)]
 pub(crate) struct CodeMap<M> {
     /// Ascending and disjoint.
@@ -198,14 +198,14 @@ impl<M> CodeMap<M> {
     ///
     /// Code and tables must stay mapped and unchanged as long as this map and every [`SiteCache`] used with it
     /// exist; `module` may be what keeps them so.
-    pub(crate) unsafe fn insert(&mut self, text: Range<u64>, tables: UnwindTables<'_>, module: M) {
+    pub(crate) unsafe fn insert(&mut self, text: Range<u64>, tables: UnwindTables<'_>, module: impl Into<Option<M>>) {
         let index = self.codes.partition_point(|c| c.text.start < text.start);
         if self.codes.get(index).is_some_and(|c| c.text.start == text.start) {
             return;
         }
         // SAFETY: the caller keeps the tables alive as long as anything that can reach them.
         let tables = unsafe { std::mem::transmute::<UnwindTables<'_>, UnwindTables<'static>>(tables) };
-        self.codes.insert(index, LoadedCode { text, tables, module });
+        self.codes.insert(index, LoadedCode { text, tables, module: module.into() });
     }
 
     /// The code that the instruction at `pc` belongs to.
@@ -216,10 +216,10 @@ impl<M> CodeMap<M> {
 
     /// Whose code the instruction at `pc` is, its offset in the code section, and the function's index, unless
     /// it is a trampoline's.
-    pub(crate) fn function_at(&self, pc: u64) -> Option<(&M, u32, u32)> {
+    pub(crate) fn function_at(&self, pc: u64) -> Option<(Option<&M>, u32, u32)> {
         let code = self.find(pc)?;
         let offset = (pc - code.text.start) as u32;
-        Some((&code.module, offset, code.tables.function_at(offset)?))
+        Some((code.module.as_ref(), offset, code.tables.function_at(offset)?))
     }
 
     /// The facts of the call that returns to `pc`.

@@ -19,6 +19,8 @@ mod gc;
 mod host;
 mod memory;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Error, StoreError};
 use crate::store::StoreInner;

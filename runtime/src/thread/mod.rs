@@ -25,7 +25,7 @@ mod signals;
 mod stack;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::error::StoreError;
 use crate::store::StoreInner;

@@ -1,5 +1,7 @@
 //! Assembled stand-ins for compiled code, with unwind tables made from their labels.
 
+#![cfg(target_arch = "x86_64")]
+
 use super::entry::{Outcome, gate, reason, throw_gate, trap_gate};
 use super::*;
 use crate::unwind::UnwindTables;
@@ -186,7 +188,8 @@ unsafe extern "C" {
     static dt_end: u8;
     static dt_entry: u8;
     static dt_entry_ret: u8;
-    static dt_increment: u8;
+    /// Returns its argument plus one.
+    pub(crate) static dt_increment: u8;
     static dt_trap: u8;
     static dt_trap_ret: u8;
     static dt_throw: u8;
@@ -202,9 +205,11 @@ unsafe extern "C" {
     static dt_leaf: u8;
     static dt_recurse_shadow: u8;
     static dt_recurse_shadow_ret: u8;
-    static dt_host: u8;
+    /// Calls the host with (argument, 2, 3, 4, 5, 6) and returns its result.
+    pub(crate) static dt_host: u8;
     static dt_host_ret: u8;
-    static dt_host_catch: u8;
+    /// `dt_host` with exceptions caught: returns their reference words.
+    pub(crate) static dt_host_catch: u8;
     static dt_host_catch_ret: u8;
     static dt_host_catch_pad: u8;
     static dt_host_low: u8;
@@ -264,7 +269,7 @@ fn unwind_section() -> Vec<u32> {
 gate!(host_gate => host);
 
 /// What a test does when its code calls the host: gets the thread and arguments two to six.
-type Host<'a> = &'a mut dyn FnMut(*mut ThreadContext, [u64; 5]) -> Outcome;
+pub(crate) type Host<'a> = &'a mut dyn FnMut(*mut ThreadContext, [u64; 5]) -> Outcome;
 
 /// The builtin behind `host_gate`; `call` is the address of a [`Host`].
 unsafe extern "C" fn host(thread: *mut ThreadContext, call: u64, b: u64, c: u64, d: u64, e: u64, f: u64) -> Outcome {
@@ -278,13 +283,13 @@ fn returned(value: u64) -> Outcome {
 }
 
 /// A thread with the test code, and the builtins that the code calls.
-struct Fixture {
-    thread: OwnedThread,
+pub(crate) struct Fixture {
+    pub(crate) thread: OwnedThread,
     _builtins: Box<[u64; 3]>,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let builtins =
             Box::new([trap_gate as *const () as u64, throw_gate as *const () as u64, host_gate as *const () as u64]);
         let bases = ThreadBases { heap: 0, types: 0, cards: 0, builtins: builtins.as_ptr() as u64 };
@@ -293,17 +298,17 @@ impl Fixture {
         let text = (&raw const dt_start) as u64..(&raw const dt_end) as u64;
         let tables = UnwindTables::parse(bytes(section), text.end - text.start).expect("tables");
         // SAFETY: code and tables live as long as the process.
-        unsafe { thread.code_mut().insert(text, tables, crate::module::tests::empty_module()) };
+        unsafe { thread.code_mut().insert(text, tables, None) };
         Self { thread, _builtins: builtins }
     }
 
-    fn call(&mut self, code: *const u8, argument: u64) -> Result<u64, Raised> {
+    pub(crate) fn call(&mut self, code: *const u8, argument: u64) -> Result<u64, Raised> {
         // SAFETY: the thread is live and exclusively ours.
         unsafe { call(self.thread.as_ptr(), code, argument) }
     }
 
     /// Calls code that calls `host`.
-    fn call_host(&mut self, code: *const u8, mut host: Host<'_>) -> Result<u64, Raised> {
+    pub(crate) fn call_host(&mut self, code: *const u8, mut host: Host<'_>) -> Result<u64, Raised> {
         self.call(code, (&raw mut host) as u64)
     }
 }
@@ -319,6 +324,16 @@ unsafe fn call(thread: NonNull<Thread>, code: *const u8, argument: u64) -> Resul
     // SAFETY: the test code takes and returns one value, and calls no builtin that uses a store.
     unsafe { Thread::call(thread, ptr::null_mut(), callee, slots.as_mut_ptr()) }?;
     Ok(slots[0].0[0])
+}
+
+/// Calls test code that calls `host`.
+///
+/// # Safety
+///
+/// As for [`call`].
+pub(crate) unsafe fn call_host(thread: NonNull<Thread>, code: *const u8, mut host: Host<'_>) -> Result<u64, Raised> {
+    // SAFETY: as the caller promises.
+    unsafe { call(thread, code, (&raw mut host) as u64) }
 }
 
 /// The thread that a host function was called from.
@@ -535,18 +550,62 @@ fn threads_move_between_os_threads() {
 }
 
 #[test]
-fn faults_elsewhere_reach_the_previous_handler() {
-    const CHILD: &str = "DOLMEN_TEST_FAULT";
-    if std::env::var_os(CHILD).is_some() {
-        let _ = Fixture::new().call_host(&raw const dt_host, &mut |_, _| {
-            // SAFETY: it is not safe: the process is meant to die of it.
-            returned(unsafe { std::ptr::without_provenance::<u64>(8).read_volatile() })
-        });
-        return;
-    }
-    let name = "thread::tests::faults_elsewhere_reach_the_previous_handler";
+fn many_os_threads_overflow_at_once() {
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut fixture = Fixture::new();
+                for _ in 0..20 {
+                    assert_eq!(expect_trap(fixture.call(&raw const dt_recurse, 0)).code, TrapCode::StackOverflow);
+                    assert_eq!(
+                        expect_trap(fixture.call(&raw const dt_recurse_shadow, 0)).code,
+                        TrapCode::StackOverflow
+                    );
+                }
+            });
+        }
+    });
+}
+
+/// Runs the test of this name again, in a process of its own that is expected to die.
+fn in_child(name: &str) -> std::process::ExitStatus {
     let mut child = std::process::Command::new(std::env::current_exe().expect("own path"));
-    let output = child.args([name, "--exact", "--test-threads=1"]).env(CHILD, "1").output().expect("child");
-    let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
-    assert_eq!(signal, Some(libc::SIGSEGV), "{output:?}");
+    let name = format!("thread::tests::{name}");
+    let output = child.args([&name, "--exact", "--test-threads=1"]).env(CHILD, "1").output().expect("child");
+    output.status
+}
+
+/// Set in the processes that [`in_child`] starts.
+const CHILD: &str = "DOLMEN_TEST_CHILD";
+
+/// Reads from a page that nobody maps, in a host function.
+fn fault_in_host_function() {
+    let _ = Fixture::new().call_host(&raw const dt_host, &mut |_, _| {
+        // SAFETY: it is not safe: the process is meant to stop here.
+        returned(unsafe { ptr::without_provenance::<u64>(8).read_volatile() })
+    });
+}
+
+#[test]
+fn faults_elsewhere_have_their_default_action() {
+    if std::env::var_os(CHILD).is_some() {
+        return fault_in_host_function();
+    }
+    let status = in_child("faults_elsewhere_have_their_default_action");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGSEGV), "{status:?}");
+}
+
+#[test]
+fn faults_elsewhere_reach_the_previous_handler() {
+    extern "C" fn exit_with_42(_signal: libc::c_int) {
+        // SAFETY: `_exit` may be called in a handler.
+        unsafe { libc::_exit(42) };
+    }
+    if std::env::var_os(CHILD).is_some() {
+        // SAFETY: the handler does nothing but to end the process.
+        unsafe { libc::signal(libc::SIGSEGV, exit_with_42 as *const () as usize) };
+        return fault_in_host_function();
+    }
+    let status = in_child("faults_elsewhere_reach_the_previous_handler");
+    assert_eq!(status.code(), Some(42), "{status:?}");
 }

@@ -103,8 +103,8 @@ fn facts_hold_for_return_addresses() {
 #[test]
 fn functions_are_found_by_address() {
     let map = example_map();
-    assert_eq!(map.function_at(TEXT + 0x10), Some((&"example", 0x10, 7)));
-    assert_eq!(map.function_at(TEXT + 0x7f), Some((&"example", 0x7f, 9)));
+    assert_eq!(map.function_at(TEXT + 0x10), Some((Some(&"example"), 0x10, 7)));
+    assert_eq!(map.function_at(TEXT + 0x7f), Some((Some(&"example"), 0x7f, 9)));
     assert_eq!(map.function_at(TEXT + 0xf), None);
     assert_eq!(map.function_at(TEXT + 0x80), None);
     assert_eq!(map.function_at(TEXT + 0x100), None);
@@ -121,7 +121,7 @@ fn code_is_found_among_several_modules() {
     }
     assert_eq!(map.codes.len(), 3);
     for start in [0x10_0000, 0x20_0000, 0x30_0000] {
-        assert_eq!(map.function_at(start + 0x10).map(|f| *f.0), Some(start));
+        assert_eq!(map.function_at(start + 0x10).and_then(|f| f.0.copied()), Some(start));
         assert!(map.function_at(start + 0x100).is_none());
     }
 }
