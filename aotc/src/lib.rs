@@ -1,5 +1,27 @@
-//! dolmen-aotc
+//! Dolmen's compiler: a WebAssembly 3.0 module in, a native artifact out.
+//!
+//! ```text
+//! bytes ─► module ─► translate ─► LLVM's optimiser ─► gc::lower ─► LLVM's code generator ─► artifact
+//! ```
+//!
+//! [`compile`] is the stages in order. The only crate that links LLVM; it knows nothing of the runtime but what
+//! `dolmen-abi` states.
+
+#![deny(unsafe_code)]
 
 pub mod artifact;
+mod compile;
+mod cpu;
+mod error;
+mod gc;
+mod llvm;
+mod module;
 pub mod object;
+mod options;
+mod translate;
 pub mod unwind;
+
+pub use compile::{compile, compile_with_progress};
+pub use error::CompileError;
+pub use llvm::LlvmError;
+pub use options::{Emit, OptLevel, Options, Progress, TargetCpu};

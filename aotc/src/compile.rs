@@ -1,0 +1,299 @@
+//! The stages of compilation, in order.
+//!
+//! A module is cut into partitions of consecutive functions, by size alone. Each partition is translated,
+//! optimised and emitted in an LLVM context of its own, so partitions compile in parallel and the output does
+//! not depend on how many threads there are. Small functions of other partitions are translated along to be
+//! inlined.
+
+use crate::artifact::{self, ArtifactInput};
+use crate::cpu::Cpu;
+use crate::error::CompileError;
+use crate::gc;
+use crate::llvm::{CodegenFile, Context, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
+use crate::module::{InitStep, Module};
+use crate::options::{
+    Emit, IMPORT_BODY_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options, PARTITION_BODY_BYTES, Progress,
+};
+use crate::translate::function::FunctionTranslator;
+use crate::translate::unit::Unit;
+use crate::translate::{init, trampolines};
+use dolmen_abi::artifact::Header;
+use dolmen_abi::collector::Protocol;
+use dolmen_abi::meta::Trampolines;
+use dolmen_abi::signature::MachineSignature;
+use std::ffi::CString;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use wasmparser::FuncValidatorAllocations;
+
+/// The options, resolved.
+pub(crate) struct Settings {
+    opt_level: OptLevel,
+    pub(crate) cpu: Cpu,
+    pub(crate) protocol: Protocol,
+    pub(crate) polls: bool,
+    emit: Emit,
+    jobs: usize,
+}
+
+/// Everything that partitions share.
+struct Job<'j> {
+    module: &'j Module<'j>,
+    settings: &'j Settings,
+    signatures: &'j [MachineSignature],
+    init: &'j [&'j [InitStep<'j>]],
+    progress: Progress<'j>,
+    finished: AtomicUsize,
+}
+
+/// Compiles a binary module.
+///
+/// # Errors
+///
+/// See [`CompileError`]. Of several errors in function bodies the one with the least offset is reported.
+pub fn compile(wasm: &[u8], options: &Options) -> Result<Vec<u8>, CompileError> {
+    compile_with_progress(wasm, options, &|_, _| {})
+}
+
+/// Like [`compile`], and tells `progress` of each function that is finished.
+///
+/// # Errors
+///
+/// See [`compile`].
+pub fn compile_with_progress(wasm: &[u8], options: &Options, progress: Progress<'_>) -> Result<Vec<u8>, CompileError> {
+    let settings = Settings::resolve(options)?;
+    let mut module = Module::decode(wasm)?;
+    validate_bodies(&module, settings.jobs)?;
+    let signatures = trampolines::signatures(&module);
+    let init_steps = std::mem::take(&mut module.init);
+    let init: Vec<_> = init_steps.chunks(INIT_STEPS_PER_FUNCTION).collect();
+    let partitions = partition(&module);
+    let job = Job {
+        module: &module,
+        settings: &settings,
+        signatures: &signatures,
+        init: &init,
+        progress,
+        finished: AtomicUsize::new(0),
+    };
+    let objects = in_parallel(partitions.len(), settings.jobs, |i| compile_partition(&job, i, &partitions[i]))?;
+    match settings.emit {
+        Emit::Artifact => assemble(wasm, module, settings, signatures, init.len(), objects),
+        Emit::LlvmIr | Emit::Asm => Ok(objects.concat()),
+        Emit::Obj => match <[_; 1]>::try_from(objects) {
+            Ok([object]) => Ok(object),
+            Err(objects) => Err(CompileError::Limit(format!(
+                "the module is compiled in {} parts, so there is no single object file",
+                objects.len()
+            ))),
+        },
+    }
+}
+
+impl Settings {
+    fn resolve(options: &Options) -> Result<Self, CompileError> {
+        Ok(Self {
+            opt_level: options.opt_level,
+            cpu: Cpu::resolve(&options.target_cpu)?,
+            protocol: options.collector.protocol(),
+            polls: options.polls,
+            emit: options.emit,
+            jobs: options.jobs.max(1),
+        })
+    }
+
+    fn target_machine(&self) -> Result<TargetMachine, CompileError> {
+        let level = match self.opt_level {
+            OptLevel::O0 => CodegenLevel::None,
+            OptLevel::O1 => CodegenLevel::Less,
+            OptLevel::O2 => CodegenLevel::Default,
+            OptLevel::O3 => CodegenLevel::Aggressive,
+        };
+        Ok(TargetMachine::new(self.cpu.base, &self.cpu.feature_string(), level)?)
+    }
+
+    /// LLVM's passes before references are lowered.
+    fn optimise_pipeline(&self) -> &'static str {
+        match self.opt_level {
+            // Lowering needs locals as values, and no blocks that cannot be reached.
+            OptLevel::O0 => "function(mem2reg,simplifycfg)",
+            OptLevel::O1 => "default<O1>",
+            OptLevel::O2 => "default<O2>",
+            OptLevel::O3 => "default<O3>",
+        }
+    }
+
+    /// LLVM's passes after references are lowered: inline the collector's sequences, merge address
+    /// computations, drop stores of null to slots that are overwritten at once.
+    fn cleanup_pipeline(&self) -> &'static str {
+        match self.opt_level {
+            OptLevel::O0 => "always-inline,globaldce",
+            _ => {
+                "always-inline,function(early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(licm),dse,\
+                 simplifycfg),globaldce"
+            }
+        }
+    }
+}
+
+/// Validates all function bodies.
+fn validate_bodies(module: &Module<'_>, jobs: usize) -> Result<(), CompileError> {
+    const CHUNK: usize = 64;
+    let chunks = module.bodies.len().div_ceil(CHUNK);
+    in_parallel(chunks, jobs, |chunk| {
+        let mut allocations = FuncValidatorAllocations::default();
+        for body in module.bodies.iter().skip(chunk * CHUNK).take(CHUNK) {
+            let mut validator = body.to_validate().into_validator(allocations);
+            validator.validate(&body.body)?;
+            allocations = validator.into_allocations();
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Ranges of defined functions (by position) that make up the partitions; at least one.
+fn partition(module: &Module<'_>) -> Vec<Range<usize>> {
+    let mut partitions = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (position, body) in module.bodies.iter().enumerate() {
+        bytes += body.body.as_bytes().len();
+        if bytes >= PARTITION_BODY_BYTES {
+            partitions.push(start..position + 1);
+            (start, bytes) = (position + 1, 0);
+        }
+    }
+    if start < module.bodies.len() || partitions.is_empty() {
+        partitions.push(start..module.bodies.len());
+    }
+    partitions
+}
+
+/// Runs `work` for each index on several threads; results in order, or the error with the least offset.
+fn in_parallel<T: Send>(
+    count: usize,
+    jobs: usize,
+    work: impl Fn(usize) -> Result<T, CompileError> + Sync,
+) -> Result<Vec<T>, CompileError> {
+    // LLVM recurses deeply on large functions. Address space is cheap.
+    const STACK_BYTES: usize = 256 << 20;
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<T, CompileError>>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        let worker = || {
+            // Relaxed: the counter only hands out indices; the scope's join publishes the results.
+            let take = || next.fetch_add(1, Ordering::Relaxed);
+            for index in std::iter::repeat_with(take).take_while(|&i| i < count) {
+                *results[index].lock().unwrap_or_else(|e| e.into_inner()) = Some(work(index));
+            }
+        };
+        let spawn = |_| std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, worker).is_ok();
+        if (0..jobs.min(count)).map(spawn).filter(|&ok| ok).count() == 0 {
+            worker();
+        }
+    });
+    let mut first_error: Option<CompileError> = None;
+    let mut values = Vec::with_capacity(count);
+    for result in results {
+        match result.into_inner().unwrap_or_else(|e| e.into_inner()).expect("every index was worked on") {
+            Ok(value) => values.push(value),
+            Err(error) if first_error.as_ref().is_none_or(|first| error.offset() < first.offset()) => {
+                first_error = Some(error);
+            }
+            Err(_) => {}
+        }
+    }
+    first_error.map_or(Ok(values), Err)
+}
+
+/// From a range of functions to an object file, or to the text that was asked for.
+fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Result<Vec<u8>, CompileError> {
+    let target = job.settings.target_machine()?;
+    let context = Context::new();
+    let llvm = LlvmModule::new(&context, &format!("partition{index}"), &target);
+    // References are non-integral pointers while LLVM optimises: it must not compute with their bits.
+    let layout = format!("{}-ni:{}", target.data_layout(), crate::llvm::REF_ADDRESS_SPACE);
+    llvm.set_data_layout(&CString::new(layout).unwrap_or_default());
+    let unit = Unit::new(&context, &llvm, job.module, job.settings);
+    for position in range.clone() {
+        translate_function(&unit, position)?;
+    }
+    if index == 0 {
+        for (number, signature) in job.signatures.iter().enumerate() {
+            trampolines::define(&unit, number, signature);
+        }
+        for (number, steps) in job.init.iter().enumerate() {
+            init::define(&unit, number, steps)?;
+        }
+    }
+    if job.settings.opt_level != OptLevel::O0 {
+        import_small_callees(&unit)?;
+    }
+    llvm.verify()?;
+    llvm.run_passes(job.settings.optimise_pipeline(), &target)?;
+    gc::lower::lower(&unit)?;
+    llvm.verify()?;
+    llvm.run_passes(job.settings.cleanup_pipeline(), &target)?;
+    let output = match job.settings.emit {
+        Emit::LlvmIr => llvm.print().into_bytes(),
+        Emit::Asm => target.emit(&llvm, CodegenFile::Assembly)?,
+        Emit::Artifact | Emit::Obj => target.emit(&llvm, CodegenFile::Object)?,
+    };
+    // Relaxed: a count for display.
+    let finished = job.finished.fetch_add(range.len(), Ordering::Relaxed) + range.len();
+    (job.progress)(finished, job.module.bodies.len());
+    Ok(output)
+}
+
+/// Translates the defined function at a position; its index follows those of the imported ones.
+fn translate_function(unit: &Unit<'_, '_>, position: usize) -> Result<Value, CompileError> {
+    let index = (unit.module.meta.imported_funcs() + position) as u32;
+    let ty = unit.module.type_of_func(index);
+    let function = unit.function(index);
+    let mut translator = FunctionTranslator::new(unit, function, ty.results.clone());
+    translator.translate_body(&ty.params, &unit.module.bodies[position].body)?;
+    Ok(function)
+}
+
+/// Translates small functions that this partition calls but does not define, for LLVM to inline.
+fn import_small_callees(unit: &Unit<'_, '_>) -> Result<(), CompileError> {
+    let imported = unit.module.meta.imported_funcs();
+    for position in 0..unit.module.bodies.len() {
+        if unit.module.bodies[position].body.as_bytes().len() > IMPORT_BODY_BYTES {
+            continue;
+        }
+        let symbol = unit.symbol((imported + position) as u32);
+        if unit.llvm.function(&symbol).is_some_and(|f| !f.is_definition()) {
+            translate_function(unit, position)?.set_available_externally();
+        }
+    }
+    Ok(())
+}
+
+/// From object files to the artifact.
+fn assemble(
+    wasm: &[u8],
+    module: Module<'_>,
+    settings: Settings,
+    signatures: Vec<MachineSignature>,
+    init_funcs: usize,
+    partitions: Vec<Vec<u8>>,
+) -> Result<Vec<u8>, CompileError> {
+    let mut meta = module.meta;
+    let trampolines = signatures.into_iter().map(|signature| Trampolines { signature, entry: 0, host_call: 0 });
+    meta.trampolines = trampolines.collect();
+    meta.init_funcs = vec![0; init_funcs];
+    meta.code_offsets = vec![0; module.bodies.len()];
+    let header = Header {
+        compiler_version: env!("CARGO_PKG_VERSION").to_owned(),
+        target_triple: settings.target_machine()?.triple().to_string_lossy().into_owned(),
+        cpu_features: settings.cpu.features,
+        protocol: settings.protocol,
+        opt_level: settings.opt_level.number(),
+        polls: settings.polls,
+        source_hash: *blake3::hash(wasm).as_bytes(),
+    };
+    let input = ArtifactInput { meta, names: module.names, data: module.data, header, partitions };
+    Ok(artifact::write(input)?)
+}

@@ -1,0 +1,96 @@
+//! Which CPU features code may use.
+//!
+//! The artifact records them and the loader checks each, so only features that a program can ask its CPU for are
+//! ever used. A CPU name gives a *level* of the x86-64 architecture (its psABI's v1 to v4) and what to tune for;
+//! `native` is the features of this machine.
+
+use crate::error::CompileError;
+use crate::llvm;
+use crate::options::TargetCpu;
+
+/// What LLVM is told of the target.
+#[derive(Clone, Debug)]
+pub(crate) struct Cpu {
+    /// LLVM's CPU whose instructions are the baseline.
+    pub(crate) base: &'static str,
+    /// LLVM's CPU to tune for.
+    pub(crate) tune: String,
+    /// Features beyond the baseline, sorted.
+    pub(crate) features: Vec<String>,
+}
+
+const V2: &[&str] = &["cx16", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3"];
+const V3: &[&str] = &["avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"];
+const V4: &[&str] = &["avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"];
+
+/// CPU names with the level that they have at least.
+const NAMES: &[(&str, usize)] = &[
+    ("x86-64", 1),
+    ("x86-64-v2", 2),
+    ("x86-64-v3", 3),
+    ("x86-64-v4", 4),
+    ("nehalem", 2),
+    ("westmere", 2),
+    ("sandybridge", 2),
+    ("ivybridge", 2),
+    ("haswell", 3),
+    ("broadwell", 3),
+    ("skylake", 3),
+    ("alderlake", 3),
+    ("raptorlake", 3),
+    ("meteorlake", 3),
+    ("skylake-avx512", 4),
+    ("cascadelake", 4),
+    ("icelake-client", 4),
+    ("icelake-server", 4),
+    ("tigerlake", 4),
+    ("sapphirerapids", 4),
+    ("graniterapids", 4),
+    ("znver1", 3),
+    ("znver2", 3),
+    ("znver3", 3),
+    ("znver4", 4),
+    ("znver5", 4),
+];
+
+impl Cpu {
+    /// What an option stands for.
+    ///
+    /// # Errors
+    ///
+    /// The name is none of an x86-64 CPU.
+    pub(crate) fn resolve(target: &TargetCpu) -> Result<Self, CompileError> {
+        match target {
+            TargetCpu::Native => Ok(Self::native()),
+            TargetCpu::Generic => Ok(Self::of_level(2, "generic")),
+            TargetCpu::Named(name) => match NAMES.iter().find(|(known, _)| known == name) {
+                Some(&(_, level)) => {
+                    Ok(Self::of_level(level, if name.starts_with("x86-64") { "generic" } else { name }))
+                }
+                None => Err(CompileError::UnknownCpu(name.clone())),
+            },
+        }
+    }
+
+    fn of_level(level: usize, tune: &str) -> Self {
+        let features = [V2, V3, V4][..level - 1].concat();
+        Self::new(tune.to_owned(), features.into_iter().map(str::to_owned).collect())
+    }
+
+    fn native() -> Self {
+        let host = llvm::host_features();
+        let enabled: Vec<_> = host.split(',').filter_map(|f| f.strip_prefix('+')).collect();
+        let usable = [V2, V3, V4].concat().into_iter().filter(|f| enabled.contains(f));
+        Self::new(llvm::host_cpu(), usable.map(str::to_owned).collect())
+    }
+
+    fn new(tune: String, mut features: Vec<String>) -> Self {
+        features.sort_unstable();
+        Self { base: "x86-64", tune, features }
+    }
+
+    /// The features in LLVM's notation.
+    pub(crate) fn feature_string(&self) -> String {
+        self.features.iter().map(|f| format!("+{f}")).collect::<Vec<_>>().join(",")
+    }
+}

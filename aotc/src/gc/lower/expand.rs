@@ -1,0 +1,272 @@
+//! Inline sequences for allocation, polls and barriers.
+//!
+//! Each marker that can collect is replaced by a call of a small function with a fast and a slow path, which
+//! LLVM then inlines; what must survive its slow path becomes an argument, which the slow path pushes on the
+//! shadow stack and pops again. So nothing is stored on the fast path, and this pass need not split blocks.
+
+use super::cfg::Cfg;
+use super::frame::{Emitter, Frame};
+use super::liveness::Liveness;
+use super::{is_marker, references_in};
+use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Opcode, Value, attribute_index};
+use crate::translate::unit::Unit;
+use dolmen_abi::builtin::Builtin;
+use dolmen_abi::collector::{CARD_DIRTY, LOG_CARD_REF_UNITS, MAX_INLINE_ALLOC_BYTES};
+use dolmen_abi::context::ThreadContext;
+use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
+use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES};
+
+/// What a marker stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sequence {
+    AllocStruct,
+    AllocArray,
+    Poll,
+}
+
+impl Sequence {
+    fn of(marker: &str) -> Option<Self> {
+        match marker {
+            "dolmen.alloc_struct" => Some(Self::AllocStruct),
+            "dolmen.alloc_array" => Some(Self::AllocArray),
+            "dolmen.poll" => Some(Self::Poll),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::AllocStruct => "alloc_struct",
+            Self::AllocArray => "alloc_array",
+            Self::Poll => "poll",
+        }
+    }
+
+    /// Number of the marker's own arguments, thread context included.
+    fn arg_count(self) -> usize {
+        match self {
+            Self::AllocStruct => 3,
+            Self::AllocArray => 4,
+            Self::Poll => 1,
+        }
+    }
+}
+
+/// The sequences of a partition.
+pub(super) struct Expansions<'u, 'c, 'm> {
+    unit: &'u Unit<'c, 'm>,
+    poll: Value,
+}
+
+impl<'u, 'c, 'm> Expansions<'u, 'c, 'm> {
+    pub(super) fn new(unit: &'u Unit<'c, 'm>) -> Self {
+        let ty = unit.context.function_type(unit.types.void, &[unit.types.ptr]);
+        let poll = unit.llvm.add_function("dolmen.poll", ty, C_CC);
+        poll.add_attribute(attribute_index::FUNCTION, unit.context.enum_attribute("nounwind", 0));
+        Self { unit, poll }
+    }
+
+    /// The marker of a poll: `(thread)`.
+    pub(super) fn poll_marker(&self) -> Value {
+        self.poll
+    }
+
+    /// The function that performs a sequence and keeps `live` references across its slow path.
+    fn function(&self, sequence: Sequence, live: usize) -> Value {
+        let name = format!("dolmen_inline.{}.{live}", sequence.name());
+        self.unit.llvm.function(&name).unwrap_or_else(|| self.define(sequence, live, &name))
+    }
+
+    fn define(&self, sequence: Sequence, live: usize, name: &str) -> Value {
+        let types = &self.unit.types;
+        let mut params = vec![types.ptr];
+        params.extend(std::iter::repeat_n(types.i32, sequence.arg_count() - 1));
+        params.extend(std::iter::repeat_n(types.reference, live));
+        let result = if sequence == Sequence::Poll { types.void } else { types.reference };
+        let function = self.unit.declare(name, self.unit.context.function_type(result, &params), C_CC);
+        function.set_internal();
+        for attribute in ["alwaysinline", "nounwind"] {
+            function.add_attribute(attribute_index::FUNCTION, self.unit.context.enum_attribute(attribute, 0));
+        }
+        let b = Builder::new(self.unit.context);
+        let body = Body { unit: self.unit, b: &b, function, thread: function.param(0), sequence, live };
+        body.define();
+        function
+    }
+}
+
+/// Replaces all markers of a function.
+pub(super) fn expand(
+    unit: &Unit<'_, '_>,
+    expansions: &Expansions<'_, '_, '_>,
+    cfg: &Cfg,
+    liveness: &Liveness,
+    frame: &Frame,
+) {
+    let b = Builder::new(unit.context);
+    for safepoint in liveness.safepoints.iter().filter(|s| is_marker(s.instruction)) {
+        let marker = safepoint.instruction;
+        let callee = marker.called_function().map(Value::name).unwrap_or_default();
+        let Some(sequence) = Sequence::of(&callee) else { continue };
+        b.position_before(marker);
+        let mut args: Vec<_> = (0..sequence.arg_count()).map(|i| marker.operand(i)).collect();
+        for &value in safepoint.live.iter().filter(|&&v| !frame.holds(cfg, v, safepoint)) {
+            args.extend(references_in(unit, &b, liveness.tracked[value].value));
+        }
+        let function = expansions.function(sequence, args.len() - sequence.arg_count());
+        let call = b.call(function.function_type(), function, &args, C_CC);
+        if sequence != Sequence::Poll {
+            marker.replace_all_uses_with(call);
+        }
+        marker.erase();
+    }
+    expand_barriers(unit, &b, liveness);
+}
+
+fn expand_barriers(unit: &Unit<'_, '_>, b: &Builder<'_>, liveness: &Liveness) {
+    let markers = [unit.markers.post_write_barrier, unit.markers.post_write_barrier_array];
+    let is_barrier = |i: Value| i.opcode() == Opcode::Call && i.called_function().is_some_and(|f| markers.contains(&f));
+    let sites: Vec<_> = markers.iter().flat_map(|m| m.users()).filter(|&u| is_barrier(u)).collect();
+    let blocks: std::collections::HashSet<_> =
+        liveness.instructions.iter().filter_map(|list| list.last().map(|i| i.block())).collect();
+    for marker in sites.into_iter().filter(|m| blocks.contains(&m.block())) {
+        b.position_before(marker);
+        emit_card_barrier(unit, b, marker.operand(0), marker.operand(1));
+        marker.erase();
+    }
+}
+
+/// Dirties the card of an object's header.
+fn emit_card_barrier(unit: &Unit<'_, '_>, b: &Builder<'_>, thread: Value, object: Value) {
+    let types = &unit.types;
+    let base = unit.load_invariant(b, types.ptr, thread, core::mem::offset_of!(ThreadContext, card_base));
+    let word = b.cast(Cast::PtrToInt, object, types.i32);
+    let card = b.binary(Op::LShr, word, types.i32.int(LOG_CARD_REF_UNITS.into()));
+    let address = b.gep(types.i8, base, b.cast(Cast::ZExt, card, types.i64));
+    b.store(types.i8.int(CARD_DIRTY.into()), address);
+}
+
+/// The body of one sequence's function.
+struct Body<'e, 'c, 'm> {
+    unit: &'e Unit<'c, 'm>,
+    b: &'e Builder<'c>,
+    function: Value,
+    thread: Value,
+    sequence: Sequence,
+    live: usize,
+}
+
+impl Body<'_, '_, '_> {
+    fn define(&self) {
+        self.b.position_at_end(self.unit.context.append_block(self.function, "entry"));
+        match self.sequence {
+            Sequence::AllocStruct => self.define_alloc_struct(),
+            Sequence::AllocArray => self.define_alloc_array(),
+            Sequence::Poll => self.define_poll(),
+        }
+    }
+
+    fn define_alloc_struct(&self) {
+        let (type_word, size_bytes) = (self.function.param(1), self.function.param(2));
+        let fits = self.unit.types.i1.int(1);
+        let object = self.bump(fits, size_bytes, || vec![type_word]);
+        self.store_header(object, TYPE_WORD_OFFSET, type_word);
+        self.b.ret(self.b.cast(Cast::IntToPtr, object, self.unit.types.reference));
+    }
+
+    fn define_alloc_array(&self) {
+        let types = &self.unit.types;
+        let [type_word, length, log_elem_bytes] = [1, 2, 3].map(|i| self.function.param(i));
+        let wide = |v| self.b.cast(Cast::ZExt, v, types.i64);
+        let elements = self.b.binary(Op::Shl, wide(length), wide(log_elem_bytes));
+        let align = u64::from(OBJECT_ALIGN_BYTES);
+        let padded = u64::from(ARRAY_ELEMENTS_OFFSET) + align - 1;
+        let size = self.b.binary(Op::Add, elements, types.i64.int(padded));
+        let size = self.b.binary(Op::And, size, types.i64.int(!(align - 1)));
+        let fits = self.b.icmp(IntPredicate::Ule, size, types.i64.int(MAX_INLINE_ALLOC_BYTES.into()));
+        let size = self.b.cast(Cast::Trunc, size, types.i32);
+        let object = self.bump(fits, size, || vec![type_word, length]);
+        self.store_header(object, TYPE_WORD_OFFSET, type_word);
+        self.store_header(object, ARRAY_LENGTH_OFFSET, length);
+        self.b.ret(self.b.cast(Cast::IntToPtr, object, types.reference));
+    }
+
+    fn define_poll(&self) {
+        let types = &self.unit.types;
+        let (slow, done) = (self.block("slow"), self.block("done"));
+        let request = self.load_thread_word(core::mem::offset_of!(ThreadContext, poll_request));
+        let requested = self.b.icmp(IntPredicate::Ne, request, types.i32.int(0));
+        let branch = self.b.cond_br(requested, slow, done);
+        self.unit.mark_unlikely(branch);
+        self.b.position_at_end(slow);
+        self.call_slow(Builtin::SafepointPoll, &[]);
+        self.b.br(done);
+        self.b.position_at_end(done);
+        self.b.ret_void();
+    }
+
+    /// Takes `size_bytes` from the allocation buffer, or returns from the slow path. The builder then stands
+    /// on the fast path; the result is the object's reference word.
+    fn bump(&self, fits: Value, size_bytes: Value, slow_args: impl Fn() -> Vec<Value>) -> Value {
+        let types = &self.unit.types;
+        let (fast, slow) = (self.block("fast"), self.block("slow"));
+        let cursor_offset = core::mem::offset_of!(ThreadContext, alloc.cursor);
+        let cursor = self.load_thread_word(cursor_offset);
+        let limit = self.load_thread_word(core::mem::offset_of!(ThreadContext, alloc.limit));
+        let units = self.b.binary(Op::LShr, size_bytes, types.i32.int(LOG_REF_SCALE.into()));
+        let end = self.b.binary(Op::Add, cursor, units);
+        let in_buffer = self.b.icmp(IntPredicate::Ule, end, limit);
+        let both = self.b.binary(Op::And, fits, in_buffer);
+        let otherwise = self.b.binary(Op::Xor, both, types.i1.int(1));
+        let branch = self.b.cond_br(otherwise, slow, fast);
+        self.unit.mark_unlikely(branch);
+
+        self.b.position_at_end(slow);
+        let builtin = if self.sequence == Sequence::AllocStruct { Builtin::AllocStruct } else { Builtin::AllocArray };
+        let object = self.call_slow(builtin, &slow_args());
+        self.b.ret(object);
+
+        self.b.position_at_end(fast);
+        let store = self.b.store(end, self.unit.context_address(self.b, self.thread, cursor_offset));
+        self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.context);
+        cursor
+    }
+
+    /// Calls a builtin with the live references pushed on the shadow stack.
+    fn call_slow(&self, builtin: Builtin, args: &[Value]) -> Value {
+        let emitter = Emitter { unit: self.unit, b: self.b, thread: self.thread };
+        if self.live == 0 {
+            return self.unit.call_builtin(self.b, self.thread, builtin, args, None);
+        }
+        let base = emitter.load_top();
+        for slot in 0..self.live {
+            let reference = self.function.param(self.sequence.arg_count() + slot);
+            emitter.store_slot(reference, base, slot as u32);
+        }
+        emitter.store_top(emitter.slot_address(base, self.live as u32));
+        let result = self.unit.call_builtin(self.b, self.thread, builtin, args, None);
+        emitter.store_top(base);
+        result
+    }
+
+    fn store_header(&self, object: Value, offset: u32, word: Value) {
+        let types = &self.unit.types;
+        let base =
+            self.unit.load_invariant(self.b, types.ptr, self.thread, core::mem::offset_of!(ThreadContext, heap_base));
+        let distance =
+            self.b.binary(Op::Shl, self.b.cast(Cast::ZExt, object, types.i64), types.i64.int(LOG_REF_SCALE.into()));
+        let address = self.b.gep_wrapping(types.i8, base, &[distance]);
+        let store = self.b.store(word, self.unit.context_address(self.b, address, offset as usize));
+        self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.header);
+    }
+
+    fn load_thread_word(&self, offset: usize) -> Value {
+        let load = self.b.load(self.unit.types.i32, self.unit.context_address(self.b, self.thread, offset));
+        self.unit.alias.tag(load, self.unit.metadata.tbaa, self.unit.alias.context);
+        load
+    }
+
+    fn block(&self, name: &str) -> crate::llvm::Block {
+        self.unit.context.append_block(self.function, name)
+    }
+}

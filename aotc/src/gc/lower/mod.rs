@@ -1,0 +1,109 @@
+//! Late lowering of references: from optimised IR with abstract references to IR that LLVM can emit.
+//!
+//! The problem: roots must be found by the collector at every safepoint, but the values that are live there, and
+//! the safepoints that are left, are known only after optimisation. So the optimiser works on references as
+//! opaque pointers of an address space of their own, and this pass, which runs once at its end, makes the
+//! collector's view explicit, function by function:
+//!
+//! 1. [`polls`]: every loop that could run long without a safepoint gets a poll.
+//! 2. [`bases`]: every pointer into an object is traced back to the object's reference; where control flow
+//!    merges such pointers, their references are merged beside them.
+//! 3. [`liveness`]: which references are needed after each safepoint, counting uses through derived pointers.
+//! 4. [`frame`]: a shadow stack slot for each reference that is live across a call, shared between references
+//!    that are never live together; one store for each, as late and as far outside loops as its calls allow.
+//! 5. [`expand`]: allocation, barrier and poll markers become inline sequences; references that are live across
+//!    their slow paths only are pushed there.
+//! 6. [`address`]: accesses through references become accesses at `heap_base + (reference << 2) + offset`.
+//!
+//! Invariants afterwards: no instruction accesses memory through a reference; loads from objects are no longer
+//! invariant, so that code generation cannot move one past a safepoint at which its object is no root.
+
+mod address;
+mod bases;
+mod cfg;
+mod expand;
+mod frame;
+mod liveness;
+mod polls;
+
+use crate::llvm::{Builder, LlvmError, Opcode, TypeKind, Value};
+use crate::translate::unit::Unit;
+
+/// Lowers every function of the unit's LLVM module.
+///
+/// # Errors
+///
+/// LLVM's optimiser produced something that this pass does not know: a bug of this compiler.
+pub(crate) fn lower(unit: &Unit<'_, '_>) -> Result<(), LlvmError> {
+    let functions: Vec<_> = unit.llvm.functions().into_iter().filter(|f| f.is_definition()).collect();
+    let expansions = expand::Expansions::new(unit);
+    for function in functions {
+        lower_function(unit, &expansions, function)?;
+    }
+    Ok(())
+}
+
+fn lower_function(
+    unit: &Unit<'_, '_>,
+    expansions: &expand::Expansions<'_, '_, '_>,
+    function: Value,
+) -> Result<(), LlvmError> {
+    let cfg = cfg::Cfg::new(function);
+    if unit.polls {
+        polls::insert(unit, expansions, &cfg);
+    }
+    let bases = bases::Bases::compute(unit, &cfg)?;
+    let liveness = liveness::Liveness::compute(&cfg, &bases);
+    let frame = frame::Frame::plan(&cfg, &bases, &liveness);
+    frame.emit(unit, function, &cfg, &liveness);
+    expand::expand(unit, expansions, &cfg, &liveness, &frame);
+    address::lower(unit, function, &cfg, &bases)
+}
+
+/// Whether a call can collect: not an intrinsic, not marked as leaf.
+fn is_safepoint(instruction: Value) -> bool {
+    if !matches!(instruction.opcode(), Opcode::Call | Opcode::Invoke) {
+        return false;
+    }
+    match instruction.called_function() {
+        Some(callee) => {
+            let name = callee.name();
+            !name.starts_with("llvm.") && !name.starts_with("dolmen.post_write_barrier")
+        }
+        None => !instruction.has_call_string_attribute(crate::gc::markers::LEAF_CALL),
+    }
+}
+
+/// Whether a safepoint is a marker: only its slow path, expanded later, can collect.
+fn is_marker(instruction: Value) -> bool {
+    instruction.called_function().is_some_and(|callee| callee.name().starts_with("dolmen."))
+}
+
+/// Whether a call is an allocation marker.
+fn is_alloc_marker(instruction: Value) -> bool {
+    instruction.opcode() == Opcode::Call
+        && instruction.called_function().is_some_and(|callee| callee.name().starts_with("dolmen.alloc"))
+}
+
+/// The references in a tracked value, taken out of it at the builder's position.
+fn references_in(unit: &Unit<'_, '_>, b: &Builder<'_>, value: Value) -> Vec<Value> {
+    match value.ty().kind() {
+        TypeKind::RefVector(len) => (0..len).map(|i| b.extract_element(value, unit.types.i32.int(i.into()))).collect(),
+        TypeKind::Struct => {
+            let fields = value.ty().struct_fields();
+            let refs = fields.iter().enumerate().filter(|(_, f)| f.kind() == TypeKind::Ref);
+            refs.map(|(i, _)| b.extract_value(value, i as u32)).collect()
+        }
+        _ => vec![value],
+    }
+}
+
+/// Number of references in a value of this type.
+fn ref_count(value: Value) -> u32 {
+    match value.ty().kind() {
+        TypeKind::Ref => 1,
+        TypeKind::RefVector(len) => len,
+        TypeKind::Struct => value.ty().struct_fields().iter().filter(|f| f.kind() == TypeKind::Ref).count() as u32,
+        _ => 0,
+    }
+}

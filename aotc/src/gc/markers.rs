@@ -1,0 +1,59 @@
+//! Calls that stand for what the collector's protocol decides, while LLVM optimises.
+//!
+//! Translation does not expand allocations, barriers and polls: it calls functions that exist only as
+//! declarations, whose attributes tell LLVM everything that is true of every collector. LLVM then removes
+//! allocations whose object is never needed, forwards stores to loads, and hoists around them. What is left,
+//! [`crate::gc::lower`] expands.
+
+use crate::llvm::{C_CC, Context, Module, Value, attribute_index};
+use crate::translate::unit::Types;
+
+/// Attribute of calls that are no safepoints.
+pub(crate) const LEAF_CALL: &str = "dolmen-leaf";
+
+/// The marker functions of a partition.
+#[derive(Clone, Copy)]
+pub(crate) struct Markers {
+    /// `(thread, type_word: i32, size_bytes: i32) -> ref`: an object of fixed size, zero but for its header.
+    pub(crate) alloc_struct: Value,
+    /// `(thread, type_word: i32, length: i32, log_elem_bytes: i32) -> ref`: an array, zero but for its header.
+    pub(crate) alloc_array: Value,
+    /// `(thread, object: ref)`: after a reference was stored into the object.
+    pub(crate) post_write_barrier: Value,
+    /// `(thread, array: ref)`: after references were stored into elements of the array.
+    pub(crate) post_write_barrier_array: Value,
+}
+
+impl Markers {
+    pub(crate) fn declare(context: &Context, module: &Module<'_>, types: &Types) -> Self {
+        let Types { ptr, i32, reference, void, .. } = *types;
+        let declare = |name: &str, result, params: &[_]| {
+            if let Some(function) = module.function(name) {
+                return function;
+            }
+            let function = module.add_function(name, context.function_type(result, params), C_CC);
+            for attribute in ["nounwind", "willreturn"] {
+                function.add_attribute(attribute_index::FUNCTION, context.enum_attribute(attribute, 0));
+            }
+            // Two bits per kind of memory; the second kind is memory that no other code of the module sees.
+            let inaccessible = context.enum_attribute("memory", 0b11 << 2);
+            function.add_attribute(attribute_index::FUNCTION, inaccessible);
+            function
+        };
+        let alloc = |name: &str, params: &[_]| {
+            let function = declare(name, reference, params);
+            function.add_attribute(attribute_index::RETURN, context.enum_attribute("noalias", 0));
+            function.add_attribute(attribute_index::RETURN, context.enum_attribute("nonnull", 0));
+            // alloc | zeroed
+            function.add_attribute(attribute_index::FUNCTION, context.enum_attribute("allockind", 1 | 1 << 4));
+            function.add_attribute(attribute_index::FUNCTION, context.string_attribute("alloc-family", "dolmen"));
+            function
+        };
+        Self {
+            alloc_struct: alloc("dolmen.alloc_struct", &[ptr, i32, i32]),
+            alloc_array: alloc("dolmen.alloc_array", &[ptr, i32, i32, i32]),
+            post_write_barrier: declare("dolmen.post_write_barrier", void, &[ptr, reference]),
+            post_write_barrier_array: declare("dolmen.post_write_barrier_array", void, &[ptr, reference]),
+        }
+    }
+}

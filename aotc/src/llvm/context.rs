@@ -1,0 +1,197 @@
+//! Contexts: the owners of types, constants, attributes and metadata.
+
+use super::{REF_ADDRESS_SPACE, Type, Value};
+use llvm_sys::core::*;
+use llvm_sys::prelude::*;
+
+/// Owner of everything in one partition's IR. Confined to one thread.
+pub(crate) struct Context(pub(super) LLVMContextRef);
+
+/// A metadata node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Metadata(pub(super) LLVMValueRef);
+
+/// An attribute of a function, parameter or call.
+#[derive(Clone, Copy)]
+pub(crate) struct Attribute(pub(super) LLVMAttributeRef);
+
+/// The metadata kinds that the compiler uses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MetadataKind {
+    pub(crate) invariant_load: u32,
+    pub(crate) tbaa: u32,
+    pub(crate) prof: u32,
+    /// Marks the stores of an object's header, which its allocation performs anyway.
+    pub(crate) header_store: u32,
+}
+
+/// Where on a function or call an attribute stands.
+pub(crate) mod attribute_index {
+    pub(crate) const FUNCTION: u32 = u32::MAX;
+    pub(crate) const RETURN: u32 = 0;
+
+    pub(crate) const fn param(index: usize) -> u32 {
+        index as u32 + 1
+    }
+}
+
+impl Context {
+    pub(crate) fn new() -> Self {
+        // SAFETY: no precondition; dropped once by `Drop`.
+        Self(unsafe { LLVMContextCreate() })
+    }
+
+    pub(crate) fn int_type(&self, bits: u32) -> Type {
+        // SAFETY: the context lives.
+        Type(unsafe { LLVMIntTypeInContext(self.0, bits) })
+    }
+
+    pub(crate) fn f32_type(&self) -> Type {
+        // SAFETY: the context lives.
+        Type(unsafe { LLVMFloatTypeInContext(self.0) })
+    }
+
+    pub(crate) fn f64_type(&self) -> Type {
+        // SAFETY: the context lives.
+        Type(unsafe { LLVMDoubleTypeInContext(self.0) })
+    }
+
+    pub(crate) fn void_type(&self) -> Type {
+        // SAFETY: the context lives.
+        Type(unsafe { LLVMVoidTypeInContext(self.0) })
+    }
+
+    pub(crate) fn ptr_type(&self) -> Type {
+        // SAFETY: the context lives.
+        Type(unsafe { LLVMPointerTypeInContext(self.0, 0) })
+    }
+
+    /// The type of references.
+    pub(crate) fn ref_type(&self) -> Type {
+        // SAFETY: the context lives.
+        Type(unsafe { LLVMPointerTypeInContext(self.0, REF_ADDRESS_SPACE) })
+    }
+
+    pub(crate) fn struct_type(&self, fields: &[Type]) -> Type {
+        let mut raw: Vec<_> = fields.iter().map(|t| t.0).collect();
+        // SAFETY: the context lives and LLVM copies the field types.
+        Type(unsafe { LLVMStructTypeInContext(self.0, raw.as_mut_ptr(), raw.len() as u32, 0) })
+    }
+
+    pub(crate) fn function_type(&self, result: Type, params: &[Type]) -> Type {
+        let mut raw: Vec<_> = params.iter().map(|t| t.0).collect();
+        // SAFETY: LLVM copies the parameter types.
+        Type(unsafe { LLVMFunctionType(result.0, raw.as_mut_ptr(), raw.len() as u32, 0) })
+    }
+
+    /// The float constant with these bits; NaN payloads are kept.
+    pub(crate) fn f32_const(&self, bits: u32) -> Value {
+        // SAFETY: a 32-bit integer constant is cast to a type of its size.
+        Value(unsafe { LLVMConstBitCast(self.int_type(32).int(bits.into()).0, self.f32_type().0) })
+    }
+
+    /// The float constant with these bits; NaN payloads are kept.
+    pub(crate) fn f64_const(&self, bits: u64) -> Value {
+        // SAFETY: a 64-bit integer constant is cast to a type of its size.
+        Value(unsafe { LLVMConstBitCast(self.int_type(64).int(bits).0, self.f64_type().0) })
+    }
+
+    pub(crate) fn enum_attribute(&self, name: &str, value: u64) -> Attribute {
+        // SAFETY: the name's bytes live during the call; an unknown name gives kind 0, which is checked.
+        unsafe {
+            let kind = LLVMGetEnumAttributeKindForName(name.as_ptr().cast(), name.len());
+            assert!(kind != 0, "LLVM has no attribute `{name}`");
+            Attribute(LLVMCreateEnumAttribute(self.0, kind, value))
+        }
+    }
+
+    pub(crate) fn string_attribute(&self, name: &str, value: &str) -> Attribute {
+        // SAFETY: LLVM copies both strings.
+        Attribute(unsafe {
+            LLVMCreateStringAttribute(
+                self.0,
+                name.as_ptr().cast(),
+                name.len() as u32,
+                value.as_ptr().cast(),
+                value.len() as u32,
+            )
+        })
+    }
+
+    pub(crate) fn metadata_kind(&self, name: &str) -> u32 {
+        // SAFETY: the context lives and the name's bytes live during the call.
+        unsafe { LLVMGetMDKindIDInContext(self.0, name.as_ptr().cast(), name.len() as u32) }
+    }
+
+    pub(crate) fn metadata_kinds(&self) -> MetadataKind {
+        MetadataKind {
+            invariant_load: self.metadata_kind("invariant.load"),
+            tbaa: self.metadata_kind("tbaa"),
+            prof: self.metadata_kind("prof"),
+            header_store: self.metadata_kind("dolmen.header"),
+        }
+    }
+
+    pub(crate) fn metadata_string(&self, text: &str) -> Metadata {
+        // SAFETY: LLVM copies the string; the wrapper value belongs to the context.
+        Metadata(unsafe {
+            LLVMMetadataAsValue(self.0, LLVMMDStringInContext2(self.0, text.as_ptr().cast(), text.len()))
+        })
+    }
+
+    pub(crate) fn metadata_int(&self, value: u64, bits: u32) -> Metadata {
+        // SAFETY: the constant belongs to this context.
+        Metadata(unsafe { LLVMMetadataAsValue(self.0, LLVMValueAsMetadata(self.int_type(bits).int(value).0)) })
+    }
+
+    pub(crate) fn metadata_node(&self, parts: &[Metadata]) -> Metadata {
+        // SAFETY: every part was made by this context; LLVM copies the array.
+        Metadata(unsafe {
+            let mut raw: Vec<_> = parts.iter().map(|p| LLVMValueAsMetadata(p.0)).collect();
+            LLVMMetadataAsValue(self.0, LLVMMDNodeInContext2(self.0, raw.as_mut_ptr(), raw.len()))
+        })
+    }
+
+    pub(crate) fn append_block(&self, function: Value, name: &str) -> super::Block {
+        let name = std::ffi::CString::new(name).unwrap_or_default();
+        // SAFETY: the handle is a function's of this context; LLVM copies the name.
+        super::Block(unsafe { LLVMAppendBasicBlockInContext(self.0, function.0, name.as_ptr()) })
+    }
+}
+
+impl Metadata {
+    /// The metadata as argument of an intrinsic.
+    pub(crate) fn as_value(self) -> Value {
+        Value(self.0)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`; modules and builders of it were dropped before (they borrow it).
+        unsafe { LLVMContextDispose(self.0) }
+    }
+}
+
+impl Value {
+    /// Adds an attribute to a function or declaration.
+    pub(crate) fn add_attribute(self, index: u32, attribute: Attribute) {
+        // SAFETY: the handle is a function's by contract of this function.
+        unsafe { LLVMAddAttributeAtIndex(self.0, index, attribute.0) }
+    }
+
+    /// Adds an attribute to a call or invoke.
+    pub(crate) fn add_call_attribute(self, index: u32, attribute: Attribute) {
+        // SAFETY: the handle is a call's by contract of this function.
+        unsafe { LLVMAddCallSiteAttribute(self.0, index, attribute.0) }
+    }
+
+    /// Whether a call has this string attribute.
+    pub(crate) fn has_call_string_attribute(self, name: &str) -> bool {
+        // SAFETY: the handle is a call's by contract of this function.
+        unsafe {
+            !LLVMGetCallSiteStringAttribute(self.0, attribute_index::FUNCTION, name.as_ptr().cast(), name.len() as u32)
+                .is_null()
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Inspecting and changing instructions that LLVM's optimiser has left.
+
+use super::{Block, Metadata, Type, Value};
+use llvm_sys::LLVMOpcode;
+use llvm_sys::core::*;
+
+/// The instructions that passes of this compiler tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opcode {
+    Load,
+    Store,
+    GetElementPtr,
+    Phi,
+    Select,
+    Call,
+    Invoke,
+    LandingPad,
+    Ret,
+    ICmp,
+    Freeze,
+    IntToPtr,
+    PtrToInt,
+    InsertElement,
+    ExtractElement,
+    ShuffleVector,
+    AtomicAccess,
+    Alloca,
+    Unreachable,
+    FpExt,
+    Other,
+}
+
+impl Value {
+    /// Whether this is an instruction, and not a constant, argument or block.
+    pub(crate) fn is_instruction(self) -> bool {
+        // SAFETY: the handle is valid (module rule).
+        unsafe { !LLVMIsAInstruction(self.0).is_null() }
+    }
+
+    /// What the instruction does. Only for instructions.
+    pub(crate) fn opcode(self) -> Opcode {
+        // SAFETY: the handle is an instruction's by contract of this function.
+        match unsafe { LLVMGetInstructionOpcode(self.0) } {
+            LLVMOpcode::LLVMLoad => Opcode::Load,
+            LLVMOpcode::LLVMStore => Opcode::Store,
+            LLVMOpcode::LLVMGetElementPtr => Opcode::GetElementPtr,
+            LLVMOpcode::LLVMPHI => Opcode::Phi,
+            LLVMOpcode::LLVMSelect => Opcode::Select,
+            LLVMOpcode::LLVMCall => Opcode::Call,
+            LLVMOpcode::LLVMInvoke => Opcode::Invoke,
+            LLVMOpcode::LLVMLandingPad => Opcode::LandingPad,
+            LLVMOpcode::LLVMRet => Opcode::Ret,
+            LLVMOpcode::LLVMICmp => Opcode::ICmp,
+            LLVMOpcode::LLVMFreeze => Opcode::Freeze,
+            LLVMOpcode::LLVMIntToPtr => Opcode::IntToPtr,
+            LLVMOpcode::LLVMPtrToInt => Opcode::PtrToInt,
+            LLVMOpcode::LLVMInsertElement => Opcode::InsertElement,
+            LLVMOpcode::LLVMExtractElement => Opcode::ExtractElement,
+            LLVMOpcode::LLVMShuffleVector => Opcode::ShuffleVector,
+            LLVMOpcode::LLVMAtomicCmpXchg | LLVMOpcode::LLVMAtomicRMW => Opcode::AtomicAccess,
+            LLVMOpcode::LLVMAlloca => Opcode::Alloca,
+            LLVMOpcode::LLVMUnreachable => Opcode::Unreachable,
+            LLVMOpcode::LLVMFPExt => Opcode::FpExt,
+            _ => Opcode::Other,
+        }
+    }
+
+    /// Whether the instruction is a bitwise or.
+    pub(crate) fn is_or(self) -> bool {
+        // SAFETY: the handle is an instruction's by contract of this function.
+        unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMOr }
+    }
+
+    pub(crate) fn operand(self, index: usize) -> Value {
+        // SAFETY: the handle is a user's and the index in range by contract of this function.
+        Value(unsafe { LLVMGetOperand(self.0, index as u32) })
+    }
+
+    pub(crate) fn operand_count(self) -> usize {
+        // SAFETY: the handle is a user's by contract of this function.
+        unsafe { LLVMGetNumOperands(self.0) as usize }
+    }
+
+    pub(crate) fn operands(self) -> impl Iterator<Item = Value> {
+        (0..self.operand_count()).map(move |i| self.operand(i))
+    }
+
+    pub(crate) fn set_operand(self, index: usize, value: Value) {
+        // SAFETY: as for `operand`; the new value has the old one's type.
+        unsafe { LLVMSetOperand(self.0, index as u32, value.0) }
+    }
+
+    /// The incoming values of a phi with their blocks.
+    pub(crate) fn incoming(self) -> Vec<(Value, Block)> {
+        // SAFETY: the handle is a phi's by contract of this function; indices are below the count.
+        unsafe {
+            let count = LLVMCountIncoming(self.0);
+            (0..count)
+                .map(|i| (Value(LLVMGetIncomingValue(self.0, i)), Block(LLVMGetIncomingBlock(self.0, i))))
+                .collect()
+        }
+    }
+
+    pub(crate) fn add_incoming(self, value: Value, block: Block) {
+        // SAFETY: the handle is a phi's by contract of this function; LLVM copies the arrays of length one.
+        unsafe { LLVMAddIncoming(self.0, [value.0].as_mut_ptr(), [block.0].as_mut_ptr(), 1) }
+    }
+
+    /// The block of an instruction.
+    pub(crate) fn block(self) -> Block {
+        // SAFETY: the handle is an instruction's by contract of this function.
+        Block(unsafe { LLVMGetInstructionParent(self.0) })
+    }
+
+    /// The instruction after this one in its block.
+    pub(crate) fn next_instruction(self) -> Option<Value> {
+        // SAFETY: the handle is an instruction's by contract of this function.
+        let next = unsafe { LLVMGetNextInstruction(self.0) };
+        (!next.is_null()).then_some(Value(next))
+    }
+
+    /// Removes an instruction without uses and frees it; the handle is dead afterwards.
+    pub(crate) fn erase(self) {
+        // SAFETY: the handle is an instruction's by contract of this function, and not used again.
+        unsafe { LLVMInstructionEraseFromParent(self.0) }
+    }
+
+    pub(crate) fn has_uses(self) -> bool {
+        // SAFETY: the handle is valid (module rule).
+        unsafe { !LLVMGetFirstUse(self.0).is_null() }
+    }
+
+    /// The users of this value, with repetitions.
+    pub(crate) fn users(self) -> Vec<Value> {
+        let mut users = Vec::new();
+        // SAFETY: the handle is valid (module rule); the list is walked without changing it.
+        unsafe {
+            let mut cursor = LLVMGetFirstUse(self.0);
+            while !cursor.is_null() {
+                users.push(Value(LLVMGetUser(cursor)));
+                cursor = LLVMGetNextUse(cursor);
+            }
+        }
+        users
+    }
+
+    /// The called function, if the call is direct.
+    pub(crate) fn called_function(self) -> Option<Value> {
+        // SAFETY: the handle is a call's or invoke's by contract of this function.
+        let callee = unsafe { LLVMIsAFunction(LLVMGetCalledValue(self.0)) };
+        (!callee.is_null()).then_some(Value(callee))
+    }
+
+    /// Number of arguments of a call.
+    pub(crate) fn arg_count(self) -> usize {
+        // SAFETY: the handle is a call's or invoke's by contract of this function.
+        unsafe { LLVMGetNumArgOperands(self.0) as usize }
+    }
+
+    pub(crate) fn is_must_tail(self) -> bool {
+        // SAFETY: the handle is a call's by contract of this function.
+        unsafe { LLVMGetTailCallKind(self.0) == llvm_sys::LLVMTailCallKind::LLVMTailCallKindMustTail }
+    }
+
+    pub(crate) fn set_must_tail(self) {
+        // SAFETY: the handle is a call's by contract of this function.
+        unsafe { LLVMSetTailCallKind(self.0, llvm_sys::LLVMTailCallKind::LLVMTailCallKindMustTail) }
+    }
+
+    /// Forbids to reuse the caller's frame: the call's arguments may point into it.
+    pub(crate) fn set_no_tail(self) {
+        // SAFETY: the handle is a call's by contract of this function.
+        unsafe { LLVMSetTailCallKind(self.0, llvm_sys::LLVMTailCallKind::LLVMTailCallKindNoTail) }
+    }
+
+    /// The block in which execution goes on after an invoke that returns.
+    pub(crate) fn normal_dest(self) -> Block {
+        // SAFETY: the handle is an invoke's by contract of this function.
+        Block(unsafe { LLVMGetNormalDest(self.0) })
+    }
+
+    /// The type that the indices of a `getelementptr` step through.
+    pub(crate) fn gep_source_type(self) -> Type {
+        // SAFETY: the handle is a `getelementptr`'s by contract of this function.
+        Type(unsafe { LLVMGetGEPSourceElementType(self.0) })
+    }
+
+    /// Whether a `getelementptr` has `nuw`: its indices are unsigned.
+    pub(crate) fn gep_is_unsigned(self) -> bool {
+        // SAFETY: the handle is a `getelementptr`'s by contract of this function.
+        unsafe { LLVMGEPGetNoWrapFlags(self.0) & llvm_sys::LLVMGEPFlagNUW != 0 }
+    }
+
+    /// The value of an integer constant, sign-extended.
+    pub(crate) fn const_int(self) -> Option<i64> {
+        // SAFETY: the handle is valid (module rule); the value is read from an integer constant only.
+        unsafe {
+            let constant = LLVMIsAConstantInt(self.0);
+            (!constant.is_null()).then(|| LLVMConstIntGetSExtValue(constant))
+        }
+    }
+
+    pub(crate) fn set_alignment(self, bytes: u32) {
+        // SAFETY: the handle is a load's, store's or alloca's by contract of this function.
+        unsafe { LLVMSetAlignment(self.0, bytes) }
+    }
+
+    pub(crate) fn has_metadata(self, kind: u32) -> bool {
+        // SAFETY: the handle is an instruction's by contract of this function.
+        unsafe { !LLVMGetMetadata(self.0, kind).is_null() }
+    }
+
+    pub(crate) fn set_metadata(self, kind: u32, node: Metadata) {
+        // SAFETY: the handle is an instruction's by contract of this function; the node is of its context.
+        unsafe { LLVMSetMetadata(self.0, kind, node.0) }
+    }
+
+    pub(crate) fn clear_metadata(self, kind: u32) {
+        // SAFETY: the handle is an instruction's by contract of this function; null removes the entry.
+        unsafe { LLVMSetMetadata(self.0, kind, std::ptr::null_mut()) }
+    }
+
+    pub(crate) fn name(self) -> String {
+        let mut len = 0;
+        // SAFETY: the handle is valid (module rule); the name's bytes live as long as it is not renamed.
+        let bytes = unsafe {
+            let name = LLVMGetValueName2(self.0, &raw mut len);
+            std::slice::from_raw_parts(name.cast::<u8>(), len)
+        };
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    /// The printed form, for messages about compiler bugs.
+    pub(crate) fn print(self) -> String {
+        // SAFETY: the handle is valid (module rule); the string is LLVM's and freed after copying.
+        unsafe {
+            let text = LLVMPrintValueToString(self.0);
+            let copy = std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned();
+            LLVMDisposeMessage(text);
+            copy
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Modules: functions, globals, verification and passes.
+
+use super::{Context, TargetMachine, Type, Value};
+use llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
+use llvm_sys::core::*;
+use llvm_sys::error::{LLVMDisposeErrorMessage, LLVMGetErrorMessage};
+use llvm_sys::prelude::*;
+use llvm_sys::transforms::pass_builder::*;
+use llvm_sys::{LLVMLinkage, LLVMVisibility};
+use std::ffi::{CStr, CString};
+use std::marker::PhantomData;
+
+/// The IR of one partition.
+pub(crate) struct Module<'c> {
+    pub(super) raw: LLVMModuleRef,
+    context: PhantomData<&'c Context>,
+}
+
+/// What LLVM reports.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LlvmError(pub String);
+
+impl<'c> Module<'c> {
+    pub(crate) fn new(context: &'c Context, name: &str, target: &TargetMachine) -> Self {
+        let name = CString::new(name).unwrap_or_default();
+        // SAFETY: the context lives as long as the module, which borrows it; LLVM copies the strings.
+        let raw = unsafe { LLVMModuleCreateWithNameInContext(name.as_ptr(), context.0) };
+        // SAFETY: the module was just made.
+        unsafe { LLVMSetTarget(raw, target.triple().as_ptr()) };
+        Self { raw, context: PhantomData }
+    }
+
+    pub(crate) fn set_data_layout(&self, layout: &CStr) {
+        // SAFETY: the module lives; LLVM copies the string.
+        unsafe { LLVMSetDataLayout(self.raw, layout.as_ptr()) }
+    }
+
+    /// The function of that name, declared or defined.
+    pub(crate) fn function(&self, name: &str) -> Option<Value> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: the module lives.
+        let function = unsafe { LLVMGetNamedFunction(self.raw, name.as_ptr()) };
+        (!function.is_null()).then_some(Value(function))
+    }
+
+    /// Adds a function with hidden visibility (it is never called through a linkage table).
+    pub(crate) fn add_function(&self, name: &str, ty: Type, convention: u32) -> Value {
+        let name = CString::new(name.replace('\0', "")).unwrap_or_default();
+        // SAFETY: the module lives; LLVM copies the name.
+        unsafe {
+            let function = LLVMAddFunction(self.raw, name.as_ptr(), ty.0);
+            LLVMSetFunctionCallConv(function, convention);
+            LLVMSetVisibility(function, LLVMVisibility::LLVMHiddenVisibility);
+            Value(function)
+        }
+    }
+
+    /// The declaration of an intrinsic for these overloaded types.
+    pub(crate) fn intrinsic(&self, name: &str, overloads: &[Type]) -> Value {
+        let mut raw: Vec<_> = overloads.iter().map(|t| t.0).collect();
+        // SAFETY: the module lives; the name is an intrinsic's, which the assertion checks.
+        unsafe {
+            let id = LLVMLookupIntrinsicID(name.as_ptr().cast(), name.len());
+            assert!(id != 0, "LLVM has no intrinsic `{name}`");
+            Value(LLVMGetIntrinsicDeclaration(self.raw, id, raw.as_mut_ptr(), raw.len()))
+        }
+    }
+
+    /// All functions, declared and defined.
+    pub(crate) fn functions(&self) -> Vec<Value> {
+        let mut functions = Vec::new();
+        // SAFETY: the module lives; the list is walked without changing it.
+        unsafe {
+            let mut function = LLVMGetFirstFunction(self.raw);
+            while !function.is_null() {
+                functions.push(Value(function));
+                function = LLVMGetNextFunction(function);
+            }
+        }
+        functions
+    }
+
+    /// Checks LLVM's rules.
+    pub(crate) fn verify(&self) -> Result<(), LlvmError> {
+        let mut message = std::ptr::null_mut();
+        // SAFETY: the module lives; the message is LLVM's and freed after copying.
+        unsafe {
+            let failed =
+                LLVMVerifyModule(self.raw, LLVMVerifierFailureAction::LLVMReturnStatusAction, &raw mut message);
+            let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+            LLVMDisposeMessage(message);
+            if failed == 0 { Ok(()) } else { Err(LlvmError(text)) }
+        }
+    }
+
+    /// Runs a pass pipeline in `opt -passes=` notation.
+    pub(crate) fn run_passes(&self, pipeline: &str, target: &TargetMachine) -> Result<(), LlvmError> {
+        let pipeline = CString::new(pipeline).map_err(|e| LlvmError(e.to_string()))?;
+        // SAFETY: module and target machine live; the error is consumed once.
+        unsafe {
+            let options = LLVMCreatePassBuilderOptions();
+            LLVMPassBuilderOptionsSetLoopVectorization(options, 1);
+            LLVMPassBuilderOptionsSetSLPVectorization(options, 1);
+            LLVMPassBuilderOptionsSetLoopInterleaving(options, 1);
+            LLVMPassBuilderOptionsSetLoopUnrolling(options, 1);
+            let error = LLVMRunPasses(self.raw, pipeline.as_ptr(), target.raw, options);
+            LLVMDisposePassBuilderOptions(options);
+            if error.is_null() {
+                return Ok(());
+            }
+            let message = LLVMGetErrorMessage(error);
+            let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+            LLVMDisposeErrorMessage(message);
+            Err(LlvmError(text))
+        }
+    }
+
+    /// The IR as text.
+    pub(crate) fn print(&self) -> String {
+        // SAFETY: the module lives; the string is LLVM's and freed after copying.
+        unsafe {
+            let text = LLVMPrintModuleToString(self.raw);
+            let copy = CStr::from_ptr(text).to_string_lossy().into_owned();
+            LLVMDisposeMessage(text);
+            copy
+        }
+    }
+}
+
+impl Drop for Module<'_> {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, dropped once.
+        unsafe { LLVMDisposeModule(self.raw) }
+    }
+}
+
+impl Value {
+    /// Makes a function's body one that is only there to be inlined: another partition has the real one.
+    pub(crate) fn set_available_externally(self) {
+        // SAFETY: the handle is a function's by contract of this function.
+        unsafe { LLVMSetLinkage(self.0, LLVMLinkage::LLVMAvailableExternallyLinkage) }
+    }
+
+    /// Makes a function invisible outside its module, so that it goes when all its calls are inlined.
+    pub(crate) fn set_internal(self) {
+        // SAFETY: the handle is a function's by contract of this function. Internal functions have default
+        // visibility.
+        unsafe {
+            LLVMSetVisibility(self.0, LLVMVisibility::LLVMDefaultVisibility);
+            LLVMSetLinkage(self.0, LLVMLinkage::LLVMInternalLinkage);
+        }
+    }
+
+    /// Whether a function has a body.
+    pub(crate) fn is_definition(self) -> bool {
+        // SAFETY: the handle is a function's by contract of this function.
+        unsafe { LLVMCountBasicBlocks(self.0) != 0 }
+    }
+
+    pub(crate) fn set_personality(self, personality: Value) {
+        // SAFETY: both handles are functions' by contract of this function.
+        unsafe { LLVMSetPersonalityFn(self.0, personality.0) }
+    }
+
+    pub(crate) fn has_personality(self) -> bool {
+        // SAFETY: the handle is a function's by contract of this function.
+        unsafe { LLVMHasPersonalityFn(self.0) != 0 }
+    }
+
+    /// The type of a function, not of a pointer to it.
+    pub(crate) fn function_type(self) -> Type {
+        // SAFETY: the handle is a function's by contract of this function.
+        Type(unsafe { LLVMGlobalGetValueType(self.0) })
+    }
+}

@@ -1,0 +1,143 @@
+//! Target machines: which CPU code is for, and code emission.
+
+use super::{LlvmError, Module};
+use llvm_sys::core::{LLVMDisposeMemoryBuffer, LLVMDisposeMessage, LLVMGetBufferSize, LLVMGetBufferStart};
+use llvm_sys::target::*;
+use llvm_sys::target_machine::*;
+use std::ffi::{CStr, CString};
+use std::sync::Once;
+
+/// A CPU and how code for it is made.
+pub(crate) struct TargetMachine {
+    pub(super) raw: LLVMTargetMachineRef,
+    triple: CString,
+}
+
+/// How much effort code generation takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OptLevel {
+    None,
+    Less,
+    Default,
+    Aggressive,
+}
+
+/// The form of emitted code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CodegenFile {
+    Assembly,
+    Object,
+}
+
+static INITIALISE: Once = Once::new();
+
+fn take_message(message: *mut std::ffi::c_char) -> String {
+    // SAFETY: LLVM hands over a string that it allocated; it is freed after copying.
+    unsafe {
+        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+        LLVMDisposeMessage(message);
+        text
+    }
+}
+
+/// LLVM's name of this machine's CPU.
+pub(crate) fn host_cpu() -> String {
+    // SAFETY: no precondition.
+    take_message(unsafe { LLVMGetHostCPUName() })
+}
+
+/// This machine's CPU features in LLVM's notation: `+name` and `-name`, separated by commas.
+pub(crate) fn host_features() -> String {
+    // SAFETY: no precondition.
+    take_message(unsafe { LLVMGetHostCPUFeatures() })
+}
+
+impl TargetMachine {
+    /// A machine for this host's triple.
+    ///
+    /// # Errors
+    ///
+    /// LLVM was built without the target.
+    pub(crate) fn new(cpu: &str, features: &str, level: OptLevel) -> Result<Self, LlvmError> {
+        // SAFETY: the initialisers have no precondition and run once.
+        INITIALISE.call_once(|| unsafe {
+            LLVM_InitializeNativeTarget();
+            LLVM_InitializeNativeAsmPrinter();
+        });
+        // SAFETY: no precondition.
+        let triple = CString::new(take_message(unsafe { LLVMGetDefaultTargetTriple() })).unwrap_or_default();
+        let mut target = std::ptr::null_mut();
+        let mut message = std::ptr::null_mut();
+        // SAFETY: the out pointers are valid; a message is set on failure only.
+        if unsafe { LLVMGetTargetFromTriple(triple.as_ptr(), &raw mut target, &raw mut message) } != 0 {
+            return Err(LlvmError(take_message(message)));
+        }
+        let c_string = |text: &str| CString::new(text).map_err(|e| LlvmError(e.to_string()));
+        let (cpu, features) = (c_string(cpu)?, c_string(features)?);
+        let level = match level {
+            OptLevel::None => LLVMCodeGenOptLevel::LLVMCodeGenLevelNone,
+            OptLevel::Less => LLVMCodeGenOptLevel::LLVMCodeGenLevelLess,
+            OptLevel::Default => LLVMCodeGenOptLevel::LLVMCodeGenLevelDefault,
+            OptLevel::Aggressive => LLVMCodeGenOptLevel::LLVMCodeGenLevelAggressive,
+        };
+        // SAFETY: all strings live during the call and are copied.
+        let raw = unsafe {
+            LLVMCreateTargetMachine(
+                target,
+                triple.as_ptr(),
+                cpu.as_ptr(),
+                features.as_ptr(),
+                level,
+                LLVMRelocMode::LLVMRelocPIC,
+                LLVMCodeModel::LLVMCodeModelSmall,
+            )
+        };
+        if raw.is_null() { Err(LlvmError("no target machine".into())) } else { Ok(Self { raw, triple }) }
+    }
+
+    pub(crate) fn triple(&self) -> &CStr {
+        &self.triple
+    }
+
+    /// The target's data layout.
+    pub(crate) fn data_layout(&self) -> String {
+        // SAFETY: the machine lives; the layout is disposed of after its string was copied.
+        unsafe {
+            let layout = LLVMCreateTargetDataLayout(self.raw);
+            let text = take_message(LLVMCopyStringRepOfTargetData(layout));
+            LLVMDisposeTargetData(layout);
+            text
+        }
+    }
+
+    /// Emits a module's code. The module's data layout becomes the target's.
+    ///
+    /// # Errors
+    ///
+    /// LLVM's message. Some failures of code generation abort the process instead.
+    pub(crate) fn emit(&self, module: &Module<'_>, file: CodegenFile) -> Result<Vec<u8>, LlvmError> {
+        let kind = match file {
+            CodegenFile::Assembly => LLVMCodeGenFileType::LLVMAssemblyFile,
+            CodegenFile::Object => LLVMCodeGenFileType::LLVMObjectFile,
+        };
+        let mut message = std::ptr::null_mut();
+        let mut buffer = std::ptr::null_mut();
+        // SAFETY: machine and module live; on success the buffer is ours and is disposed of after copying.
+        unsafe {
+            if LLVMTargetMachineEmitToMemoryBuffer(self.raw, module.raw, kind, &raw mut message, &raw mut buffer) != 0 {
+                return Err(LlvmError(take_message(message)));
+            }
+            let start = LLVMGetBufferStart(buffer).cast::<u8>();
+            let bytes = std::slice::from_raw_parts(start, LLVMGetBufferSize(buffer)).to_vec();
+            LLVMDisposeMemoryBuffer(buffer);
+            Ok(bytes)
+        }
+    }
+}
+
+impl Drop for TargetMachine {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, dropped once.
+        unsafe { LLVMDisposeTargetMachine(self.raw) }
+    }
+}

@@ -1,0 +1,152 @@
+//! From bytes to a validated module.
+//!
+//! The problem: a module's sections must be read once, in order, and everything that later stages need must be
+//! found by index. `wasmparser` decodes and validates; this stage converts its types into those of the artifact
+//! ([`types`]), collects the description that the runtime will read ([`ModuleMeta`]) and keeps what must be
+//! translated: function bodies and constant expressions.
+//!
+//! Input: the bytes of a binary module. Output: [`Module`], in which every index is in range and every type
+//! correct, except inside function bodies: those are validated by whoever translates them, in parallel.
+
+mod names;
+mod sections;
+pub(crate) mod types;
+
+use crate::error::CompileError;
+use dolmen_abi::meta::{ModuleMeta, Names};
+use dolmen_abi::types::{CompositeType, FuncType, SubType, TypeIdx};
+use std::collections::BTreeSet;
+use wasmparser::{
+    ConstExpr, FuncToValidate, FunctionBody, Parser, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+};
+
+/// A decoded module.
+pub(crate) struct Module<'a> {
+    /// What the runtime reads; without code offsets.
+    pub(crate) meta: ModuleMeta,
+    pub(crate) names: Names,
+    /// Bytes of all data segments.
+    pub(crate) data: Vec<u8>,
+    /// The type index space.
+    pub(crate) types: Vec<SubType>,
+    /// For each type index, the least index of an equal type.
+    pub(crate) canonical: Vec<u32>,
+    /// Bodies of the defined functions, in order.
+    pub(crate) bodies: Vec<Body<'a>>,
+    /// What instantiation evaluates, in order.
+    pub(crate) init: Vec<InitStep<'a>>,
+}
+
+/// A function body to validate and translate.
+pub(crate) struct Body<'a> {
+    pub(crate) validate: FuncToValidate<ValidatorResources>,
+    pub(crate) body: FunctionBody<'a>,
+}
+
+impl Body<'_> {
+    /// What validation of the body consumes.
+    pub(crate) fn to_validate(&self) -> FuncToValidate<ValidatorResources> {
+        let FuncToValidate { ref resources, index, ty, features } = self.validate;
+        FuncToValidate { resources: resources.clone(), index, ty, features }
+    }
+}
+
+/// A constant expression and what becomes of its value.
+#[derive(Clone)]
+pub(crate) enum InitStep<'a> {
+    Global { global: u32, value: ConstExpr<'a> },
+    Table { table: u32, value: ConstExpr<'a> },
+    ElemItem { segment: u32, index: u32, value: ConstExpr<'a> },
+    ActiveElem { segment: u32, table: u32, offset: ConstExpr<'a>, len: u32 },
+    ActiveData { segment: u32, memory: u32, offset: ConstExpr<'a>, len: u32 },
+    ElemDrop { segment: u32 },
+}
+
+/// The language that this version validates: WebAssembly 3.0.
+pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM3;
+
+impl<'a> Module<'a> {
+    /// Decodes and validates everything but function bodies.
+    ///
+    /// # Errors
+    ///
+    /// The module is malformed or invalid, or is a component.
+    pub(crate) fn decode(wasm: &'a [u8]) -> Result<Self, CompileError> {
+        let mut validator = Validator::new_with_features(FEATURES);
+        let mut sections = sections::Sections::default();
+        for payload in Parser::new(0).parse_all(wasm) {
+            let payload = payload?;
+            match validator.payload(&payload)? {
+                ValidPayload::Func(validate, body) => sections.bodies.push(Body { validate, body }),
+                ValidPayload::Parser(_) => {
+                    return Err(CompileError::unsupported(0, "components"));
+                }
+                ValidPayload::Ok | ValidPayload::End(_) => sections.read(payload)?,
+            }
+        }
+        Ok(sections.finish())
+    }
+
+    /// The type of that index.
+    pub(crate) fn sub_type(&self, ty: TypeIdx) -> &SubType {
+        &self.types[ty.0 as usize]
+    }
+
+    /// The function type of that index.
+    ///
+    /// # Panics
+    ///
+    /// The type is no function type: a bug, since the module is valid.
+    pub(crate) fn func_type(&self, ty: TypeIdx) -> &FuncType {
+        match &self.sub_type(ty).composite {
+            CompositeType::Func(func) => func,
+            other => panic!("type {} is {other:?}, not a function type", ty.0),
+        }
+    }
+
+    /// The type of a function, by function index.
+    pub(crate) fn type_of_func(&self, func: u32) -> &FuncType {
+        self.func_type(self.meta.funcs[func as usize])
+    }
+
+    /// The name of a function from the name section, or an empty string.
+    pub(crate) fn func_name(&self, func: u32) -> &str {
+        match self.names.funcs.binary_search_by_key(&func, |&(index, _)| index) {
+            Ok(position) => &self.names.funcs[position].1,
+            Err(_) => "",
+        }
+    }
+
+    /// Number of supertypes above a type.
+    pub(crate) fn depth(&self, ty: TypeIdx) -> u32 {
+        let mut depth = 0;
+        let mut current = self.sub_type(ty);
+        while let Some(parent) = current.supertype {
+            depth += 1;
+            current = self.sub_type(parent);
+        }
+        depth
+    }
+
+    /// The type itself or the supertype that first declares field `field`.
+    pub(crate) fn declaring_type(&self, ty: TypeIdx, field: usize) -> TypeIdx {
+        let mut declaring = ty;
+        while let Some(parent) = self.sub_type(declaring).supertype {
+            match &self.sub_type(parent).composite {
+                CompositeType::Struct(fields) if field < fields.len() => declaring = parent,
+                _ => break,
+            }
+        }
+        declaring
+    }
+}
+
+/// Function indices that `ref.func` mentions in a constant expression.
+fn collect_func_refs(expr: &ConstExpr<'_>, func_refs: &mut BTreeSet<u32>) -> Result<(), CompileError> {
+    for operator in expr.get_operators_reader() {
+        if let wasmparser::Operator::RefFunc { function_index } = operator? {
+            func_refs.insert(function_index);
+        }
+    }
+    Ok(())
+}

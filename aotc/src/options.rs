@@ -1,0 +1,100 @@
+//! All knobs of the compiler.
+
+use dolmen_abi::collector::Collector;
+
+/// How much LLVM optimises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OptLevel {
+    /// Locals in registers, nothing else: fast compilation.
+    O0,
+    O1,
+    O2,
+    #[default]
+    O3,
+}
+
+impl OptLevel {
+    /// The level with this number, 0 to 3.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::O0),
+            1 => Some(Self::O1),
+            2 => Some(Self::O2),
+            3 => Some(Self::O3),
+            _ => None,
+        }
+    }
+
+    /// The level's number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Which CPU the code is for.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum TargetCpu {
+    /// This machine's.
+    #[default]
+    Native,
+    /// Any of the architecture that is not older than about 2009 (`x86-64-v2`).
+    Generic,
+    /// The one with this LLVM name.
+    Named(String),
+}
+
+/// What to make of a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Emit {
+    /// An artifact that the runtime loads.
+    #[default]
+    Artifact,
+    /// The optimised LLVM IR of all partitions, as text.
+    LlvmIr,
+    /// Assembly of all partitions, as text.
+    Asm,
+    /// The ELF object of the module; only if it has one partition.
+    Obj,
+}
+
+/// Called as functions are finished, with their number so far and in total; from several threads.
+pub type Progress<'p> = &'p (dyn Fn(usize, usize) + Sync);
+
+/// How to compile.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub opt_level: OptLevel,
+    pub target_cpu: TargetCpu,
+    /// Threads to compile with; it has no influence on the output. At least 1.
+    pub jobs: usize,
+    /// The collector whose barriers the code gets.
+    pub collector: Collector,
+    /// Whether loops poll for requests to stop.
+    pub polls: bool,
+    pub emit: Emit,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            opt_level: OptLevel::default(),
+            target_cpu: TargetCpu::default(),
+            jobs: std::thread::available_parallelism().map_or(1, Into::into),
+            collector: Collector::DEFAULT,
+            polls: true,
+            emit: Emit::default(),
+        }
+    }
+}
+
+/// Bytes of function bodies that make a partition full. Partitions depend on the module alone, so that the
+/// number of threads does not change the output.
+pub(crate) const PARTITION_BODY_BYTES: usize = 256 << 10;
+
+/// A function of another partition whose body has at most this many bytes is imported to be inlined.
+pub(crate) const IMPORT_BODY_BYTES: usize = 96;
+
+/// Constant expressions that one init function evaluates.
+pub(crate) const INIT_STEPS_PER_FUNCTION: usize = 256;

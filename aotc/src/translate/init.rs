@@ -1,0 +1,89 @@
+//! Constant expressions, compiled: the functions that initialise an instance.
+//!
+//! Globals, tables and segments with expressions get their values from code like any other, so instantiation
+//! needs no interpreter. A module with many of them gets several functions, since LLVM takes more than linear
+//! time on very long ones.
+
+use crate::error::CompileError;
+use crate::llvm::{Cast, TAIL_CC, Value};
+use crate::module::InitStep;
+use crate::translate::function::FunctionTranslator;
+use crate::translate::unit::Unit;
+use dolmen_abi::builtin::Builtin;
+use dolmen_abi::signature::MachineSignature;
+use wasmparser::{ConstExpr, Operator};
+
+/// The symbol of init function `index`.
+pub(crate) fn symbol(index: usize) -> String {
+    format!("init[{index}]")
+}
+
+/// Defines init function `index`, which performs these steps.
+pub(crate) fn define(unit: &Unit<'_, '_>, index: usize, steps: &[InitStep<'_>]) -> Result<(), CompileError> {
+    let signature = MachineSignature { params: vec![], results: vec![] };
+    let function = unit.declare(&symbol(index), unit.function_type(&signature), TAIL_CC);
+    let mut translator = FunctionTranslator::new(unit, function, vec![]);
+    translator.in_init = true;
+    for step in steps {
+        translator.translate_init_step(step)?;
+    }
+    translator.translate_return();
+    Ok(())
+}
+
+impl FunctionTranslator<'_, '_, '_> {
+    fn translate_init_step(&mut self, step: &InitStep<'_>) -> Result<(), CompileError> {
+        match step {
+            InitStep::Global { global, value } => {
+                let value = self.translate_const_expr(value)?;
+                self.store_global(*global, value);
+            }
+            InitStep::Table { table, value } => {
+                let value = self.translate_const_expr(value)?;
+                let len = self.unit.module.meta.tables[*table as usize].limits.min;
+                let args = [self.instance, self.i32(*table), self.i64(0), value, self.i64(len)];
+                self.call_builtin(Builtin::TableFill, &args);
+            }
+            InitStep::ElemItem { segment, index, value } => {
+                let value = self.translate_const_expr(value)?;
+                self.call_builtin(Builtin::ElemSet, &[self.instance, self.i32(*segment), self.i32(*index), value]);
+            }
+            InitStep::ActiveElem { segment, table, offset, len } => {
+                let dst = self.translate_offset(offset)?;
+                let args = [self.instance, self.i32(*table), self.i32(*segment), dst, self.i32(0), self.i32(*len)];
+                self.call_builtin(Builtin::TableInit, &args);
+                self.call_builtin(Builtin::ElemDrop, &[self.instance, self.i32(*segment)]);
+            }
+            InitStep::ActiveData { segment, memory, offset, len } => {
+                let dst = self.translate_offset(offset)?;
+                let args = [self.instance, self.i32(*memory), self.i32(*segment), dst, self.i32(0), self.i32(*len)];
+                self.call_builtin(Builtin::MemoryInit, &args);
+                self.call_builtin(Builtin::DataDrop, &[self.instance, self.i32(*segment)]);
+            }
+            InitStep::ElemDrop { segment } => {
+                self.call_builtin(Builtin::ElemDrop, &[self.instance, self.i32(*segment)]);
+            }
+        }
+        Ok(())
+    }
+
+    fn translate_const_expr(&mut self, expr: &ConstExpr<'_>) -> Result<Value, CompileError> {
+        let mut reader = expr.get_operators_reader();
+        loop {
+            self.offset = reader.original_position();
+            match reader.read()? {
+                Operator::End => return Ok(self.pop()),
+                operator => self.translate_operator(&operator)?,
+            }
+        }
+    }
+
+    /// An offset of an active segment, as 64 bits.
+    fn translate_offset(&mut self, expr: &ConstExpr<'_>) -> Result<Value, CompileError> {
+        let offset = self.translate_const_expr(expr)?;
+        if offset.ty() == self.unit.types.i64 {
+            return Ok(offset);
+        }
+        Ok(self.b.cast(Cast::ZExt, offset, self.unit.types.i64))
+    }
+}

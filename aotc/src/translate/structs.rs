@@ -1,0 +1,192 @@
+//! Structs: allocation and field access.
+
+use crate::llvm::{Cast, Value};
+use crate::translate::alias::AliasClass;
+use crate::translate::function::FunctionTranslator;
+use dolmen_abi::object::TYPE_WORD_OFFSET;
+use dolmen_abi::trap::TrapCode;
+use dolmen_abi::types::{CompositeType, FieldType, StorageType, TypeIdx};
+use wasmparser::Operator;
+
+/// How a packed value becomes an `i32`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extension {
+    Sign,
+    /// Also for values that are not packed, which are not extended at all.
+    Zero,
+}
+
+/// A field of a struct type.
+struct Field {
+    ty: FieldType,
+    offset: u32,
+    class: AliasClass,
+}
+
+impl FunctionTranslator<'_, '_, '_> {
+    /// Translates the operator if it is of this family.
+    pub(crate) fn translate_struct(&mut self, operator: &Operator<'_>) -> bool {
+        match *operator {
+            Operator::StructNew { struct_type_index } => self.translate_struct_new(TypeIdx(struct_type_index)),
+            Operator::StructNewDefault { struct_type_index } => {
+                let ty = TypeIdx(struct_type_index);
+                let object = self.alloc_struct(ty);
+                self.push(object, Self::ref_to(ty));
+            }
+            Operator::StructGet { struct_type_index, field_index }
+            | Operator::StructGetU { struct_type_index, field_index } => {
+                self.translate_struct_get(TypeIdx(struct_type_index), field_index, Extension::Zero);
+            }
+            Operator::StructGetS { struct_type_index, field_index } => {
+                self.translate_struct_get(TypeIdx(struct_type_index), field_index, Extension::Sign);
+            }
+            Operator::StructSet { struct_type_index, field_index } => {
+                self.translate_struct_set(TypeIdx(struct_type_index), field_index);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn translate_struct_new(&mut self, ty: TypeIdx) {
+        let object = self.alloc_struct(ty);
+        let count = self.unit.struct_layout(ty).offsets.len();
+        let values = self.stack.pop_many(count);
+        for (index, value) in values.iter().enumerate() {
+            let field = self.field(ty, index);
+            self.store_storage(object, field.offset, field.ty.storage, value.value, field.class);
+        }
+        self.push(object, Self::ref_to(ty));
+    }
+
+    fn translate_struct_get(&mut self, ty: TypeIdx, index: u32, extension: Extension) {
+        let object = self.stack.pop();
+        self.trap_if_null(object, TrapCode::NullStructReference);
+        let field = self.field(ty, index as usize);
+        let address = self.object_address(object.value, field.offset);
+        let value = self.load_storage(address, field.ty, field.class, extension);
+        self.push(value, field.ty.storage.unpacked());
+    }
+
+    fn translate_struct_set(&mut self, ty: TypeIdx, index: u32) {
+        let value = self.pop();
+        let object = self.stack.pop();
+        self.trap_if_null(object, TrapCode::NullStructReference);
+        let field = self.field(ty, index as usize);
+        self.store_storage(object.value, field.offset, field.ty.storage, value, field.class);
+        if field.ty.storage.is_ref() {
+            self.post_write_barrier(object.value);
+        }
+    }
+
+    fn field(&self, ty: TypeIdx, index: usize) -> Field {
+        let module = self.unit.module;
+        let CompositeType::Struct(fields) = &module.sub_type(ty).composite else {
+            panic!("type {} is not a struct type", ty.0)
+        };
+        let declaring = module.canonical[module.declaring_type(ty, index).0 as usize];
+        Field {
+            ty: fields[index],
+            offset: self.unit.struct_layout(ty).offsets[index],
+            class: self.unit.alias.field(self.unit.context, declaring, index),
+        }
+    }
+
+    /// A fresh struct: header set, fields zero.
+    pub(crate) fn alloc_struct(&mut self, ty: TypeIdx) -> Value {
+        let size_bytes = self.unit.struct_layout(ty).size_bytes;
+        let type_word = self.type_word(ty);
+        self.alloc_fixed(type_word, size_bytes)
+    }
+
+    /// A fresh object of fixed size.
+    pub(crate) fn alloc_fixed(&mut self, type_word: Value, size_bytes: u32) -> Value {
+        let marker = self.unit.markers.alloc_struct;
+        let args = [self.thread, type_word, self.i32(size_bytes)];
+        let object = self.b.call(marker.function_type(), marker, &args, crate::llvm::C_CC);
+        self.store_header(object, TYPE_WORD_OFFSET, type_word);
+        object
+    }
+
+    /// Tells LLVM what the allocation puts into the header.
+    pub(crate) fn store_header(&self, object: Value, offset: u32, word: Value) {
+        let store = self.b.store(word, self.object_address(object, offset));
+        self.unit.mark_header_store(store);
+        self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.header);
+    }
+
+    /// Loads a word of an object's header.
+    pub(crate) fn load_header(&self, object: Value, offset: u32) -> Value {
+        let load = self.b.load(self.unit.types.i32, self.object_address(object, offset));
+        self.unit.mark_invariant(load);
+        self.unit.alias.tag(load, self.unit.metadata.tbaa, self.unit.alias.header);
+        load
+    }
+
+    /// An address inside an object.
+    pub(crate) fn object_address(&self, object: Value, offset: u32) -> Value {
+        if offset == 0 {
+            return object;
+        }
+        self.b.gep(self.unit.types.i8, object, self.i32(offset))
+    }
+
+    /// Loads a field or element and extends it if it is packed.
+    pub(crate) fn load_storage(&self, address: Value, ty: FieldType, class: AliasClass, extend: Extension) -> Value {
+        let types = &self.unit.types;
+        let memory_type = match ty.storage {
+            StorageType::I8 => types.i8,
+            StorageType::I16 => types.i16,
+            StorageType::Val(value) => self.lower_type(value),
+        };
+        let load = self.b.load(memory_type, address);
+        self.set_storage_alignment(load, ty.storage);
+        self.unit.alias.tag(load, self.unit.metadata.tbaa, class);
+        if !ty.mutable {
+            self.unit.mark_invariant(load);
+        }
+        match (ty.storage, extend) {
+            (StorageType::Val(_), _) => load,
+            (_, Extension::Sign) => self.b.cast(Cast::SExt, load, types.i32),
+            (_, Extension::Zero) => self.b.cast(Cast::ZExt, load, types.i32),
+        }
+    }
+
+    fn store_storage(&self, object: Value, offset: u32, storage: StorageType, value: Value, class: AliasClass) {
+        let address = self.object_address(object, offset);
+        self.store_at(address, storage, value, class);
+    }
+
+    /// Stores a field or element, truncated if it is packed; without barrier.
+    pub(crate) fn store_at(&self, address: Value, storage: StorageType, value: Value, class: AliasClass) {
+        let types = &self.unit.types;
+        let value = match storage {
+            StorageType::I8 => self.b.cast(Cast::Trunc, value, types.i8),
+            StorageType::I16 => self.b.cast(Cast::Trunc, value, types.i16),
+            StorageType::Val(_) => value,
+        };
+        let store = self.b.store(value, address);
+        self.set_storage_alignment(store, storage);
+        self.unit.alias.tag(store, self.unit.metadata.tbaa, class);
+    }
+
+    fn set_storage_alignment(&self, access: Value, storage: StorageType) {
+        access.set_alignment((1 << storage.log_bytes()).min(dolmen_abi::reference::OBJECT_ALIGN_BYTES));
+    }
+
+    /// After a reference was stored into a field of the object.
+    pub(crate) fn post_write_barrier(&self, object: Value) {
+        if self.unit.barrier != dolmen_abi::collector::Barrier::None {
+            let marker = self.unit.markers.post_write_barrier;
+            self.b.call(marker.function_type(), marker, &[self.thread, object], crate::llvm::C_CC);
+        }
+    }
+
+    /// After references were stored into elements of the array.
+    pub(crate) fn post_write_barrier_array(&self, array: Value) {
+        if self.unit.barrier != dolmen_abi::collector::Barrier::None {
+            let marker = self.unit.markers.post_write_barrier_array;
+            self.b.call(marker.function_type(), marker, &[self.thread, array], crate::llvm::C_CC);
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What the translation of all functions of one partition shares: LLVM types, declarations, metadata, and the
+//! module's facts.
+//!
+//! A partition is an LLVM module of its own, in a context of its own. It declares every function that it calls;
+//! which of them it also defines is decided in [`crate::compile`].
+
+use crate::gc::markers::Markers;
+use crate::llvm::{
+    Block, Builder, C_CC, Context, Metadata, MetadataKind, Module as LlvmModule, TAIL_CC, Type, Value, attribute_index,
+};
+use crate::module::Module;
+use crate::translate::alias::AliasClasses;
+use dolmen_abi::builtin::{Builtin, BuiltinType, Effect};
+use dolmen_abi::context::InstanceLayout;
+use dolmen_abi::layout::{StructLayout, exception_layout, struct_layout};
+use dolmen_abi::signature::{MAX_REGISTER_RESULTS, MachineSignature, MachineType, surplus_params};
+use dolmen_abi::types::{CompositeType, TypeIdx};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// LLVM's types, by the names that translation uses.
+#[derive(Clone, Copy)]
+pub(crate) struct Types {
+    pub(crate) void: Type,
+    pub(crate) i1: Type,
+    pub(crate) i8: Type,
+    pub(crate) i16: Type,
+    pub(crate) i32: Type,
+    pub(crate) i64: Type,
+    pub(crate) f32: Type,
+    pub(crate) f64: Type,
+    pub(crate) v128: Type,
+    pub(crate) ptr: Type,
+    /// References: 32-bit pointers in an address space of their own.
+    pub(crate) reference: Type,
+}
+
+impl Types {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self {
+            void: context.void_type(),
+            i1: context.int_type(1),
+            i8: context.int_type(8),
+            i16: context.int_type(16),
+            i32: context.int_type(32),
+            i64: context.int_type(64),
+            f32: context.f32_type(),
+            f64: context.f64_type(),
+            v128: context.int_type(8).vector(16),
+            ptr: context.ptr_type(),
+            reference: context.ref_type(),
+        }
+    }
+
+    pub(crate) fn machine(&self, ty: MachineType) -> Type {
+        match ty {
+            MachineType::I32 => self.i32,
+            MachineType::I64 => self.i64,
+            MachineType::F32 => self.f32,
+            MachineType::F64 => self.f64,
+            MachineType::V128 => self.v128,
+            MachineType::Ref => self.reference,
+        }
+    }
+}
+
+/// The shared state.
+pub(crate) struct Unit<'c, 'm> {
+    pub(crate) context: &'c Context,
+    pub(crate) llvm: &'c LlvmModule<'c>,
+    pub(crate) module: &'m Module<'m>,
+    pub(crate) layout: InstanceLayout,
+    pub(crate) types: Types,
+    pub(crate) alias: AliasClasses,
+    pub(crate) metadata: MetadataKind,
+    pub(crate) markers: Markers,
+    pub(crate) polls: bool,
+    pub(crate) barrier: dolmen_abi::collector::Barrier,
+    /// Branch weights of a branch whose first successor is almost never taken.
+    unlikely: Metadata,
+    empty: Metadata,
+    struct_layouts: RefCell<HashMap<u32, Rc<StructLayout>>>,
+    target_attributes: Vec<(&'static str, String)>,
+}
+
+impl<'c, 'm> Unit<'c, 'm> {
+    pub(crate) fn new(
+        context: &'c Context,
+        llvm: &'c LlvmModule<'c>,
+        module: &'m Module<'m>,
+        options: &crate::compile::Settings,
+    ) -> Self {
+        let types = Types::new(context);
+        let weights = [
+            context.metadata_string("branch_weights"),
+            context.metadata_int(1, 32),
+            context.metadata_int(1_000_000, 32),
+        ];
+        Self {
+            context,
+            llvm,
+            module,
+            layout: InstanceLayout::new(&module.meta),
+            types,
+            alias: AliasClasses::new(context),
+            metadata: context.metadata_kinds(),
+            markers: Markers::declare(context, llvm, &types),
+            polls: options.polls,
+            barrier: options.protocol.barrier,
+            unlikely: context.metadata_node(&weights),
+            empty: context.metadata_node(&[]),
+            struct_layouts: RefCell::default(),
+            target_attributes: vec![
+                ("target-cpu", options.cpu.base.to_owned()),
+                ("tune-cpu", options.cpu.tune.clone()),
+                ("target-features", options.cpu.feature_string()),
+            ],
+        }
+    }
+
+    /// The LLVM type of a function with this machine signature.
+    pub(crate) fn function_type(&self, signature: &MachineSignature) -> Type {
+        let mut params = vec![self.types.ptr, self.types.ptr];
+        let surplus = surplus_params(&signature.params);
+        let in_registers = signature.params.iter().zip(surplus).filter(|&(_, surplus)| !surplus);
+        params.extend(in_registers.map(|(&ty, _)| self.types.machine(ty)));
+        self.context.function_type(self.result_type(signature), &params)
+    }
+
+    /// What a function with this machine signature returns in registers.
+    pub(crate) fn result_type(&self, signature: &MachineSignature) -> Type {
+        let direct: Vec<_> =
+            signature.results.iter().take(MAX_REGISTER_RESULTS).map(|&ty| self.types.machine(ty)).collect();
+        match direct.as_slice() {
+            [] => self.types.void,
+            [one] => *one,
+            several => self.context.struct_type(several),
+        }
+    }
+
+    /// The symbol of a defined function.
+    pub(crate) fn symbol(&self, func: u32) -> String {
+        let name = self.module.func_name(func);
+        if name.is_empty() { format!("wasm[{func}]") } else { format!("wasm[{func}]::{}", clean(name)) }
+    }
+
+    /// A defined function of the module, declared if this partition does not have it yet.
+    pub(crate) fn function(&self, func: u32) -> Value {
+        let symbol = self.symbol(func);
+        self.llvm.function(&symbol).unwrap_or_else(|| {
+            let signature = MachineSignature::from(self.module.type_of_func(func));
+            self.declare(&symbol, self.function_type(&signature), TAIL_CC)
+        })
+    }
+
+    /// Declares a function with the attributes that all compiled code has.
+    pub(crate) fn declare(&self, symbol: &str, ty: Type, convention: u32) -> Value {
+        let function = self.llvm.add_function(symbol, ty, convention);
+        let attribute = |attribute| function.add_attribute(attribute_index::FUNCTION, attribute);
+        // 1 is the synchronous kind of unwind tables: correct at calls.
+        attribute(self.context.enum_attribute("uwtable", 1));
+        attribute(self.context.string_attribute("probe-stack", "inline-asm"));
+        attribute(self.context.string_attribute("no-trapping-math", "true"));
+        for (name, value) in &self.target_attributes {
+            attribute(self.context.string_attribute(name, value));
+        }
+        let pointer_attributes = ["noalias", "nonnull"];
+        for (index, name) in [(0, pointer_attributes[0]), (0, pointer_attributes[1]), (1, pointer_attributes[1])] {
+            function.add_attribute(attribute_index::param(index), self.context.enum_attribute(name, 0));
+        }
+        function
+    }
+
+    /// The personality that landing pads need to name; nothing ever calls it.
+    pub(crate) fn personality(&self) -> Value {
+        const NAME: &str = "dolmen_personality";
+        self.llvm.function(NAME).unwrap_or_else(|| {
+            let ty = self.context.function_type(self.types.i32, &[]);
+            self.llvm.add_function(NAME, ty, C_CC)
+        })
+    }
+
+    /// An overloaded or plain LLVM intrinsic.
+    pub(crate) fn intrinsic(&self, name: &str, overloads: &[Type]) -> Value {
+        self.llvm.intrinsic(name, overloads)
+    }
+
+    /// The LLVM type of a builtin, thread context included.
+    pub(crate) fn builtin_type(&self, builtin: Builtin) -> Type {
+        let signature = builtin.signature();
+        let lower = |ty: &BuiltinType| match ty {
+            BuiltinType::Ptr => self.types.ptr,
+            BuiltinType::I32 => self.types.i32,
+            BuiltinType::I64 => self.types.i64,
+            BuiltinType::Ref => self.types.reference,
+        };
+        let mut params = vec![self.types.ptr];
+        params.extend(signature.params.iter().map(lower));
+        let result = signature.result.as_ref().map_or(self.types.void, lower);
+        self.context.function_type(result, &params)
+    }
+
+    /// Says of a call of a builtin what [`Effect`] says of it.
+    pub(crate) fn add_builtin_attributes(&self, builtin: Builtin, call: Value) {
+        let enum_attribute = |name: &str| {
+            call.add_call_attribute(attribute_index::FUNCTION, self.context.enum_attribute(name, 0));
+        };
+        match builtin.signature().effect {
+            Effect::Leaf => {
+                enum_attribute("nounwind");
+                self.mark_leaf(call);
+            }
+            Effect::Collects => enum_attribute("nounwind"),
+            Effect::Calls => {}
+            Effect::Traps => {
+                enum_attribute("nounwind");
+                enum_attribute("noreturn");
+                enum_attribute("cold");
+                self.mark_leaf(call);
+            }
+            Effect::Throws => {
+                enum_attribute("noreturn");
+                enum_attribute("cold");
+                self.mark_leaf(call);
+            }
+        }
+    }
+
+    fn mark_leaf(&self, call: Value) {
+        let leaf = self.context.string_attribute(crate::gc::markers::LEAF_CALL, "");
+        call.add_call_attribute(attribute_index::FUNCTION, leaf);
+    }
+
+    /// Layout of a struct type.
+    pub(crate) fn struct_layout(&self, ty: TypeIdx) -> Rc<StructLayout> {
+        let mut layouts = self.struct_layouts.borrow_mut();
+        let layout = layouts.entry(ty.0).or_insert_with(|| match &self.module.sub_type(ty).composite {
+            CompositeType::Struct(fields) => Rc::new(struct_layout(fields)),
+            other => panic!("type {} is {other:?}, not a struct type", ty.0),
+        });
+        Rc::clone(layout)
+    }
+
+    /// Layout of the exceptions of a tag.
+    pub(crate) fn exception_layout(&self, tag: u32) -> StructLayout {
+        exception_layout(&self.module.func_type(self.module.meta.tags[tag as usize]).params)
+    }
+
+    /// Marks a conditional branch's first successor as almost never taken.
+    pub(crate) fn mark_unlikely(&self, branch: Value) {
+        branch.set_metadata(self.metadata.prof, self.unlikely);
+    }
+
+    /// Marks a load as giving the same value whenever it executes.
+    pub(crate) fn mark_invariant(&self, load: Value) {
+        load.set_metadata(self.metadata.invariant_load, self.empty);
+    }
+
+    /// Marks a store as part of an object's header.
+    pub(crate) fn mark_header_store(&self, store: Value) {
+        store.set_metadata(self.metadata.header_store, self.empty);
+    }
+
+    /// The address of a field of a context.
+    pub(crate) fn context_address(&self, b: &Builder<'_>, context: Value, offset: usize) -> Value {
+        if offset == 0 {
+            return context;
+        }
+        b.gep(self.types.i8, context, self.types.i64.int(offset as u64))
+    }
+
+    /// Loads a field of a context that never changes.
+    pub(crate) fn load_invariant(&self, b: &Builder<'_>, ty: Type, context: Value, offset: usize) -> Value {
+        let load = b.load(ty, self.context_address(b, context, offset));
+        self.mark_invariant(load);
+        self.alias.tag(load, self.metadata.tbaa, self.alias.context);
+        load
+    }
+
+    /// Calls a builtin through the table; the thread context is passed on.
+    pub(crate) fn call_builtin(
+        &self,
+        b: &Builder<'_>,
+        thread: Value,
+        builtin: Builtin,
+        args: &[Value],
+        unwind: Option<(Block, Block)>,
+    ) -> Value {
+        let table = self.load_invariant(
+            b,
+            self.types.ptr,
+            thread,
+            core::mem::offset_of!(dolmen_abi::context::ThreadContext, builtins),
+        );
+        let address = self.load_invariant(b, self.types.ptr, table, builtin as usize * 8);
+        let mut all = vec![thread];
+        all.extend_from_slice(args);
+        let ty = self.builtin_type(builtin);
+        let call = match unwind {
+            Some(blocks) => b.invoke(ty, address, &all, C_CC, blocks),
+            None => b.call(ty, address, &all, C_CC),
+        };
+        self.add_builtin_attributes(builtin, call);
+        call
+    }
+}
+
+/// A name without the characters that assemblers and tools stumble over.
+fn clean(name: &str) -> String {
+    name.chars().take(200).map(|c| if c.is_control() || c == '"' || c == '\\' { '_' } else { c }).collect()
+}

@@ -1,0 +1,91 @@
+//! Locals, globals, `drop` and `select`.
+
+use crate::llvm::Value;
+use crate::translate::function::FunctionTranslator;
+use dolmen_abi::types::ValType;
+use wasmparser::Operator;
+
+impl FunctionTranslator<'_, '_, '_> {
+    /// Translates the operator if it is of this family.
+    pub(crate) fn translate_variable(&mut self, operator: &Operator<'_>) -> bool {
+        match *operator {
+            Operator::LocalGet { local_index } => self.translate_local_get(local_index),
+            Operator::LocalSet { local_index } => self.translate_local_set(local_index),
+            Operator::LocalTee { local_index } => self.translate_local_tee(local_index),
+            Operator::GlobalGet { global_index } => self.translate_global_get(global_index),
+            Operator::GlobalSet { global_index } => self.translate_global_set(global_index),
+            Operator::Drop => drop(self.stack.pop()),
+            Operator::Select | Operator::TypedSelect { .. } => self.translate_select(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn translate_local_get(&mut self, index: u32) {
+        let local = self.locals[index as usize];
+        let value = self.b.load(self.lower_type(local.ty), local.slot);
+        self.push(value, local.ty);
+    }
+
+    fn translate_local_set(&mut self, index: u32) {
+        let value = self.pop();
+        self.b.store(value, self.locals[index as usize].slot);
+    }
+
+    fn translate_local_tee(&mut self, index: u32) {
+        let local = self.locals[index as usize];
+        let operand = self.stack.pop();
+        self.b.store(operand.value, local.slot);
+        self.push(operand.value, local.ty);
+    }
+
+    fn translate_global_get(&mut self, index: u32) {
+        let ty = self.unit.module.meta.globals[index as usize];
+        let address = self.global_address(index);
+        let load = self.b.load(self.lower_type(ty.value), address);
+        if ty.mutable {
+            self.unit.alias.tag(load, self.unit.metadata.tbaa, self.unit.alias.global);
+        } else if !self.in_init {
+            self.unit.mark_invariant(load);
+        }
+        self.push(load, ty.value);
+    }
+
+    fn translate_global_set(&mut self, index: u32) {
+        let value = self.pop();
+        self.store_global(index, value);
+    }
+
+    /// Stores into a global; for initialisation also into immutable ones.
+    pub(crate) fn store_global(&mut self, index: u32, value: Value) {
+        let address = self.global_address(index);
+        let store = self.b.store(value, address);
+        self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.global);
+    }
+
+    fn global_address(&mut self, index: u32) -> Value {
+        let layout = &self.unit.layout;
+        let imported = self.unit.module.meta.imported_globals() as u32;
+        match index.checked_sub(imported) {
+            None => self.load_instance(self.unit.types.ptr, layout.imported_globals + 8 * index),
+            Some(defined) => {
+                let offset = layout.globals[defined as usize];
+                self.unit.context_address(&self.b, self.instance, offset as usize)
+            }
+        }
+    }
+
+    fn translate_select(&mut self) {
+        let condition = self.pop_condition();
+        let otherwise = self.stack.pop();
+        let then = self.stack.pop();
+        let value = self.b.select(condition, then.value, otherwise.value);
+        // Of two reference types the wider one is not known without a subtype query; the nullable one is safe
+        // to assume, since only nullability is read from operand types.
+        let ty = match (then.ty, otherwise.ty) {
+            (ValType::Ref(a), ValType::Ref(b)) if !a.nullable && b.nullable => otherwise.ty,
+            _ => then.ty,
+        };
+        self.push(value, ty);
+    }
+}
