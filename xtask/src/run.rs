@@ -50,7 +50,7 @@ pub fn run(args: &[String]) -> Result<ExitCode, Failure> {
 ///
 /// If the build fails.
 pub fn build() -> Result<(), Failure> {
-    execute(&mut cargo(&["build", "--release", "--package", "dolmen-cli", "--bins"]))
+    execute(&mut cargo(&["build", "--release", "--package", "dolmen-cli", "--bins", "--features", "compiler"]))
 }
 
 /// The command that was built.
