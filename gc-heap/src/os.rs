@@ -13,6 +13,9 @@
 use std::io;
 use std::ptr::{self, NonNull};
 
+/// Size of a huge page, in bytes; where the system's are of another size, alignment to this does no harm.
+pub const HUGE_PAGE_BYTES: u64 = 2 << 20;
+
 /// Counts requests to the operating system, to refuse those that a test has chosen.
 #[derive(Debug, Default)]
 pub struct System {
@@ -44,9 +47,12 @@ impl System {
         self.map(bytes, libc::PROT_NONE)
     }
 
-    /// Maps zeroed memory that is taken from the system page by page as it is touched.
+    /// Maps zeroed memory that is taken from the system page by page as it is touched; huge pages where a table is
+    /// that large.
     pub fn map_table(&mut self, bytes: u64) -> io::Result<Mapping> {
-        self.map(bytes, libc::PROT_READ | libc::PROT_WRITE)
+        let table = self.map(bytes, libc::PROT_READ | libc::PROT_WRITE)?;
+        table.prefer_huge_pages_from(HUGE_PAGE_BYTES);
+        Ok(table)
     }
 
     /// Makes a part of a reserved mapping accessible.
@@ -62,17 +68,24 @@ impl System {
         if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
+    /// Maps addresses; large mappings are aligned to huge pages.
     fn map(&mut self, bytes: u64, protection: libc::c_int) -> io::Result<Mapping> {
         self.count()?;
-        let bytes = usize::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        let slack = if bytes >= HUGE_PAGE_BYTES { HUGE_PAGE_BYTES } else { 0 };
+        let wanted = usize::try_from(bytes + slack).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new anonymous mapping at an address of the system's choice touches no existing memory.
-        let address = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, -1, 0) };
+        let address = unsafe { libc::mmap(ptr::null_mut(), wanted, protection, flags, -1, 0) };
         if address == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(address.cast()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        Ok(Mapping { base, bytes })
+        let mut mapping = Mapping { base, bytes: wanted };
+        if slack > 0 {
+            let head = base.align_offset(HUGE_PAGE_BYTES as usize);
+            mapping.trim(head, bytes as usize);
+        }
+        Ok(mapping)
     }
 
     fn count(&mut self) -> io::Result<()> {
@@ -95,6 +108,16 @@ impl Mapping {
         self.bytes as u64
     }
 
+    /// Asks for huge pages behind the first `start` bytes, where such a page is wholly accessible. If the system
+    /// has none, nothing is lost but speed.
+    pub fn prefer_huge_pages_from(&self, start: u64) {
+        if let Some(bytes) = self.bytes().checked_sub(start) {
+            let address = self.part(start, bytes);
+            // SAFETY: the range lies inside a mapping of ours (`part` checks); the advice changes no content.
+            unsafe { libc::madvise(address, bytes as usize, libc::MADV_HUGEPAGE) };
+        }
+    }
+
     /// Gives the memory behind a part back; it reads as zero afterwards. Returns false if the system refuses, and
     /// then nothing has changed.
     ///
@@ -106,6 +129,23 @@ impl Mapping {
         // SAFETY: the range lies inside a private anonymous mapping of ours (`part` checks), and `&mut self`
         // says that nobody relies on its content.
         unsafe { libc::madvise(address, bytes as usize, libc::MADV_DONTNEED) == 0 }
+    }
+
+    /// Unmaps all but `bytes` bytes after the first `head`.
+    fn trim(&mut self, head: usize, bytes: usize) {
+        let tail = self.bytes - head - bytes;
+        let start = self.base();
+        if head > 0 {
+            // SAFETY: the first bytes of this mapping, which nobody has used yet; it forgets them below.
+            unsafe { libc::munmap(start.cast(), head) };
+        }
+        if tail > 0 {
+            // SAFETY: the last bytes of this mapping, which nobody has used yet; it forgets them below.
+            unsafe { libc::munmap(start.wrapping_add(head + bytes).cast(), tail) };
+        }
+        // SAFETY: `head` is less than the size of the mapping, so the address is inside it and not null.
+        self.base = unsafe { self.base.add(head) };
+        self.bytes = bytes;
     }
 
     fn part(&self, start: u64, bytes: u64) -> *mut libc::c_void {

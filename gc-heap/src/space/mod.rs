@@ -16,6 +16,7 @@ use crate::block::{BLOCK_UNITS, Block, BlockState, BlockTable, LOG_BLOCK_BYTES};
 use crate::large::LargeObjects;
 use crate::line::{LINE_FRESH, LOG_LINE_UNITS, LineTable, next_hole};
 use crate::os::System;
+use dolmen_abi::reference::NULL_REF;
 use mark_bits::MarkBits;
 use region::Region;
 use std::io;
@@ -33,12 +34,15 @@ pub struct Space {
 }
 
 impl Space {
-    /// Reserves a space of `max_bytes` bytes, rounded up to blocks.
+    /// Reserves a space of `max_bytes` bytes, whole blocks.
     pub fn new(mut system: System, max_bytes: u64) -> io::Result<Self> {
-        let limit = 1 + (max_bytes >> LOG_BLOCK_BYTES) as u32 + u32::from(max_bytes % (1 << LOG_BLOCK_BYTES) != 0);
+        let limit = 1 + (max_bytes >> LOG_BLOCK_BYTES) as u32;
+        let mut marks = MarkBits::new(&mut system, limit)?;
+        // Null is always marked: the tracer need not tell it from an object seen before.
+        marks.set(NULL_REF);
         Ok(Self {
             region: Region::reserve(&mut system, limit)?,
-            marks: MarkBits::new(&mut system, limit)?,
+            marks,
             lines: LineTable::new(&mut system, limit)?,
             blocks: BlockTable::new(limit),
             large: LargeObjects::default(),
@@ -49,11 +53,6 @@ impl Space {
     /// Where side tables of others come from.
     pub fn system(&mut self) -> &mut System {
         &mut self.system
-    }
-
-    /// Number of blocks that can ever hold objects.
-    pub fn usable_blocks(&self) -> u32 {
-        self.blocks.limit() - 1
     }
 
     /// Takes one zeroed block for objects that share it; all its lines are fresh.

@@ -9,12 +9,18 @@
 #![allow(unsafe_code, reason = "reads and writes object memory")]
 
 use crate::block::{BLOCK_BYTES, Block};
-use crate::os::{Mapping, System};
+use crate::os::{HUGE_PAGE_BYTES, Mapping, System};
 use dolmen_abi::reference::{LOG_REF_SCALE, REF_UNIT_BYTES};
 use std::io;
 
 /// Blocks that are made accessible at once, so that a growing heap makes few system calls.
 const MIN_COMMIT_BLOCKS: u32 = (1 << 20) / BLOCK_BYTES;
+
+/// So much of a region has small pages, so that a small heap takes little memory.
+const SMALL_PAGES_BYTES: u64 = 4 << 20;
+
+/// Blocks of a huge page; beyond the small pages commits end at a multiple.
+const HUGE_PAGE_BLOCKS: u32 = (HUGE_PAGE_BYTES / BLOCK_BYTES as u64) as u32;
 
 /// A growing heap commits this fraction of its size at once.
 const COMMIT_FRACTION: u32 = 8;
@@ -30,7 +36,9 @@ pub struct Region {
 impl Region {
     /// Reserves a region of `blocks` blocks.
     pub fn reserve(system: &mut System, blocks: u32) -> io::Result<Self> {
-        Ok(Self { mapping: system.reserve(Block(blocks).offset())?, blocks, committed: 1 })
+        let mapping = system.reserve(Block(blocks).offset())?;
+        mapping.prefer_huge_pages_from(SMALL_PAGES_BYTES);
+        Ok(Self { mapping, blocks, committed: 1 })
     }
 
     /// Address of reference word 0.
@@ -43,8 +51,11 @@ impl Region {
         if end <= self.committed {
             return true;
         }
-        let generous = self.committed + (self.committed / COMMIT_FRACTION).max(MIN_COMMIT_BLOCKS);
-        self.commit_exactly(system, generous.max(end).min(self.blocks)) || self.commit_exactly(system, end)
+        let mut generous = end.max(self.committed + (self.committed / COMMIT_FRACTION).max(MIN_COMMIT_BLOCKS));
+        if Block(generous).offset() > SMALL_PAGES_BYTES {
+            generous = generous.next_multiple_of(HUGE_PAGE_BLOCKS);
+        }
+        self.commit_exactly(system, generous.min(self.blocks)) || self.commit_exactly(system, end)
     }
 
     /// Gives the memory of `count` blocks back; it reads as zero afterwards. False if the system refuses.

@@ -4,22 +4,29 @@
 //! over its exact size and the objects it refers to are visited.
 //!
 //! ```text
-//! visit(word):  if object and mark bit clear: set it; push
+//! visit(word):  set the mark bit; push the word; if it was new, keep the push
 //! scan(object): type word -> descriptor -> size, references; mark lines; visit each reference
-//! drain:        while pop: scan;  then chunks of large arrays;  then blocks with lost entries
+//! drain:        while the stack has objects: prefetch one, scan the one prefetched some steps ago
 //! ```
 //!
-//! Memory is bounded. Arrays longer than a chunk are scanned chunk by chunk, so their elements do not flood the
-//! stack. When the stack is full, the object stays marked and its block is noted; once the stack is empty, all
-//! marked objects of noted blocks are scanned again. Each such round starts with an empty stack and ends with all
-//! it found marked, so it makes progress even if the stack holds nothing at all. Scanning an object twice is
-//! harmless but for the count of live bytes, which is then made anew from the marks.
+//! **Speed.** Whether a reference is null, an `i31`, or marked already cannot be predicted, so `visit` has no
+//! branch: what is no object is turned into word 0, whose mark bit is always set, and the stack pointer moves by
+//! the bit found. The loads of several visits then overlap. A short queue behind the stack gives the header of an
+//! object time to arrive in the cache. The loop's variables live in registers: they are a copy of [`Hot`], written
+//! back around the rare paths.
+//!
+//! **Memory is bounded.** Arrays are scanned chunk by chunk, so their elements do not flood the stack. When the
+//! stack cannot grow, an object stays marked and its block is noted; once the stack is empty, all marked objects of
+//! noted blocks are scanned again. Each such round marks at least one object more, so the rounds end even if the
+//! stack has no memory at all. Scanning an object twice is harmless but for the count of live bytes, which is then
+//! made anew from the marks.
 //!
 //! Invariants: all mutators are stopped and their buffers retired; mark bits and lines were cleared before, but
-//! for immortal objects, which are thus never visited.
+//! for immortal objects, which are thus never scanned.
 
 #![allow(unsafe_code, reason = "reads object memory and writes side tables at machine speed")]
 
+mod prefetch;
 mod stack;
 
 pub use stack::MarkStack;
@@ -31,27 +38,46 @@ use crate::line::{LINE_LIVE, LOG_LINE_UNITS};
 use crate::space::Space;
 use crate::space::mark_bits::{WORDS_PER_BLOCK, position};
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, EXTERN_BYTES, FUNC_BYTES, TYPE_WORD_OFFSET};
-use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES, REF_UNIT_BYTES, is_object};
-use dolmen_abi::type_desc::{Kind, TypeDesc};
+use dolmen_abi::reference::{I31_TAG, LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES, REF_UNIT_BYTES};
+use dolmen_abi::type_desc::{Kind, REF_MAP_WORDS, TypeDesc};
+use prefetch::prefetch;
 
 /// Elements of an array that are scanned at once.
-const CHUNK_ELEMENTS: u32 = 4096;
+const CHUNK_ELEMENTS: u32 = 1024;
+
+/// Elements of an array ahead of the visited one whose mark bits are prefetched.
+const PREFETCH_ELEMENTS: u32 = 16;
+
+/// Objects between prefetch and scan; a power of two.
+const QUEUE_OBJECTS: usize = 16;
+
+/// While roots are visited, the stack is drained when it has more entries.
+const ROOT_DRAIN_ENTRIES: usize = 64 << 10;
 
 /// A collection's walk over the heap.
 pub struct Tracer<'a> {
+    hot: Hot,
+    space: &'a mut Space,
+    types: &'a dyn TypeTable,
+    stack: &'a mut MarkStack,
+    /// Arrays that were scanned up to an element.
+    arrays: Vec<ArrayRest>,
+    /// A block was noted for a rescan since this was last cleared.
+    lost: bool,
+    ever_lost: bool,
+}
+
+/// What the inner loop needs.
+#[derive(Clone, Copy)]
+struct Hot {
     heap: *const u8,
     type_base: *const u8,
     marks: *mut u64,
     lines: *mut u8,
-    space: &'a mut Space,
-    types: &'a dyn TypeTable,
-    stack: &'a mut MarkStack,
-    /// Large arrays that were scanned up to an element.
-    arrays: Vec<ArrayRest>,
+    stack: *mut u32,
+    len: usize,
+    capacity: usize,
     live_bytes: u64,
-    /// A block was noted for a rescan since this was last cleared.
-    lost: bool,
-    ever_lost: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -63,25 +89,26 @@ struct ArrayRest {
 impl<'a> Tracer<'a> {
     /// A tracer over a space whose marks are clear.
     pub fn new(space: &'a mut Space, types: &'a dyn TypeTable, stack: &'a mut MarkStack) -> Self {
-        Self {
+        let hot = Hot {
             heap: space.region.base(),
             type_base: types.type_base(),
             marks: space.marks.base(),
             lines: space.lines.base(),
-            space,
-            types,
-            stack,
-            arrays: Vec::new(),
+            stack: stack.base(),
+            len: 0,
+            capacity: stack.capacity(),
             live_bytes: 0,
-            lost: false,
-            ever_lost: false,
-        }
+        };
+        Self { hot, space, types, stack, arrays: Vec::new(), lost: false, ever_lost: false }
     }
 
     /// Marks what these words refer to.
     pub fn visit_words(&mut self, words: &[u32]) {
-        for &word in words {
-            self.visit(word);
+        for chunk in words.chunks(CHUNK_ELEMENTS as usize) {
+            if self.hot.len > ROOT_DRAIN_ENTRIES {
+                self.drain();
+            }
+            self.visit_chunk(chunk.as_ptr(), chunk.len() as u32);
         }
     }
 
@@ -97,18 +124,129 @@ impl<'a> Tracer<'a> {
             }
         }
         self.stack.shrink();
-        if self.ever_lost { self.count_live_bytes() } else { self.live_bytes }
+        if self.ever_lost { self.count_live_bytes() } else { self.hot.live_bytes }
     }
 
     fn drain(&mut self) {
         loop {
-            while let Some(unit) = self.stack.pop(self.heap) {
-                self.scan(unit);
-            }
+            self.drain_stack();
             let Some(rest) = self.arrays.pop() else { return };
-            let length = self.read_u32(rest.unit, ARRAY_LENGTH_OFFSET);
+            let length = self.hot.read_u32(rest.unit, ARRAY_LENGTH_OFFSET);
             self.scan_elements(rest.unit, rest.next, length);
         }
+    }
+
+    fn drain_stack(&mut self) {
+        let mut hot = self.hot;
+        let mut queue = [0_u32; QUEUE_OBJECTS];
+        let (mut entered, mut left) = (0_usize, 0_usize);
+        loop {
+            while hot.len > 0 && entered - left < QUEUE_OBJECTS {
+                let unit = hot.pop();
+                prefetch(hot.at(unit, 0));
+                queue[entered % QUEUE_OBJECTS] = unit;
+                entered += 1;
+            }
+            if entered == left {
+                break;
+            }
+            let unit = queue[left % QUEUE_OBJECTS];
+            left += 1;
+            if !hot.scan_if_simple(unit) {
+                self.hot = hot;
+                self.scan(unit);
+                hot = self.hot;
+            }
+        }
+        self.hot = hot;
+    }
+
+    /// Scans any object, with or without room on the stack.
+    #[inline(never)]
+    fn scan(&mut self, unit: u32) {
+        let type_word = self.hot.read_u32(unit, TYPE_WORD_OFFSET);
+        let desc: &TypeDesc = self.hot.desc(type_word);
+        self.hot.survive(unit, self.hot.bytes_of(unit, type_word));
+        match Kind::of_type_word(type_word) {
+            Some(Kind::Struct | Kind::Exn) => {
+                let mut map = desc.ref_map;
+                while map != 0 {
+                    self.visit_chunk(self.hot.at(unit, map.trailing_zeros() * REF_BYTES).cast(), 1);
+                    map &= map - 1;
+                }
+                if desc.ref_list_len != 0 {
+                    self.scan_ref_list(unit, desc);
+                }
+            }
+            Some(Kind::Array) if desc.elem_is_ref != 0 => {
+                let length = self.hot.read_u32(unit, ARRAY_LENGTH_OFFSET);
+                self.scan_elements(unit, 0, length);
+            }
+            _ => {}
+        }
+    }
+
+    /// Visits one chunk of elements; the rest waits until the stack is empty.
+    fn scan_elements(&mut self, unit: u32, start: u32, length: u32) {
+        let mut end = length.min(start.saturating_add(CHUNK_ELEMENTS));
+        if end < length {
+            if self.arrays.try_reserve(1).is_ok() {
+                self.arrays.push(ArrayRest { unit, next: end });
+            } else {
+                end = length;
+            }
+        }
+        let first = self.hot.at(unit, ARRAY_ELEMENTS_OFFSET).cast::<u32>();
+        self.visit_chunk(first.wrapping_add(start as usize), end - start);
+    }
+
+    #[cold]
+    fn scan_ref_list(&mut self, unit: u32, desc: &TypeDesc) {
+        let types = self.types;
+        types.with_ref_list(desc.ref_list_start, desc.ref_list_len, &mut |offsets| {
+            for &offset in offsets {
+                self.visit_chunk(self.hot.at(unit, offset).cast(), 1);
+            }
+        });
+    }
+
+    /// Visits `count` words of a root array or of a live object.
+    fn visit_chunk(&mut self, words: *const u32, count: u32) {
+        if self.hot.capacity - self.hot.len < count as usize && !self.make_room(count) {
+            self.visit_without_room(words, count);
+            return;
+        }
+        let mut hot = self.hot;
+        for i in 0..count {
+            if i + PREFETCH_ELEMENTS < count {
+                let ahead = read(words.wrapping_add((i + PREFETCH_ELEMENTS) as usize));
+                prefetch(hot.marks.wrapping_add(position(ahead).0).cast());
+            }
+            hot.visit(read(words.wrapping_add(i as usize)));
+        }
+        self.hot = hot;
+    }
+
+    #[cold]
+    fn visit_without_room(&mut self, words: *const u32, count: u32) {
+        for i in 0..count {
+            // One entry may still fit where the chunk did not.
+            let word = read(words.wrapping_add(i as usize));
+            if self.hot.len < self.hot.capacity || self.make_room(1) {
+                self.hot.visit(word);
+            } else if self.hot.mark(object_or_null(word)) {
+                self.space.blocks.request_rescan(Block::of_unit(word));
+                (self.lost, self.ever_lost) = (true, true);
+            }
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self, count: u32) -> bool {
+        let done = self.stack.reserve(self.hot.len + count as usize);
+        self.hot.stack = self.stack.base();
+        self.hot.capacity = self.stack.capacity();
+        done
     }
 
     fn rescan(&mut self, block: Block) {
@@ -121,81 +259,59 @@ impl<'a> Tracer<'a> {
     fn count_live_bytes(&self) -> u64 {
         let blocks: &BlockTable = &self.space.blocks;
         let mortal = blocks.iter().filter(|&b| blocks.state(b) != BlockState::Immortal);
-        mortal.flat_map(|b| self.space.marks.iter_block(b)).map(|unit| u64::from(self.bytes_of(unit))).sum()
+        let bytes = |unit| u64::from(self.hot.bytes_of(unit, self.hot.read_u32(unit, TYPE_WORD_OFFSET)));
+        mortal.flat_map(|b| self.space.marks.iter_block(b)).map(bytes).sum()
+    }
+}
+
+impl Hot {
+    /// Scans a struct or exception whose references are all in its map, if the stack has room for them.
+    #[inline(always)]
+    fn scan_if_simple(&mut self, unit: u32) -> bool {
+        let type_word = self.read_u32(unit, TYPE_WORD_OFFSET);
+        let desc: &TypeDesc = self.desc(type_word);
+        let is_simple =
+            matches!(Kind::of_type_word(type_word), Some(Kind::Struct | Kind::Exn)) && desc.ref_list_len == 0;
+        if !is_simple || self.capacity - self.len < REF_MAP_WORDS as usize {
+            return false;
+        }
+        self.survive(unit, desc.fixed_bytes);
+        let mut map = desc.ref_map;
+        while map != 0 {
+            self.visit(self.read_u32(unit, map.trailing_zeros() * REF_BYTES));
+            map &= map - 1;
+        }
+        true
     }
 
-    /// Marks and pushes the object that a word refers to, if any.
+    /// Marks and pushes the object that a word refers to, if it is one and not marked. There is room for one entry.
     #[inline(always)]
     fn visit(&mut self, word: u32) {
-        if !is_object(word) {
-            return;
-        }
-        let (index, bit) = position(word);
-        // SAFETY: `word` is a reference found in a root or a live object, so it lies inside the region, for all
-        // of which the table has bits; nobody else uses the table during a collection.
+        let unit = object_or_null(word);
+        let is_new = self.mark(unit);
+        // SAFETY: callers made sure that `len` is below the capacity of the stack's memory.
+        unsafe { self.stack.add(self.len).write(unit) };
+        self.len += usize::from(is_new);
+    }
+
+    /// Sets the mark bit of an object or of null; whether it was clear.
+    #[inline(always)]
+    fn mark(&mut self, unit: u32) -> bool {
+        let (index, bit) = position(unit);
+        // SAFETY: `unit` is 0 or a reference found in a root or a live object, so it lies inside the region, for
+        // all of which the table has bits; nobody else uses the table during a collection.
         let marks = unsafe { &mut *self.marks.add(index) };
-        if *marks & bit != 0 {
-            return;
-        }
+        let is_new = *marks & bit == 0;
         *marks |= bit;
-        if !self.stack.push(word) {
-            self.lose(word);
-        }
+        is_new
     }
 
-    #[inline]
-    fn scan(&mut self, unit: u32) {
-        let type_word = self.read_u32(unit, TYPE_WORD_OFFSET);
-        let desc = self.desc(type_word);
-        match Kind::of_type_word(type_word) {
-            Some(Kind::Struct | Kind::Exn) => {
-                self.survive(unit, desc.fixed_bytes);
-                let mut map = desc.ref_map;
-                while map != 0 {
-                    self.visit(self.read_u32(unit, map.trailing_zeros() * REF_BYTES));
-                    map &= map - 1;
-                }
-                if desc.ref_list_len != 0 {
-                    self.scan_ref_list(unit, desc);
-                }
-            }
-            Some(Kind::Array) => {
-                let length = self.read_u32(unit, ARRAY_LENGTH_OFFSET);
-                self.survive(unit, array_bytes(desc, length));
-                if desc.elem_is_ref != 0 {
-                    self.scan_elements(unit, 0, length);
-                }
-            }
-            Some(Kind::Func) => self.survive(unit, FUNC_BYTES),
-            Some(Kind::Extern) => self.survive(unit, EXTERN_BYTES),
-            None => debug_assert!(false, "object {unit:#x} has type word {type_word:#x}"),
-        }
-    }
-
-    /// Visits one chunk of elements; the rest waits.
-    fn scan_elements(&mut self, unit: u32, start: u32, length: u32) {
-        let end = length.min(start.saturating_add(CHUNK_ELEMENTS));
-        if end < length {
-            if self.arrays.try_reserve(1).is_ok() {
-                self.arrays.push(ArrayRest { unit, next: end });
-            } else {
-                (start..length).for_each(|i| self.visit(self.read_u32(unit, ARRAY_ELEMENTS_OFFSET + i * REF_BYTES)));
-                return;
-            }
-        }
-        for index in start..end {
-            self.visit(self.read_u32(unit, ARRAY_ELEMENTS_OFFSET + index * REF_BYTES));
-        }
-    }
-
-    #[cold]
-    fn scan_ref_list(&mut self, unit: u32, desc: &TypeDesc) {
-        let types = self.types;
-        types.with_ref_list(desc.ref_list_start, desc.ref_list_len, &mut |offsets| {
-            for &offset in offsets {
-                self.visit(self.read_u32(unit, offset));
-            }
-        });
+    /// Takes the last entry; there is one.
+    #[inline(always)]
+    fn pop(&mut self) -> u32 {
+        self.len -= 1;
+        // SAFETY: entries below the former length were written by `visit`.
+        unsafe { self.stack.add(self.len).read() }
     }
 
     /// Counts a survivor and marks its lines.
@@ -216,18 +332,14 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    #[cold]
-    fn lose(&mut self, unit: u32) {
-        self.space.blocks.request_rescan(Block::of_unit(unit));
-        self.lost = true;
-        self.ever_lost = true;
-    }
-
-    fn bytes_of(&self, unit: u32) -> u32 {
-        let type_word = self.read_u32(unit, TYPE_WORD_OFFSET);
-        let desc = self.desc(type_word);
+    fn bytes_of(&self, unit: u32, type_word: u32) -> u32 {
+        let desc: &TypeDesc = self.desc(type_word);
         match Kind::of_type_word(type_word) {
-            Some(Kind::Array) => array_bytes(desc, self.read_u32(unit, ARRAY_LENGTH_OFFSET)),
+            Some(Kind::Array) => {
+                let length = u64::from(self.read_u32(unit, ARRAY_LENGTH_OFFSET));
+                let bytes = u64::from(ARRAY_ELEMENTS_OFFSET) + (length << desc.log_elem_bytes);
+                bytes.next_multiple_of(u64::from(OBJECT_ALIGN_BYTES)) as u32
+            }
             Some(Kind::Func) => FUNC_BYTES,
             Some(Kind::Extern) => EXTERN_BYTES,
             _ => desc.fixed_bytes,
@@ -235,22 +347,32 @@ impl<'a> Tracer<'a> {
     }
 
     #[inline(always)]
-    fn desc(&self, type_word: u32) -> &'a TypeDesc {
-        // SAFETY: `type_word` is the header of a live object, so a descriptor that outlives the tracer lies there
+    fn desc<'t>(&self, type_word: u32) -> &'t TypeDesc {
+        // SAFETY: `type_word` is the header of a live object, so a descriptor that outlives the heap lies there
         // (contract of `TypeTable`).
         unsafe { &*self.type_base.add(type_word as usize).cast::<TypeDesc>() }
     }
 
     #[inline(always)]
     fn read_u32(&self, unit: u32, offset: u32) -> u32 {
-        let at = ((unit as usize) << LOG_REF_SCALE) + offset as usize;
-        // SAFETY: the word is part of a live object, which lies in committed memory; mutators are stopped.
-        unsafe { self.heap.add(at).cast::<u32>().read() }
+        read(self.at(unit, offset).cast())
+    }
+
+    #[inline(always)]
+    fn at(&self, unit: u32, offset: u32) -> *const u8 {
+        self.heap.wrapping_add(((unit as usize) << LOG_REF_SCALE) + offset as usize)
     }
 }
 
+/// The word if it names an object, else null.
 #[inline(always)]
-fn array_bytes(desc: &TypeDesc, length: u32) -> u32 {
-    let bytes = u64::from(ARRAY_ELEMENTS_OFFSET) + (u64::from(length) << desc.log_elem_bytes);
-    bytes.next_multiple_of(u64::from(OBJECT_ALIGN_BYTES)) as u32
+fn object_or_null(word: u32) -> u32 {
+    word & (word & I31_TAG).wrapping_sub(1)
+}
+
+#[inline(always)]
+fn read(word: *const u32) -> u32 {
+    // SAFETY: private to this module, which passes addresses of words in root arrays and live objects only; mutators
+    // are stopped.
+    unsafe { word.read() }
 }

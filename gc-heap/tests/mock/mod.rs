@@ -220,6 +220,18 @@ impl World {
         self.heap.alloc_struct(&mut self.runtime, word).map(ObjRef::word)
     }
 
+    /// As [`World::alloc_struct`] by code that knows the size.
+    #[inline]
+    pub fn alloc_known_struct(&mut self, word: u32, bytes: u32) -> u32 {
+        match self.bump(bytes) {
+            Some(object) => {
+                self.write(object, 0, word);
+                object
+            }
+            None => self.heap.alloc_struct(&mut self.runtime, word).unwrap().word(),
+        }
+    }
+
     pub fn alloc_array(&mut self, word: u32, length: u32) -> Result<u32, AllocError> {
         let bytes = array_size_bytes(self.types.get(word).log_elem_bytes, length);
         if let Some(object) = bytes.and_then(|bytes| self.bump(bytes)) {

@@ -1,0 +1,203 @@
+//! How fast the heap allocates and collects, without a compiler in the way: `cargo bench -p dolmen-gc-heap`.
+//!
+//! Each program prints nanoseconds per object, the share of the time spent in pauses, and marking speed. Numbers are
+//! of one run; compare runs on the same machine only.
+
+#[path = "../tests/mock/mod.rs"]
+mod mock;
+
+use dolmen_gc_heap::{HeapOptions, Stats};
+use mock::{I32, I64, MockTypes, REF, Rng, World};
+use std::time::{Duration, Instant};
+
+fn main() {
+    let filter = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
+    let programs: [(&str, fn() -> Outcome); 6] = [
+        ("binary_trees", binary_trees),
+        ("garbage", garbage),
+        ("random_graph", random_graph),
+        ("long_list", long_list),
+        ("mixed_sizes", mixed_sizes),
+        ("large_arrays", large_arrays),
+    ];
+    for (name, program) in programs.iter().filter(|(name, _)| name.contains(&filter)) {
+        program().print(name);
+    }
+}
+
+struct Outcome {
+    time: Duration,
+    objects: u64,
+    stats: Stats,
+}
+
+impl Outcome {
+    fn print(&self, name: &str) {
+        let Stats { total_pause, max_pause, live_bytes, peak_heap_bytes, allocated_bytes, .. } = self.stats;
+        let seconds = self.time.as_secs_f64();
+        println!(
+            "{name:14} {seconds:6.3} s  {:6.2} ns/object  {:7.0} MB/s  {:4} collections  {:4.1} % in pauses  \
+             longest {:6.2} ms  live {:5} MiB  peak {:5} MiB",
+            seconds * 1e9 / self.objects as f64,
+            allocated_bytes as f64 / 1e6 / seconds,
+            self.stats.collections(),
+            100.0 * total_pause.as_secs_f64() / seconds,
+            max_pause.as_secs_f64() * 1e3,
+            live_bytes >> 20,
+            peak_heap_bytes >> 20,
+        );
+    }
+}
+
+fn run(world: &mut World, program: impl FnOnce(&mut World) -> u64) -> Outcome {
+    let start = Instant::now();
+    let objects = program(world);
+    Outcome { time: start.elapsed(), objects, stats: world.heap.stats() }
+}
+
+/// Nodes of 16 bytes: a long-lived tree of depth 18, and many short-lived ones.
+fn binary_trees() -> Outcome {
+    let mut types = MockTypes::new();
+    let node = types.add_struct(&[REF, REF]);
+    let mut world = World::new(HeapOptions::default(), types);
+    const DEPTH: u32 = 18;
+    run(&mut world, |w| {
+        let mut objects = 0;
+        let stretch = tree(w, node, DEPTH + 1, &mut objects);
+        assert_eq!(check(w, stretch), (1 << (DEPTH + 2)) - 1);
+        let long = tree(w, node, DEPTH, &mut objects);
+        w.runtime.roots.push(long);
+        for depth in (4..=DEPTH).step_by(2) {
+            for _ in 0..1 << (DEPTH - depth + 4) {
+                let short = tree(w, node, depth, &mut objects);
+                assert_eq!(check(w, short), (1 << (depth + 1)) - 1);
+            }
+        }
+        objects
+    })
+}
+
+fn tree(w: &mut World, node: u32, depth: u32, objects: &mut u64) -> u32 {
+    if depth > 0 {
+        let left = tree(w, node, depth - 1, objects);
+        w.runtime.roots.push(left);
+        let right = tree(w, node, depth - 1, objects);
+        w.runtime.roots.push(right);
+    }
+    let object = w.alloc_known_struct(node, 16);
+    *objects += 1;
+    if depth > 0 {
+        let right = w.runtime.roots.pop().unwrap();
+        let left = w.runtime.roots.pop().unwrap();
+        w.write(object, 4, left);
+        w.write(object, 8, right);
+    }
+    object
+}
+
+fn check(w: &World, object: u32) -> u64 {
+    let left = w.read(object, 4);
+    if left == 0 { 1 } else { 1 + check(w, left) + check(w, w.read(object, 8)) }
+}
+
+/// Nothing survives: the price of the allocator alone.
+fn garbage() -> Outcome {
+    let mut types = MockTypes::new();
+    let node = types.add_struct(&[REF, REF]);
+    let mut world = World::new(HeapOptions::default(), types);
+    run(&mut world, |w| {
+        const OBJECTS: u64 = 100_000_000;
+        for _ in 0..OBJECTS {
+            std::hint::black_box(w.alloc_known_struct(node, 16));
+        }
+        OBJECTS
+    })
+}
+
+/// A table of 4 million entries whose objects point at random others and are replaced at random.
+fn random_graph() -> Outcome {
+    let mut types = MockTypes::new();
+    let node = types.add_struct(&[REF, REF, I32, REF]);
+    let table = types.add_array(REF);
+    let mut world = World::new(HeapOptions::default(), types);
+    run(&mut world, |w| {
+        const ENTRIES: u64 = 4_000_000;
+        const OBJECTS: u64 = 40_000_000;
+        let mut rng = Rng::new(1);
+        let table = w.alloc_array(table, ENTRIES as u32).unwrap();
+        w.runtime.roots.push(table);
+        for _ in 0..OBJECTS {
+            let object = w.alloc_known_struct(node, 24);
+            let other = w.read(table, 8 + 4 * rng.below(ENTRIES) as u32);
+            // Only young objects point at older ones, and chains are cut.
+            if other != 0 {
+                w.write(other, 4, 0);
+            }
+            w.write(object, 4, other);
+            w.write(table, 8 + 4 * rng.below(ENTRIES) as u32, object);
+        }
+        OBJECTS
+    })
+}
+
+/// 50 million nodes with a payload each: nothing may grow with the depth of the graph.
+fn long_list() -> Outcome {
+    let mut types = MockTypes::new();
+    let node = types.add_struct(&[REF, REF]);
+    let payload = types.add_struct(&[I32]);
+    let mut world = World::new(HeapOptions::default(), types);
+    run(&mut world, |w| {
+        const NODES: u64 = 50_000_000;
+        w.runtime.roots.push(0);
+        for _ in 0..NODES {
+            let object = w.alloc_known_struct(node, 16);
+            w.write(object, 4, w.runtime.roots[0]);
+            w.runtime.roots[0] = object;
+            let load = w.alloc_known_struct(payload, 8);
+            w.write(object, 8, load);
+        }
+        w.collect();
+        2 * NODES
+    })
+}
+
+/// Objects of 16 bytes to 8 KiB of which a random tenth of a window lives.
+fn mixed_sizes() -> Outcome {
+    let mut types = MockTypes::new();
+    let numbers = types.add_array(I64);
+    let table = types.add_array(REF);
+    let mut world = World::new(HeapOptions::default(), types);
+    run(&mut world, |w| {
+        const WINDOW: u64 = 200_000;
+        const OBJECTS: u64 = 8_000_000;
+        let mut rng = Rng::new(1);
+        let table = w.alloc_array(table, WINDOW as u32).unwrap();
+        w.runtime.roots.push(table);
+        for i in 0..OBJECTS {
+            let magnitude = rng.below(10);
+            let object = w.alloc_array(numbers, rng.below(2 << magnitude) as u32).unwrap();
+            if i % 10 == 0 {
+                w.write(table, 8 + 4 * rng.below(WINDOW) as u32, object);
+            }
+        }
+        OBJECTS
+    })
+}
+
+/// Arrays of 20 KiB to 2 MiB, a few of which live.
+fn large_arrays() -> Outcome {
+    let mut types = MockTypes::new();
+    let numbers = types.add_array(I64);
+    let mut world = World::new(HeapOptions::default(), types);
+    run(&mut world, |w| {
+        const OBJECTS: u64 = 20_000;
+        let mut rng = Rng::new(1);
+        w.runtime.roots.resize(64, 0);
+        for _ in 0..OBJECTS {
+            let magnitude = rng.below(7);
+            let object = w.alloc_array(numbers, 2500 + rng.below(2048 << magnitude) as u32).unwrap();
+            w.runtime.roots[rng.below(64) as usize] = object;
+        }
+        OBJECTS
+    })
+}
