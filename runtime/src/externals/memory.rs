@@ -1,0 +1,145 @@
+//! Linear memories.
+
+use super::Stored;
+use crate::error::{ArgumentError, Error};
+use crate::store::{AsContext, AsContextMut, StoreContext, StoreContextMut, StoreInner};
+use crate::types::MemoryType;
+use crate::vm::memory::MemoryData;
+
+/// A linear memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Memory(pub(crate) Stored);
+
+impl Memory {
+    /// Makes a memory of its minimal size, zeroed.
+    ///
+    /// # Errors
+    ///
+    /// If there is no room for it.
+    pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Self, Error> {
+        let mut context = store.as_context_mut();
+        let inner = context.inner_mut();
+        inner.memories.push(MemoryData::new(ty.raw())?);
+        Ok(Self(Stored::new(inner, inner.memories.len() - 1)))
+    }
+
+    /// The contents.
+    ///
+    /// # Panics
+    ///
+    /// If the memory belongs to another store.
+    #[must_use]
+    pub fn data<'a, T: 'a>(&self, store: impl Into<StoreContext<'a, T>>) -> &'a [u8] {
+        let inner = store.into().inner();
+        inner.memories[self.0.index(inner)].bytes()
+    }
+
+    /// The contents.
+    ///
+    /// # Panics
+    ///
+    /// If the memory belongs to another store.
+    pub fn data_mut<'a, T: 'a>(&self, store: impl Into<StoreContextMut<'a, T>>) -> &'a mut [u8] {
+        let inner = &mut store.into().0.inner;
+        let number = self.0.index(inner);
+        inner.memories[number].bytes_mut()
+    }
+
+    /// The contents and the embedder's data, both at once.
+    ///
+    /// # Panics
+    ///
+    /// If the memory belongs to another store.
+    pub fn data_and_store_mut<'a, T: 'a>(&self, store: impl Into<StoreContextMut<'a, T>>) -> (&'a mut [u8], &'a mut T) {
+        let data = store.into().0;
+        let number = self.0.index(&data.inner);
+        (data.inner.memories[number].bytes_mut(), &mut data.data)
+    }
+
+    /// Size in pages.
+    ///
+    /// # Panics
+    ///
+    /// If the memory belongs to another store.
+    #[must_use]
+    pub fn size(&self, store: impl AsContext) -> u64 {
+        let context = store.as_context();
+        let inner = context.inner();
+        inner.memories[self.0.index(inner)].pages()
+    }
+
+    /// Size in bytes.
+    ///
+    /// # Panics
+    ///
+    /// If the memory belongs to another store.
+    #[must_use]
+    pub fn data_size(&self, store: impl AsContext) -> u64 {
+        let context = store.as_context();
+        let inner = context.inner();
+        inner.memories[self.0.index(inner)].len_bytes()
+    }
+
+    /// Adds `delta` pages of zeros and returns the old size in pages.
+    ///
+    /// # Errors
+    ///
+    /// If the memory cannot grow that far, or belongs to another store.
+    pub fn grow(&self, mut store: impl AsContextMut, delta: u64) -> Result<u64, Error> {
+        let mut context = store.as_context_mut();
+        let inner = context.inner_mut();
+        let number = self.0.number(inner)? as usize;
+        let memory = &mut inner.memories[number];
+        let from = memory.pages();
+        Ok(memory.grow(delta).ok_or(ArgumentError::Grow { from, delta })?)
+    }
+
+    /// Copies bytes out, from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// If the range is out of bounds, or the memory belongs to another store. Nothing is copied then.
+    pub fn read(&self, store: impl AsContext, offset: u64, buffer: &mut [u8]) -> Result<(), ArgumentError> {
+        let context = store.as_context();
+        let inner = context.inner();
+        let bytes = inner.memories[self.0.number(inner)? as usize].bytes();
+        let range = range(offset, buffer.len(), bytes.len())?;
+        buffer.copy_from_slice(&bytes[range]);
+        Ok(())
+    }
+
+    /// Copies bytes in, from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// If the range is out of bounds, or the memory belongs to another store. Nothing is copied then.
+    pub fn write(&self, mut store: impl AsContextMut, offset: u64, buffer: &[u8]) -> Result<(), ArgumentError> {
+        let mut context = store.as_context_mut();
+        let inner = context.inner_mut();
+        let number = self.0.number(inner)? as usize;
+        let bytes = inner.memories[number].bytes_mut();
+        let range = range(offset, buffer.len(), bytes.len())?;
+        bytes[range].copy_from_slice(buffer);
+        Ok(())
+    }
+
+    /// The type, with the current size as minimum.
+    ///
+    /// # Panics
+    ///
+    /// If the memory belongs to another store.
+    #[must_use]
+    pub fn ty(&self, store: impl AsContext) -> MemoryType {
+        self.type_in(store.as_context().inner())
+    }
+
+    pub(super) fn type_in(&self, inner: &StoreInner) -> MemoryType {
+        MemoryType::from_raw(inner.memories[self.0.index(inner)].ty())
+    }
+}
+
+fn range(offset: u64, len: usize, bytes: usize) -> Result<std::ops::Range<usize>, ArgumentError> {
+    let error = ArgumentError::MemoryRange { offset, len: len as u64, bytes: bytes as u64 };
+    let end = usize::try_from(offset).ok().and_then(|start| start.checked_add(len)).filter(|&end| end <= bytes);
+    end.map(|end| end - len..end).ok_or(error)
+}

@@ -1,0 +1,89 @@
+//! Every knob of an engine, in one place.
+//!
+//! An embedder states its wishes once, in a [`Config`]; the engine keeps them, and every store that is made in
+//! it follows them. Sizes are in bytes.
+
+use dolmen_abi::collector::Collector;
+use std::num::NonZeroU64;
+
+/// Native stack of a thread that runs compiled code, unless another size is asked for.
+pub const DEFAULT_MAX_STACK_BYTES: usize = 8 << 20;
+
+/// Most that a heap grows to, unless another size is asked for.
+pub const DEFAULT_HEAP_MAX_BYTES: u64 = 4 << 30;
+
+/// How an [`Engine`](crate::Engine) and its stores behave.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) collector: Collector,
+    pub(crate) heap_max_bytes: u64,
+    pub(crate) heap_initial_bytes: Option<u64>,
+    pub(crate) gc_stress: Option<NonZeroU64>,
+    pub(crate) gc_verify: bool,
+    pub(crate) gc_log: bool,
+    pub(crate) max_stack_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            collector: Collector::DEFAULT,
+            heap_max_bytes: DEFAULT_HEAP_MAX_BYTES,
+            heap_initial_bytes: None,
+            gc_stress: None,
+            gc_verify: false,
+            gc_log: false,
+            max_stack_bytes: DEFAULT_MAX_STACK_BYTES,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which collector the stores use.
+    pub fn collector(&mut self, collector: Collector) -> &mut Self {
+        self.collector = collector;
+        self
+    }
+
+    /// The most that the heap of a store grows to.
+    pub fn heap_max_bytes(&mut self, bytes: u64) -> &mut Self {
+        self.heap_max_bytes = bytes;
+        self
+    }
+
+    /// How much a store allocates before its first collection. Without it, the collector decides.
+    pub fn heap_initial_bytes(&mut self, bytes: u64) -> &mut Self {
+        self.heap_initial_bytes = Some(bytes);
+        self
+    }
+
+    /// Collect at every `n`-th allocation. For tests: it finds references that are not rooted.
+    pub fn gc_stress(&mut self, n: Option<NonZeroU64>) -> &mut Self {
+        self.gc_stress = n;
+        self
+    }
+
+    /// Verify the whole heap before and after each collection.
+    pub fn gc_verify(&mut self, verify: bool) -> &mut Self {
+        self.gc_verify = verify;
+        self
+    }
+
+    /// Print one line per collection on standard error.
+    pub fn gc_log(&mut self, log: bool) -> &mut Self {
+        self.gc_log = log;
+        self
+    }
+
+    /// Size of the native stack that compiled code, and the host functions it calls, run on.
+    pub fn max_stack_bytes(&mut self, bytes: usize) -> &mut Self {
+        self.max_stack_bytes = bytes;
+        self
+    }
+}

@@ -1,0 +1,268 @@
+//! Borrowed stores, and the traits that let every operation take whichever is at hand.
+
+use super::{GcStats, Store, StoreData, StoreInner};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::externals::Extern;
+use crate::instance::Instance;
+
+/// A shared borrow of a [`Store`].
+#[derive(Debug)]
+pub struct StoreContext<'a, T>(pub(crate) &'a StoreData<T>);
+
+/// An exclusive borrow of a [`Store`].
+#[derive(Debug)]
+pub struct StoreContextMut<'a, T>(pub(crate) &'a mut StoreData<T>);
+
+/// What a host function gets of the store it was called in.
+#[derive(Debug)]
+pub struct Caller<'a, T> {
+    store: StoreContextMut<'a, T>,
+    instance: Option<Instance>,
+}
+
+/// Whatever gives shared access to a store.
+pub trait AsContext {
+    /// The embedder's data in the store.
+    type Data;
+
+    /// The store, borrowed.
+    fn as_context(&self) -> StoreContext<'_, Self::Data>;
+}
+
+/// Whatever gives exclusive access to a store.
+pub trait AsContextMut: AsContext {
+    /// The store, exclusively borrowed.
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, Self::Data>;
+}
+
+impl<'a, T> StoreContext<'a, T> {
+    /// The embedder's data.
+    #[must_use]
+    pub fn data(&self) -> &'a T {
+        &self.0.data
+    }
+
+    /// The store's engine.
+    #[must_use]
+    pub fn engine(&self) -> &'a Engine {
+        &self.0.inner.engine
+    }
+
+    /// What the collector did so far.
+    #[must_use]
+    pub fn gc_stats(&self) -> GcStats {
+        self.0.inner.gc_stats()
+    }
+
+    pub(crate) fn inner(&self) -> &'a StoreInner {
+        &self.0.inner
+    }
+}
+
+impl<T> StoreContextMut<'_, T> {
+    /// The embedder's data.
+    #[must_use]
+    pub fn data(&self) -> &T {
+        &self.0.data
+    }
+
+    /// The embedder's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.0.data
+    }
+
+    /// The store's engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.0.inner.engine
+    }
+
+    /// Collects the whole heap.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Store::gc`].
+    pub fn gc(&mut self) -> Result<(), Error> {
+        self.0.inner.gc()
+    }
+
+    pub(crate) fn inner(&self) -> &StoreInner {
+        &self.0.inner
+    }
+
+    pub(crate) fn inner_mut(&mut self) -> &mut StoreInner {
+        &mut self.0.inner
+    }
+}
+
+impl<'a, T> Caller<'a, T> {
+    pub(crate) fn new(store: &'a mut StoreData<T>, instance: Option<Instance>) -> Self {
+        Self { store: StoreContextMut(store), instance }
+    }
+
+    /// The embedder's data.
+    #[must_use]
+    pub fn data(&self) -> &T {
+        self.store.data()
+    }
+
+    /// The embedder's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        self.store.data_mut()
+    }
+
+    /// The store's engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        self.store.engine()
+    }
+
+    /// Collects the whole heap.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Store::gc`].
+    pub fn gc(&mut self) -> Result<(), Error> {
+        self.store.gc()
+    }
+
+    /// An export of the instance that imported the function and called it. `None` if it has no such export, or
+    /// if the host called.
+    pub fn get_export(&mut self, name: &str) -> Option<Extern> {
+        self.instance?.get_export(&mut self.store, name)
+    }
+
+    /// The instance that imported the function and called it. A function that is called through a reference
+    /// counts as called by the instance that imported it first.
+    #[must_use]
+    pub fn instance(&self) -> Option<Instance> {
+        self.instance
+    }
+}
+
+impl<T> AsContext for Store<T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        StoreContext(self.context())
+    }
+}
+
+impl<T> AsContextMut for Store<T> {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut(Store::context_mut(self))
+    }
+}
+
+impl<T> AsContext for StoreContext<'_, T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        StoreContext(self.0)
+    }
+}
+
+impl<T> AsContext for StoreContextMut<'_, T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        StoreContext(self.0)
+    }
+}
+
+impl<T> AsContextMut for StoreContextMut<'_, T> {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut(self.0)
+    }
+}
+
+impl<T> AsContext for Caller<'_, T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        self.store.as_context()
+    }
+}
+
+impl<T> AsContextMut for Caller<'_, T> {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        self.store.as_context_mut()
+    }
+}
+
+impl<'a, T> From<&'a Store<T>> for StoreContext<'a, T> {
+    fn from(store: &'a Store<T>) -> Self {
+        StoreContext(store.context())
+    }
+}
+
+impl<'a, T> From<&'a mut Store<T>> for StoreContext<'a, T> {
+    fn from(store: &'a mut Store<T>) -> Self {
+        StoreContext(store.context())
+    }
+}
+
+impl<'a, T> From<&'a mut Store<T>> for StoreContextMut<'a, T> {
+    fn from(store: &'a mut Store<T>) -> Self {
+        StoreContextMut(Store::context_mut(store))
+    }
+}
+
+impl<'a, T> From<&'a StoreContextMut<'_, T>> for StoreContext<'a, T> {
+    fn from(store: &'a StoreContextMut<'_, T>) -> Self {
+        StoreContext(store.0)
+    }
+}
+
+impl<'a, T> From<&'a mut StoreContextMut<'_, T>> for StoreContext<'a, T> {
+    fn from(store: &'a mut StoreContextMut<'_, T>) -> Self {
+        StoreContext(store.0)
+    }
+}
+
+impl<'a, T> From<&'a mut StoreContextMut<'_, T>> for StoreContextMut<'a, T> {
+    fn from(store: &'a mut StoreContextMut<'_, T>) -> Self {
+        StoreContextMut(store.0)
+    }
+}
+
+impl<'a, T> From<&'a Caller<'_, T>> for StoreContext<'a, T> {
+    fn from(caller: &'a Caller<'_, T>) -> Self {
+        StoreContext(caller.store.0)
+    }
+}
+
+impl<'a, T> From<&'a mut Caller<'_, T>> for StoreContext<'a, T> {
+    fn from(caller: &'a mut Caller<'_, T>) -> Self {
+        StoreContext(caller.store.0)
+    }
+}
+
+impl<'a, T> From<&'a mut Caller<'_, T>> for StoreContextMut<'a, T> {
+    fn from(caller: &'a mut Caller<'_, T>) -> Self {
+        StoreContextMut(caller.store.0)
+    }
+}
+
+impl<C: AsContext> AsContext for &C {
+    type Data = C::Data;
+
+    fn as_context(&self) -> StoreContext<'_, C::Data> {
+        C::as_context(self)
+    }
+}
+
+impl<C: AsContext> AsContext for &mut C {
+    type Data = C::Data;
+
+    fn as_context(&self) -> StoreContext<'_, C::Data> {
+        C::as_context(self)
+    }
+}
+
+impl<C: AsContextMut> AsContextMut for &mut C {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, C::Data> {
+        C::as_context_mut(self)
+    }
+}

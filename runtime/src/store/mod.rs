@@ -1,0 +1,110 @@
+//! The store: everything that running code owns.
+//!
+//! Instances, memories, tables, globals, the heap and the thread that runs compiled code live and die with
+//! their [`Store`]. Handles such as [`Func`](crate::Func) or [`Memory`](crate::Memory) are numbers: to use one,
+//! its store must be at hand, borrowed, through [`AsContext`] or [`AsContextMut`].
+
+mod context;
+mod host_object;
+mod inner;
+
+pub use context::{AsContext, AsContextMut, Caller, StoreContext, StoreContextMut};
+pub(crate) use host_object::HostObjects;
+pub(crate) use inner::{StoreData, StoreId, StoreInner, StoreRuntime, TrampolineCode};
+
+use crate::engine::Engine;
+use crate::error::{Error, StoreError};
+use std::fmt;
+use std::time::Duration;
+
+/// Instances and what they consist of, with the embedder's own data of type `T`.
+///
+/// A store that is no longer needed is dropped as a whole; nothing in it is freed before but objects in its
+/// garbage-collected heap.
+pub struct Store<T> {
+    data: Box<StoreData<T>>,
+}
+
+/// What the collector of a store did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GcStats {
+    /// All collections.
+    pub collections: u64,
+    /// Collections of young objects only.
+    pub minor: u64,
+    /// Collections of the whole heap.
+    pub major: u64,
+    /// Sum of all pauses.
+    pub total: Duration,
+    /// The longest pause.
+    pub max_pause: Duration,
+    /// Bytes of all objects allocated so far.
+    pub allocated_bytes: u64,
+    /// Bytes of the objects that survived the last collection.
+    pub live_bytes: u64,
+    /// Bytes of the heap that hold objects or are kept for them.
+    pub heap_bytes: u64,
+}
+
+impl<T> Store<T> {
+    /// Makes an empty store.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses memory or address space for its heap or its stacks.
+    pub fn new(engine: &Engine, data: T) -> Result<Self, StoreError> {
+        Ok(Self { data: Box::new(StoreData { inner: StoreInner::new(engine)?, data }) })
+    }
+
+    /// The engine that the store belongs to.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.data.inner.engine
+    }
+
+    /// The embedder's data.
+    #[must_use]
+    pub fn data(&self) -> &T {
+        &self.data.data
+    }
+
+    /// The embedder's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.data.data
+    }
+
+    /// Drops everything but the embedder's data.
+    #[must_use]
+    pub fn into_data(self) -> T {
+        self.data.data
+    }
+
+    /// Collects the whole heap.
+    ///
+    /// # Errors
+    ///
+    /// If the heap is verified and found corrupt, which is a bug of this library.
+    pub fn gc(&mut self) -> Result<(), Error> {
+        self.data.inner.gc()
+    }
+
+    /// What the collector did so far.
+    #[must_use]
+    pub fn gc_stats(&self) -> GcStats {
+        self.data.inner.gc_stats()
+    }
+
+    pub(crate) fn context(&self) -> &StoreData<T> {
+        &self.data
+    }
+
+    pub(crate) fn context_mut(&mut self) -> &mut StoreData<T> {
+        &mut self.data
+    }
+}
+
+impl<T> fmt::Debug for Store<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("inner", &self.data.inner).finish_non_exhaustive()
+    }
+}
