@@ -20,8 +20,8 @@ pub(super) unsafe fn host_call(store: *mut StoreInner, func: u64, slots: *mut Va
             // SAFETY: the host function has returned, so nobody else uses the store.
             let word = exception.exn.word(unsafe { &*store });
             // From here to `pending_exception` nothing is allocated, so the reference need not be rooted.
-            Err(word.map_or_else(|error| Raise::Error(error.into()), Raise::Exception))
+            Err(word.map_or_else(|error| Raise::Error(Box::new(error.into())), Raise::Exception))
         }
-        Err(error) => Err(Raise::Error(error)),
+        Err(error) => Err(Raise::Error(Box::new(error))),
     }
 }

@@ -42,7 +42,7 @@ pub(crate) enum Raise {
     /// An exception, by its reference; not rooted.
     Exception(u32),
     /// An error that ends the activation.
-    Error(Error),
+    Error(Box<Error>),
     /// A panic that goes on where the activation was entered.
     Panic(Box<dyn Any + Send>),
 }
@@ -80,7 +80,7 @@ impl From<AllocError> for Raise {
             AllocError::OutOfMemory { .. } | AllocError::Reserve { .. } => Self::Trap(TrapCode::OutOfMemory),
             // Bugs, of this library or of the compiler: no trap of the program's.
             error @ (AllocError::Corrupt(_) | AllocError::NoSuchType { .. }) => {
-                Self::Error(StoreError::Heap(error).into())
+                Self::Error(Box::new(StoreError::Heap(error).into()))
             }
         }
     }
@@ -118,7 +118,7 @@ impl Raise {
                 reason::EXCEPTION
             }
             Self::Error(error) => {
-                thread.set_raised(Raised::Error(error));
+                thread.set_raised(Raised::Error(*error));
                 reason::RECORDED
             }
             Self::Panic(payload) => {
