@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 fn main() {
     let filter = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
-    let programs: [(&str, fn() -> Outcome); 6] = [
+    let programs: [Program; 6] = [
         ("binary_trees", binary_trees),
         ("garbage", garbage),
         ("random_graph", random_graph),
@@ -24,6 +24,8 @@ fn main() {
         program().print(name);
     }
 }
+
+type Program = (&'static str, fn() -> Outcome);
 
 struct Outcome {
     time: Duration,

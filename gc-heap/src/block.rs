@@ -57,6 +57,8 @@ struct Entry {
     dirty: bool,
     /// Whether a marked object in the block was left unscanned.
     rescan: bool,
+    /// Recyclable: lines of the largest hole at most.
+    largest_hole: u8,
 }
 
 /// The states of all blocks below the frontier.
@@ -114,7 +116,7 @@ impl BlockState {
 impl BlockTable {
     /// A table for a region of `limit` blocks, of which none is known but the reserved one.
     pub fn new(limit: u32) -> Self {
-        let reserved = Entry { state: BlockState::Reserved, dirty: false, rescan: false };
+        let reserved = Entry { state: BlockState::Reserved, dirty: false, rescan: false, largest_hole: 0 };
         Self { entries: vec![reserved], free: vec![0], free_count: 0, dirty_count: 0, first_free_word: 0, limit }
     }
 
@@ -153,6 +155,28 @@ impl BlockTable {
         self.entries[block.0 as usize].state = state;
     }
 
+    /// Makes a block in use recyclable; no hole of it has more than `largest_hole` lines.
+    pub fn set_recyclable(&mut self, block: Block, largest_hole: usize) {
+        self.set_state(block, BlockState::Recyclable);
+        self.entries[block.0 as usize].largest_hole = largest_hole as u8;
+    }
+
+    /// Notes that a block in use has a hole of `lines` lines.
+    pub fn add_hole(&mut self, block: Block, lines: usize) {
+        let largest = match self.state(block) {
+            BlockState::Recyclable => usize::from(self.entries[block.0 as usize].largest_hole),
+            _ => 0,
+        };
+        self.set_recyclable(block, largest.max(lines));
+    }
+
+    /// The first recyclable block at or after `from` that may have a hole of `lines` lines.
+    pub fn next_recyclable(&self, from: Block, lines: usize) -> Option<Block> {
+        let tail = self.entries.get(from.0 as usize..)?;
+        let fits = |e: &Entry| e.state == BlockState::Recyclable && usize::from(e.largest_hole) >= lines;
+        tail.iter().position(fits).map(|n| Block(from.0 + n as u32))
+    }
+
     pub fn is_dirty(&self, block: Block) -> bool {
         self.entries[block.0 as usize].dirty
     }
@@ -186,7 +210,8 @@ impl BlockTable {
         {
             return false;
         }
-        self.entries.resize(end as usize, Entry { state: BlockState::Free, dirty: false, rescan: false });
+        self.entries
+            .resize(end as usize, Entry { state: BlockState::Free, dirty: false, rescan: false, largest_hole: 0 });
         self.free.resize(words.max(self.free.len()), 0);
         for block in frontier..end {
             self.set_free_bit(block);

@@ -104,16 +104,38 @@ pub fn line_range(start: u32, end: u32) -> Range<usize> {
     in_block(first)..in_block(last) + 1
 }
 
-/// The first run of free lines at or after `from`.
-pub fn next_hole(lines: &BlockLines, from: usize) -> Option<Range<usize>> {
-    let start = from + lines.get(from..)?.iter().position(|&l| l == LINE_FREE)?;
-    let length = lines[start..].iter().position(|&l| l != LINE_FREE);
-    Some(start..length.map_or(LINES_PER_BLOCK, |n| start + n))
+/// One bit for each line of a block that is not free.
+pub fn used_mask(lines: &BlockLines) -> u128 {
+    const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+    // Multiplying gathers the low bits of the eight bytes in the highest byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    const _: () = assert!(LINE_LIVE | LINE_FRESH == 3, "two bits tell whether a line is free");
+    let (words, _) = lines.as_chunks::<8>();
+    words.iter().rev().fold(0, |mask, bytes| {
+        let word = u64::from_le_bytes(*bytes);
+        let used = ((word | word >> 1) & LOW_BITS).wrapping_mul(GATHER) >> 56;
+        mask << 8 | u128::from(used)
+    })
 }
 
-/// Number of lines that are not free.
-pub fn count_used(lines: &BlockLines) -> u32 {
-    lines.iter().map(|&l| u32::from(l != LINE_FREE)).sum()
+/// The first run of free lines at or after `from`.
+pub fn next_hole(used: u128, from: usize) -> Option<Range<usize>> {
+    let after = |from: usize| u128::MAX.checked_shl(from as u32).unwrap_or(0);
+    let free = !used & after(from);
+    let start = (free != 0).then(|| free.trailing_zeros() as usize)?;
+    let end = (used & after(start)).trailing_zeros() as usize;
+    Some(start..end)
+}
+
+/// Lines of the largest run of free lines.
+pub fn largest_hole(used: u128) -> usize {
+    let mut largest = 0;
+    let mut from = 0;
+    while let Some(hole) = next_hole(used, from) {
+        largest = largest.max(hole.len());
+        from = hole.end;
+    }
+    largest
 }
 
 #[cfg(test)]
@@ -123,14 +145,19 @@ mod tests {
     #[test]
     fn holes_are_maximal_runs() {
         let mut lines = [LINE_LIVE; LINES_PER_BLOCK];
-        assert_eq!(next_hole(&lines, 0), None);
+        lines[50] = LINE_FRESH;
+        assert_eq!(next_hole(used_mask(&lines), 0), None);
         lines[3..7].fill(LINE_FREE);
         lines[120..].fill(LINE_FREE);
-        assert_eq!(next_hole(&lines, 0), Some(3..7));
-        assert_eq!(next_hole(&lines, 5), Some(5..7));
-        assert_eq!(next_hole(&lines, 7), Some(120..128));
-        assert_eq!(next_hole(&lines, 128), None);
-        assert_eq!(count_used(&lines), 128 - 12);
+        let used = used_mask(&lines);
+        assert_eq!(next_hole(used, 0), Some(3..7));
+        assert_eq!(next_hole(used, 5), Some(5..7));
+        assert_eq!(next_hole(used, 7), Some(120..128));
+        assert_eq!(next_hole(used, 128), None);
+        assert_eq!(used.count_ones(), 128 - 12);
+        assert_eq!(largest_hole(used), 8);
+        assert_eq!(largest_hole(0), 128);
+        assert_eq!(next_hole(0, 127), Some(127..128));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::block::{Block, BlockState};
 use crate::interface::to_runtime::{RootKind, RootVisitor, Runtime, TypeTable};
 use crate::large::MAX_SHARED_BYTES;
 use crate::line::{
-    BlockLines, LINE_FREE, LINE_FRESH, LINE_LIVE, LINES_PER_BLOCK, LOG_LINES_PER_BLOCK, count_used, line_range,
+    BlockLines, LINE_FREE, LINE_FRESH, LINE_LIVE, LINES_PER_BLOCK, LOG_LINES_PER_BLOCK, line_range, used_mask,
 };
 use crate::object::{Object, object_at};
 use crate::space::Space;
@@ -126,7 +126,7 @@ impl Verifier {
     pub fn check_blocks(&self, space: &Space) -> Result<()> {
         for block in space.blocks.iter() {
             let state = space.blocks.state(block);
-            let used_lines = count_used(space.lines.of_block(block));
+            let used_lines = used_mask(space.lines.of_block(block)).count_ones();
             let agrees = match state {
                 BlockState::Recyclable => (1..LINES_PER_BLOCK as u32).contains(&used_lines),
                 BlockState::Full => used_lines == LINES_PER_BLOCK as u32,

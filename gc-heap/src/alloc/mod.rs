@@ -5,40 +5,54 @@
 //! | object | memory |
 //! |---|---|
 //! | small: at most a line | the next hole of a recyclable block, in address order; then a free block |
-//! | medium: at most half a block | the *overflow* buffer, cut from free blocks, so that holes are not skipped for it; a large enough hole if no block is free |
+//! | medium: at most half a block | the *overflow* buffer, so that no hole is given up for it; that is refilled with the next hole that is large enough, then with a free block |
 //! | large | a run of blocks of its own ([`crate::large`]) |
 //! | immortal | a buffer of its own, in blocks that no collection touches |
 //!
-//! Any hole fits a small object, so a small allocation looks at no hole twice between collections.
+//! Any hole fits a small object, so a small allocation looks at no hole twice between collections. Medium requests
+//! are classed by the power of two of their lines, and each class goes through the holes once, so a search costs
+//! little even in a fragmented heap. When a mutator's buffer is replaced before its end, whole lines of the rest
+//! are holes again.
 //!
 //! Invariants: memory in buffers is zero; buffers never cross a block's end; an [`Allocator`] knows nothing of
 //! when to collect ([`crate::collectors`]) and of types.
 
 use crate::block::{BLOCK_UNITS, Block, BlockState};
 use crate::large::{self, MAX_SHARED_BYTES};
-use crate::line::{LINE_BYTES, LINES_PER_BLOCK};
+use crate::line::{LINE_BYTES, line_range};
 use crate::space::Space;
 use dolmen_abi::collector::AllocBuffer;
 use dolmen_abi::reference::REF_UNIT_BYTES;
 use std::ops::Range;
 
+/// Classes of hole sizes: class `k` serves requests of up to `1 << k` lines; 0 the small ones.
+const HOLE_CLASSES: usize = (MAX_SHARED_BYTES / LINE_BYTES).ilog2() as usize + 1;
+
+/// Reference units of a line.
+const LINE_UNITS: u32 = LINE_BYTES / REF_UNIT_BYTES;
+
 /// Source of memory for objects.
 #[derive(Debug)]
 pub struct Allocator {
-    /// Where the search for the next hole goes on.
-    hole_block: Block,
-    hole_line: usize,
+    /// Where the search for the next hole of each class goes on.
+    cursors: [HoleCursor; HOLE_CLASSES],
     overflow: AllocBuffer,
     immortal: AllocBuffer,
     handed_out_bytes: u64,
     allocated_bytes: u64,
 }
 
+/// A place in the sequence of all lines.
+#[derive(Clone, Copy, Debug)]
+struct HoleCursor {
+    block: Block,
+    line: usize,
+}
+
 impl Allocator {
     pub fn new() -> Self {
         Self {
-            hole_block: Block(1),
-            hole_line: 0,
+            cursors: [HoleCursor::START; HOLE_CLASSES],
             overflow: AllocBuffer::default(),
             immortal: AllocBuffer::default(),
             handed_out_bytes: 0,
@@ -68,8 +82,8 @@ impl Allocator {
         if bytes > LINE_BYTES {
             return self.alloc_medium(space, buffer, bytes);
         }
-        let memory = self.take_next_hole(space).or_else(|| take_block(space))?;
-        self.replace(buffer, memory);
+        let memory = self.take_hole(space, 1).or_else(|| take_block(space))?;
+        self.replace(space, buffer, memory);
         bump(buffer, bytes)
     }
 
@@ -108,7 +122,7 @@ impl Allocator {
 
     /// Starts over after a collection has changed what is free.
     pub fn restart(&mut self) {
-        (self.hole_block, self.hole_line) = (Block(1), 0);
+        self.cursors = [HoleCursor::START; HOLE_CLASSES];
         self.handed_out_bytes = 0;
     }
 
@@ -123,63 +137,69 @@ impl Allocator {
         if let Some(object) = bump(&mut self.overflow, bytes) {
             return Some(object);
         }
-        let memory = match take_block(space) {
-            // Nothing is skipped if there are no holes left: the mutator gets the block.
-            Some(memory) if self.holes_end(space) => {
-                self.replace(buffer, memory);
-                return bump(buffer, bytes);
-            }
-            Some(memory) => memory,
-            None => self.find_hole(space, bytes.div_ceil(LINE_BYTES) as usize)?,
-        };
+        let lines = bytes.div_ceil(LINE_BYTES) as usize;
+        let memory = self.take_hole(space, lines).or_else(|| take_block(space))?;
+        if self.small_holes_end(space) {
+            // Small objects need the same kind of memory now.
+            self.replace(space, buffer, memory);
+            return bump(buffer, bytes);
+        }
         let mut overflow = self.overflow;
-        self.replace(&mut overflow, memory);
+        self.replace(space, &mut overflow, memory);
         self.overflow = overflow;
         bump(&mut self.overflow, bytes)
     }
 
-    fn replace(&mut self, buffer: &mut AllocBuffer, memory: Range<u32>) {
+    /// Puts fresh memory into a buffer; what is left of the old goes back.
+    fn replace(&mut self, space: &mut Space, buffer: &mut AllocBuffer, memory: Range<u32>) {
+        if buffer.cursor < buffer.limit {
+            let returned = space.give_back(buffer.cursor..buffer.limit);
+            self.handed_out_bytes -= bytes_of(&returned);
+            self.cursors[0].move_back_to(returned);
+        }
         self.retire(buffer);
-        let bytes = u64::from(memory.end - memory.start) * u64::from(REF_UNIT_BYTES);
-        self.handed_out_bytes += bytes;
-        self.allocated_bytes += bytes;
+        self.handed_out_bytes += bytes_of(&memory);
+        self.allocated_bytes += bytes_of(&memory);
         *buffer = AllocBuffer { cursor: memory.start, limit: memory.end };
     }
 
-    fn take_next_hole(&mut self, space: &mut Space) -> Option<Range<u32>> {
-        while !self.holes_end(space) {
-            if let Some(hole) = space.take_hole(self.hole_block, self.hole_line, 1) {
-                let next = hole.end - self.hole_block.start_unit();
-                self.hole_line = (next / (LINE_BYTES / REF_UNIT_BYTES)) as usize;
+    /// Takes the next hole of at least `lines` lines.
+    fn take_hole(&mut self, space: &mut Space, lines: usize) -> Option<Range<u32>> {
+        let class = lines.next_power_of_two().ilog2() as usize;
+        let cursor = &mut self.cursors[class];
+        while let Some(block) = space.blocks.next_recyclable(cursor.block, lines) {
+            if block != cursor.block {
+                *cursor = HoleCursor { block, line: 0 };
+            }
+            if let Some(hole) = space.take_hole(block, cursor.line, lines) {
+                cursor.line = ((hole.end - block.start_unit()) / LINE_UNITS) as usize;
                 return Some(hole);
             }
-            space.blocks.set_state(self.hole_block, BlockState::Full);
-            self.hole_line = LINES_PER_BLOCK;
+            *cursor = HoleCursor { block: Block(block.0 + 1), line: 0 };
         }
+        cursor.block = Block(space.blocks.frontier());
         None
     }
 
-    /// Moves on to the next recyclable block with lines left to look at; true if there is none.
-    fn holes_end(&mut self, space: &Space) -> bool {
-        let frontier = space.blocks.frontier();
-        while self.hole_block.0 < frontier {
-            let recyclable = space.blocks.state(self.hole_block) == BlockState::Recyclable;
-            if recyclable && self.hole_line < LINES_PER_BLOCK {
-                return false;
-            }
-            self.hole_block.0 += 1;
-            self.hole_line = 0;
-        }
-        true
+    /// Whether the search for small holes has come to the end.
+    fn small_holes_end(&self, space: &Space) -> bool {
+        space.blocks.next_recyclable(self.cursors[0].block, 1).is_none()
     }
+}
 
-    /// Takes a hole of some size without giving up smaller ones.
-    fn find_hole(&self, space: &mut Space, min_lines: usize) -> Option<Range<u32>> {
-        (self.hole_block.0..space.blocks.frontier()).map(Block).find_map(|block| {
-            let recyclable = space.blocks.state(block) == BlockState::Recyclable;
-            if recyclable { space.take_hole(block, 0, min_lines) } else { None }
-        })
+impl HoleCursor {
+    const START: Self = Self { block: Block(1), line: 0 };
+
+    /// Lets the search see a hole in its current block that it has passed.
+    fn move_back_to(&mut self, hole: Range<u32>) {
+        if !hole.is_empty() && Block::of_unit(hole.start) == self.block {
+            self.line = self.line.min(line_range(hole.start, hole.end).start);
+        }
     }
+}
+
+fn bytes_of(units: &Range<u32>) -> u64 {
+    u64::from(units.end - units.start) * u64::from(REF_UNIT_BYTES)
 }
 
 fn take_block(space: &mut Space) -> Option<Range<u32>> {

@@ -14,7 +14,7 @@ pub mod sweep;
 
 use crate::block::{BLOCK_UNITS, Block, BlockState, BlockTable, LOG_BLOCK_BYTES};
 use crate::large::LargeObjects;
-use crate::line::{LINE_FRESH, LOG_LINE_UNITS, LineTable, next_hole};
+use crate::line::{LINE_FREE, LINE_FRESH, LOG_LINE_UNITS, LineTable, line_range, next_hole, used_mask};
 use crate::os::System;
 use dolmen_abi::reference::NULL_REF;
 use mark_bits::MarkBits;
@@ -91,15 +91,30 @@ impl Space {
     /// block: the units of the hole.
     pub fn take_hole(&mut self, block: Block, from: usize, min_lines: usize) -> Option<Range<u32>> {
         let lines = self.lines.of_block_mut(block);
-        let mut hole = next_hole(lines, from)?;
+        let used = used_mask(lines);
+        let mut hole = next_hole(used, from)?;
         while hole.len() < min_lines {
-            hole = next_hole(lines, hole.end)?;
+            hole = next_hole(used, hole.end)?;
         }
         lines[hole.clone()].fill(LINE_FRESH);
         let unit = |line: usize| block.start_unit() + ((line as u32) << LOG_LINE_UNITS);
         let units = unit(hole.start)..unit(hole.end);
         self.region.zero(units.start, units.end);
         Some(units)
+    }
+
+    /// Takes whole lines of a buffer's unused rest `units` back; the units taken back.
+    pub fn give_back(&mut self, units: Range<u32>) -> Range<u32> {
+        let start = units.start.next_multiple_of(1 << LOG_LINE_UNITS);
+        if start >= units.end {
+            return units.end..units.end;
+        }
+        let block = Block::of_unit(start);
+        let lines = line_range(start, units.end);
+        let length = lines.len();
+        self.lines.of_block_mut(block)[lines].fill(LINE_FREE);
+        self.blocks.add_hole(block, length);
+        start..units.end
     }
 
     /// Whether an object may start here: a survivor, an immortal or large object, or memory handed out since the

@@ -10,7 +10,7 @@
 use super::Space;
 use crate::block::{BLOCK_UNITS, Block, BlockState, LOG_BLOCK_BYTES};
 use crate::large;
-use crate::line::{LINE_FREE, LINES_PER_BLOCK, LOG_LINE_UNITS, count_used, next_hole};
+use crate::line::{LINES_PER_BLOCK, LOG_LINE_UNITS, largest_hole, next_hole, used_mask};
 
 /// What freed memory is filled with: as a type word it names no kind.
 pub const POISON_BYTE: u8 = 0xf5;
@@ -59,23 +59,21 @@ pub fn release(space: &mut Space, keep_bytes: u64, slack_bytes: u64) {
 }
 
 fn sweep_block(space: &mut Space, block: Block, poison: bool) {
-    let used = count_used(space.lines.of_block(block)) as usize;
+    let used = used_mask(space.lines.of_block(block));
     if poison {
-        poison_holes(space, block);
+        poison_holes(space, block, used);
     }
-    match used {
+    match used.count_ones() as usize {
         0 => space.blocks.free(block),
         LINES_PER_BLOCK => space.blocks.set_state(block, BlockState::Full),
-        _ => space.blocks.set_state(block, BlockState::Recyclable),
+        _ => space.blocks.set_recyclable(block, largest_hole(used)),
     }
 }
 
-fn poison_holes(space: &mut Space, block: Block) {
-    let lines = *space.lines.of_block(block);
+fn poison_holes(space: &mut Space, block: Block, used: u128) {
     let unit = |line: usize| block.start_unit() + ((line as u32) << LOG_LINE_UNITS);
     let mut from = 0;
-    while let Some(hole) = next_hole(&lines, from) {
-        debug_assert_eq!(lines[hole.start], LINE_FREE);
+    while let Some(hole) = next_hole(used, from) {
         space.region.fill(unit(hole.start), unit(hole.end), POISON_BYTE);
         from = hole.end;
     }
