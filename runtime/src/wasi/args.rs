@@ -29,12 +29,7 @@ pub fn environ_get(call: &mut Call<'_>) -> Result<(), Failure> {
     write_strings(&mut call.memory, &call.ctx.env, pointers, strings)
 }
 
-fn write_sizes(
-    memory: &mut Guest<'_>,
-    strings: &[Vec<u8>],
-    count_addr: u32,
-    bytes_addr: u32,
-) -> Result<(), Failure> {
+fn write_sizes(memory: &mut Guest<'_>, strings: &[Vec<u8>], count_addr: u32, bytes_addr: u32) -> Result<(), Failure> {
     let bytes: usize = strings.iter().map(|string| string.len() + 1).sum();
     memory.write_u32(count_addr, u32::try_from(strings.len()).map_err(|_| Errno::Overflow)?)?;
     memory.write_u32(bytes_addr, u32::try_from(bytes).map_err(|_| Errno::Overflow)?)?;

@@ -6,6 +6,7 @@
 use crate::{output, size};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dolmen::Config;
 use dolmen_abi::collector::Collector;
 use dolmen_cli::protocol::Emit;
 use std::ffi::OsString;
@@ -90,8 +91,6 @@ pub struct RunArgs {
     pub preload: Vec<Preload>,
     #[command(flatten)]
     pub level: OptLevelArg,
-    #[command(flatten)]
-    pub gc: GcArgs,
     /// Give the program access to a directory
     #[arg(long, value_name = "HOST[::GUEST]")]
     pub dir: Vec<String>,
@@ -104,6 +103,8 @@ pub struct RunArgs {
     /// Compile anew and keep nothing
     #[arg(long)]
     pub no_cache: bool,
+    #[command(flatten)]
+    pub gc: GcArgs,
 }
 
 /// Run scripts of the WebAssembly specification's test suite
@@ -211,6 +212,20 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<CommandLine, Ex
 #[must_use]
 pub fn collector(name: &str) -> Collector {
     Collector::from_name(name).unwrap_or(Collector::DEFAULT)
+}
+
+/// What the options about the heap mean for an engine.
+#[must_use]
+pub fn engine_config(args: &GcArgs) -> Config {
+    let mut config = Config::new();
+    config.collector(collector(&args.collector)).gc_stress(args.stress).gc_verify(args.verify).gc_log(args.log);
+    if let Some(bytes) = args.heap_max_bytes {
+        config.heap_max_bytes(bytes);
+    }
+    if let Some(bytes) = args.heap_initial_bytes {
+        config.heap_initial_bytes(bytes);
+    }
+    config
 }
 
 /// The first paragraph of clap's message on one line: the others repeat the usage.

@@ -28,7 +28,7 @@ pub fn compile(args: &CompileArgs) -> Result<()> {
         target_cpu: args.target_cpu.clone(),
         jobs: args.jobs.unwrap_or(0),
         collector: args::collector(&args.gc),
-        polls: false,
+        polls: true,
         source,
     };
     let compiled = compile_bytes(&mut Compiler::find()?, &request, &input, &args.input)?;

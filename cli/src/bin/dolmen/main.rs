@@ -12,12 +12,18 @@ mod args;
 mod cache;
 mod compile;
 mod compiler_process;
+mod ending;
 mod floats;
 mod inspect;
+mod load;
 mod output;
 mod progress;
+mod run;
 mod size;
 mod source;
+mod stats;
+mod values;
+mod wast;
 
 use args::Command;
 use output::ReaderGone;
@@ -32,7 +38,8 @@ fn main() -> ExitCode {
     let outcome = match &command_line.command {
         Command::Compile(args) => compile::compile(args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::inspect(args).map(|()| ExitCode::SUCCESS),
-        Command::Run(_) | Command::Wast(_) => Ok(ExitCode::SUCCESS),
+        Command::Run(args) => run::run(args),
+        Command::Wast(args) => wast::wast(args),
     };
     match outcome {
         Ok(status) => status,

@@ -1,0 +1,82 @@
+//! From the list of functions to host functions of a linker.
+
+use super::call::{Call, Failure};
+use super::ctx::WasiCtx;
+use super::errno::SUCCESS;
+use super::functions::{FUNCTIONS, Function, MODULE, Param, Returns};
+use super::guest::Guest;
+use crate::{AsContextMut, Caller, Engine, Error, Extern, FuncType, Linker, Val, ValType};
+
+/// The export that holds a guest's memory.
+const MEMORY_EXPORT: &str = "memory";
+
+/// More parameters than any function has.
+const MAX_PARAMS: usize = 9;
+
+/// Defines all functions of WASI preview 1 in `linker`; `context` finds their state in the data of a store.
+///
+/// A guest that ends itself makes the embedder's call fail with an [`Error`] from which [`Exit`](super::Exit) can
+/// be downcast.
+///
+/// # Errors
+///
+/// If one of them is defined already.
+pub fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    context: impl Fn(&mut T) -> &mut WasiCtx + Copy + Send + Sync + 'static,
+) -> Result<(), Error> {
+    for function in FUNCTIONS {
+        let ty = func_type(linker.engine(), function);
+        linker.func_new(MODULE, function.name, ty, move |mut caller, args, results| {
+            let outcome = call(function, &mut caller, context, args);
+            match (outcome, results) {
+                (Err(Failure::Exit(exit)), _) => Err(Error::host(exit)),
+                (Err(Failure::Errno(errno)), [result]) => {
+                    *result = Val::I32(errno.code());
+                    Ok(())
+                }
+                (Ok(()), [result]) => {
+                    *result = Val::I32(SUCCESS);
+                    Ok(())
+                }
+                (Ok(()) | Err(Failure::Errno(_)), _) => Ok(()),
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn func_type(engine: &Engine, function: &Function) -> FuncType {
+    let params = function.params.iter().map(|param| match param {
+        Param::I32 => ValType::I32,
+        Param::I64 => ValType::I64,
+    });
+    let results = (function.returns == Returns::Errno).then_some(ValType::I32);
+    FuncType::new(engine, params, results)
+}
+
+/// Calls a function on the memory of the calling instance; without one, every address is outside of it.
+fn call<T: 'static>(
+    function: &Function,
+    caller: &mut Caller<'_, T>,
+    context: impl Fn(&mut T) -> &mut WasiCtx,
+    args: &[Val],
+) -> Result<(), Failure> {
+    let mut words = [0; MAX_PARAMS];
+    for (word, arg) in words.iter_mut().zip(args) {
+        *word = match arg {
+            Val::I32(value) => value.cast_unsigned().into(),
+            Val::I64(value) => value.cast_unsigned(),
+            // The types of the arguments were checked against the function's.
+            _ => 0,
+        };
+    }
+    let args = &words[..function.params.len()];
+    match caller.get_export(MEMORY_EXPORT) {
+        Some(Extern::Memory(memory)) => {
+            let (bytes, data) = memory.data_and_store_mut(caller.as_context_mut());
+            (function.run)(&mut Call { ctx: context(data), memory: Guest::new(bytes), args })
+        }
+        _ => (function.run)(&mut Call { ctx: context(caller.data_mut()), memory: Guest::new(&mut []), args }),
+    }
+}
