@@ -21,7 +21,7 @@ pub(crate) fn symbol(index: usize) -> String {
 /// Defines init function `index`, which performs these steps.
 pub(crate) fn define(unit: &Unit<'_, '_>, index: usize, steps: &[InitStep<'_>]) -> Result<(), CompileError> {
     let signature = MachineSignature { params: vec![], results: vec![] };
-    let function = unit.declare(&symbol(index), unit.function_type(&signature), TAIL_CC);
+    let function = unit.declare_with_contexts(&symbol(index), unit.function_type(&signature), TAIL_CC);
     let mut translator = FunctionTranslator::new(unit, function, vec![]);
     translator.in_init = true;
     for step in steps {

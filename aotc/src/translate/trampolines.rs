@@ -45,7 +45,7 @@ fn copy(unit: &Unit<'_, '_>, b: &Builder<'_>, ty: MachineType, from: Value, to: 
 fn define_entry(unit: &Unit<'_, '_>, index: usize, signature: &MachineSignature) {
     let ptr = unit.types.ptr;
     let ty = unit.context.function_type(unit.types.void, &[ptr, ptr, ptr, ptr]);
-    let function = unit.declare(&format!("entry[{index}]"), ty, C_CC);
+    let function = unit.declare_with_contexts(&format!("entry[{index}]"), ty, C_CC);
     let b = Builder::new(unit.context);
     b.position_at_end(unit.context.append_block(function, "entry"));
     let [thread, instance, code, slots] = [0, 1, 2, 3].map(|i| function.param(i));
@@ -75,7 +75,7 @@ fn define_entry(unit: &Unit<'_, '_>, index: usize, signature: &MachineSignature)
 }
 
 fn define_host_call(unit: &Unit<'_, '_>, index: usize, signature: &MachineSignature) {
-    let function = unit.declare(&format!("host_call[{index}]"), unit.function_type(signature), TAIL_CC);
+    let function = unit.declare_with_contexts(&format!("host_call[{index}]"), unit.function_type(signature), TAIL_CC);
     let b = Builder::new(unit.context);
     b.position_at_end(unit.context.append_block(function, "entry"));
     let (thread, record) = (function.param(0), function.param(1));

@@ -150,7 +150,7 @@ impl<'c, 'm> Unit<'c, 'm> {
         let symbol = self.symbol(func);
         self.llvm.function(&symbol).unwrap_or_else(|| {
             let signature = MachineSignature::from(self.module.type_of_func(func));
-            self.declare(&symbol, self.function_type(&signature), TAIL_CC)
+            self.declare_with_contexts(&symbol, self.function_type(&signature), TAIL_CC)
         })
     }
 
@@ -165,8 +165,13 @@ impl<'c, 'm> Unit<'c, 'm> {
         for (name, value) in &self.target_attributes {
             attribute(self.context.string_attribute(name, value));
         }
-        let pointer_attributes = ["noalias", "nonnull"];
-        for (index, name) in [(0, pointer_attributes[0]), (0, pointer_attributes[1]), (1, pointer_attributes[1])] {
+        function
+    }
+
+    /// Declares a function whose first two arguments are the contexts.
+    pub(crate) fn declare_with_contexts(&self, symbol: &str, ty: Type, convention: u32) -> Value {
+        let function = self.declare(symbol, ty, convention);
+        for (index, name) in [(0, "noalias"), (0, "nonnull"), (1, "nonnull")] {
             function.add_attribute(attribute_index::param(index), self.context.enum_attribute(name, 0));
         }
         function

@@ -65,7 +65,7 @@ impl Lowering<'_, '_, '_> {
             Opcode::Load => self.lower_access(instruction, 0),
             Opcode::Store => self.lower_access(instruction, 1),
             Opcode::AtomicAccess => self.lower_access(instruction, 0),
-            Opcode::Call => self.lower_intrinsic(instruction),
+            Opcode::Call => self.lower_call(instruction),
             Opcode::ICmp => self.lower_compare(instruction),
             Opcode::PtrToInt => self.lower_ptr_to_int(instruction),
             _ => self.check_operands(instruction),
@@ -197,10 +197,16 @@ impl Lowering<'_, '_, '_> {
         base
     }
 
-    /// Rebuilds intrinsics that access memory through references.
-    fn lower_intrinsic(&mut self, call: Value) -> Result<(), LlvmError> {
+    /// Expands barriers and rebuilds intrinsics that access memory through references.
+    fn lower_call(&mut self, call: Value) -> Result<(), LlvmError> {
         let args: Vec<_> = (0..call.arg_count()).map(|i| call.operand(i)).collect();
         let name = call.called_function().map(Value::name).unwrap_or_default();
+        if name.starts_with("dolmen.post_write_barrier") {
+            self.b.position_before(call);
+            super::expand::emit_card_barrier(self.unit, &self.b, args[0], args[1]);
+            call.erase();
+            return Ok(());
+        }
         if !name.starts_with("llvm.") {
             return self.check_operands(call);
         }

@@ -8,13 +8,14 @@ use super::cfg::Cfg;
 use super::frame::{Emitter, Frame};
 use super::liveness::Liveness;
 use super::{is_marker, references_in};
-use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Opcode, Value, attribute_index};
+use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Value, attribute_index};
 use crate::translate::unit::Unit;
 use dolmen_abi::builtin::Builtin;
 use dolmen_abi::collector::{CARD_DIRTY, LOG_CARD_REF_UNITS, MAX_INLINE_ALLOC_BYTES};
 use dolmen_abi::context::ThreadContext;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES};
+use std::collections::HashMap;
 
 /// What a marker stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,6 +105,8 @@ pub(super) fn expand(
     frame: &Frame,
 ) {
     let b = Builder::new(unit.context);
+    // Allocations whose marker is gone, and what stands for the object now.
+    let mut replaced: HashMap<Value, Value> = HashMap::new();
     for safepoint in liveness.safepoints.iter().filter(|s| is_marker(s.instruction)) {
         let marker = safepoint.instruction;
         let callee = marker.called_function().map(Value::name).unwrap_or_default();
@@ -111,33 +114,21 @@ pub(super) fn expand(
         b.position_before(marker);
         let mut args: Vec<_> = (0..sequence.arg_count()).map(|i| marker.operand(i)).collect();
         for &value in safepoint.live.iter().filter(|&&v| !frame.holds(cfg, v, safepoint)) {
-            args.extend(references_in(unit, &b, liveness.tracked[value].value));
+            let value = liveness.tracked[value].value;
+            args.extend(references_in(unit, &b, replaced.get(&value).copied().unwrap_or(value)));
         }
         let function = expansions.function(sequence, args.len() - sequence.arg_count());
         let call = b.call(function.function_type(), function, &args, C_CC);
         if sequence != Sequence::Poll {
             marker.replace_all_uses_with(call);
+            replaced.insert(marker, call);
         }
-        marker.erase();
-    }
-    expand_barriers(unit, &b, liveness);
-}
-
-fn expand_barriers(unit: &Unit<'_, '_>, b: &Builder<'_>, liveness: &Liveness) {
-    let markers = [unit.markers.post_write_barrier, unit.markers.post_write_barrier_array];
-    let is_barrier = |i: Value| i.opcode() == Opcode::Call && i.called_function().is_some_and(|f| markers.contains(&f));
-    let sites: Vec<_> = markers.iter().flat_map(|m| m.users()).filter(|&u| is_barrier(u)).collect();
-    let blocks: std::collections::HashSet<_> =
-        liveness.instructions.iter().filter_map(|list| list.last().map(|i| i.block())).collect();
-    for marker in sites.into_iter().filter(|m| blocks.contains(&m.block())) {
-        b.position_before(marker);
-        emit_card_barrier(unit, b, marker.operand(0), marker.operand(1));
         marker.erase();
     }
 }
 
 /// Dirties the card of an object's header.
-fn emit_card_barrier(unit: &Unit<'_, '_>, b: &Builder<'_>, thread: Value, object: Value) {
+pub(super) fn emit_card_barrier(unit: &Unit<'_, '_>, b: &Builder<'_>, thread: Value, object: Value) {
     let types = &unit.types;
     let base = unit.load_invariant(b, types.ptr, thread, core::mem::offset_of!(ThreadContext, card_base));
     let word = b.cast(Cast::PtrToInt, object, types.i32);
