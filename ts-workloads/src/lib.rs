@@ -1,1 +1,24 @@
-//! dolmen-workloads
+//! Real programs with known results, and what it takes to compile and run them.
+//!
+//! A compiler and a collector that pass small tests can still be wrong together: an object kept alive too briefly
+//! shows only in a program that lives long enough. The programs here compute checksums or print lines that
+//! implementations in other languages, on other engines, agree on; each is committed as the `.wasm` that its
+//! producer wrote, so tests need neither that producer nor a network.
+//!
+//! | where | what |
+//! |---|---|
+//! | `programs/` | twelve GC programs in WebAssembly text, with Java and C witnesses and their sizes |
+//! | `kotlin/` | two Kotlin programs for WASI, with the output that Kotlin/JVM gives, too |
+//! | [`programs`] | the list: names, arguments, checksums, files |
+//! | [`harness`] | compile a program and run it, with every knob that tests turn |
+//! | `compare.py` | times programs on Dolmen and V8 side by side |
+
+#![forbid(unsafe_code)]
+
+pub mod harness;
+pub mod programs;
+
+/// The examples of the project's front page must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
