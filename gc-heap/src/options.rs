@@ -12,8 +12,9 @@
 //! them before the next collection; what is beyond that goes back to the system once it exceeds
 //! `release_slack_bytes`, highest addresses first.
 
-use dolmen_abi::collector::Collector;
-use dolmen_abi::reference::MAX_HEAP_BYTES;
+use crate::block::BLOCK_BYTES;
+use dolmen_abi::collector::{Collector, MAX_ALLOC_LIMIT};
+use dolmen_abi::reference::{MAX_HEAP_BYTES, REF_UNIT_BYTES};
 use std::num::NonZeroU64;
 
 /// What an embedder chooses.
@@ -56,9 +57,11 @@ pub const DEFAULT_INITIAL_BYTES: u64 = 32 << 20;
 /// Default of [`HeapOptions::max_bytes`].
 pub const DEFAULT_MAX_BYTES: u64 = 4 << 30;
 
-/// Upper bound of [`HeapOptions::max_bytes`]: what references reach, less one block so that no allocation
-/// cursor wraps ([`dolmen_abi::collector::MAX_ALLOC_LIMIT`]).
-pub const LARGEST_MAX_BYTES: u64 = MAX_HEAP_BYTES - crate::block::BLOCK_BYTES as u64;
+/// Upper bound of [`HeapOptions::max_bytes`]: what references reach, less the first block, which null makes
+/// unusable, and the last, so that no allocation cursor wraps.
+pub const LARGEST_MAX_BYTES: u64 = MAX_HEAP_BYTES - 2 * BLOCK_BYTES as u64;
+
+const _: () = assert!(BLOCK_BYTES as u64 + LARGEST_MAX_BYTES <= MAX_ALLOC_LIMIT as u64 * REF_UNIT_BYTES as u64);
 
 impl Default for HeapOptions {
     fn default() -> Self {

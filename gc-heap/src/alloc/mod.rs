@@ -167,28 +167,34 @@ impl Allocator {
     fn take_hole(&mut self, space: &mut Space, lines: usize) -> Option<Range<u32>> {
         let class = lines.next_power_of_two().ilog2() as usize;
         let cursor = &mut self.cursors[class];
-        while let Some(block) = space.blocks.next_recyclable(cursor.block, lines) {
-            if block != cursor.block {
-                *cursor = HoleCursor { block, line: 0 };
-            }
+        while let Some(block) = cursor.find_block(space, lines) {
             if let Some(hole) = space.take_hole(block, cursor.line, lines) {
                 cursor.line = ((hole.end - block.start_unit()) / LINE_UNITS) as usize;
                 return Some(hole);
             }
             *cursor = HoleCursor { block: Block(block.0 + 1), line: 0 };
         }
-        cursor.block = Block(space.blocks.frontier());
         None
     }
 
     /// Whether the search for small holes has come to the end.
-    fn small_holes_end(&self, space: &Space) -> bool {
-        space.blocks.next_recyclable(self.cursors[0].block, 1).is_none()
+    fn small_holes_end(&mut self, space: &Space) -> bool {
+        self.cursors[0].find_block(space, 1).is_none()
     }
 }
 
 impl HoleCursor {
     const START: Self = Self { block: Block(1), line: 0 };
+
+    /// Moves on to a block that may have a hole of this size, or to the frontier if there is none.
+    fn find_block(&mut self, space: &Space, lines: usize) -> Option<Block> {
+        let found = space.blocks.next_recyclable(self.block, lines);
+        let block = found.unwrap_or(Block(space.blocks.frontier()));
+        if block != self.block {
+            *self = Self { block, line: 0 };
+        }
+        found
+    }
 
     /// Lets the search see a hole in its current block that it has passed.
     fn move_back_to(&mut self, hole: Range<u32>) {

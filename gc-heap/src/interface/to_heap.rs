@@ -177,8 +177,9 @@ impl Heap {
     ///
     /// # Errors
     ///
-    /// [`AllocError::OutOfMemory`].
+    /// [`AllocError::OutOfMemory`], [`AllocError::NoSuchType`].
     pub fn alloc_immortal(&mut self, type_word: u32, bytes: u32) -> Result<ObjRef, AllocError> {
+        object::type_desc(&*self.state.types, type_word).ok_or(AllocError::NoSuchType { type_word })?;
         let bytes = bytes.max(OBJECT_ALIGN_BYTES).checked_next_multiple_of(OBJECT_ALIGN_BYTES);
         let bytes = bytes.filter(|&b| u64::from(b) <= MAX_OBJECT_BYTES).ok_or_else(|| self.out_of_memory(u32::MAX))?;
         let object = self.state.allocator.alloc_immortal(&mut self.state.space, bytes);

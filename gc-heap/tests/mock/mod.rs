@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each test file uses a part of the mock")]
 #![allow(unsafe_code, reason = "plays compiled code, which works on raw memory")]
 
-use dolmen_abi::collector::{AllocBuffer, MAX_INLINE_ALLOC_BYTES};
+use dolmen_abi::collector::{AllocBuffer, CARD_DIRTY, LOG_CARD_REF_UNITS, MAX_INLINE_ALLOC_BYTES};
 use dolmen_abi::layout::{array_size_bytes, exception_layout, struct_layout};
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, EXTERN_BYTES, FUNC_BYTES};
 use dolmen_abi::type_desc::{DESC_SLOT_BYTES, Kind, MIN_DISPLAY, TYPE_REGION_BYTES, TypeDesc};
@@ -248,6 +248,13 @@ impl World {
 
     pub fn collect(&mut self) {
         self.heap.collect(&mut self.runtime, dolmen_gc_heap::Cause::Requested).unwrap();
+    }
+
+    /// The barrier of compiled code.
+    pub fn dirty_card(&mut self, object: u32) {
+        let card = (self.heap.card_base() as *mut u8).wrapping_add((object >> LOG_CARD_REF_UNITS) as usize);
+        // SAFETY: the card table covers every reference word of the region.
+        unsafe { card.write(CARD_DIRTY) };
     }
 
     /// Size in bytes of the object there.

@@ -1,0 +1,458 @@
+//! What a runtime relies on, one promise per test.
+
+mod mock;
+
+use dolmen_abi::collector::{AllocBuffer, Collector};
+use dolmen_abi::object::{FUNC_BYTES, MAX_OBJECT_BYTES};
+use dolmen_abi::reference::i31_new;
+use dolmen_gc_heap::options::LARGEST_MAX_BYTES;
+use dolmen_gc_heap::verify::Holder;
+use dolmen_gc_heap::{
+    AllocError, Cause, Heap, HeapOptions, ObjRef, RootKind, RootVisitor, Runtime, Tuning, TypeTable, VerifyError,
+};
+use mock::{I8, I32, I64, MockRuntime, MockTypes, REF, World};
+use std::sync::Arc;
+
+const BLOCK: u64 = 32 << 10;
+
+struct Words {
+    node: u32,
+    bytes: u32,
+    refs: u32,
+    host: u32,
+    func: u32,
+}
+
+fn world(options: HeapOptions) -> (World, Words) {
+    let mut types = MockTypes::new();
+    let words = Words {
+        node: types.add_struct(&[REF, REF, I32]),
+        bytes: types.add_array(I8),
+        refs: types.add_array(REF),
+        host: types.add_extern(),
+        func: types.add_func(),
+    };
+    (World::new(options, types), words)
+}
+
+fn sized(max_bytes: u64) -> HeapOptions {
+    HeapOptions { max_bytes, ..HeapOptions::default() }
+}
+
+fn is_out_of_memory(error: &AllocError) -> bool {
+    matches!(error, AllocError::OutOfMemory { .. })
+}
+
+#[test]
+fn a_heap_can_move_between_threads() {
+    fn check<T: Send>() {}
+    check::<Heap>();
+}
+
+#[test]
+fn a_fresh_heap_takes_no_memory() {
+    let (w, _) = world(HeapOptions::default());
+    assert_eq!(w.heap.stats().heap_bytes, 0);
+    assert_eq!(w.heap.card_base(), 0);
+    assert!(!w.heap.is_object(0) && !w.heap.is_object(i31_new(5)) && !w.heap.is_object(0x2000));
+}
+
+#[test]
+fn small_objects_are_allocated_inline_between_refills() {
+    let (mut w, t) = world(HeapOptions::default());
+    let first = w.alloc_struct(t.node).unwrap();
+    let buffer = w.runtime.buffer;
+    assert!(buffer.limit - buffer.cursor > 8000 && buffer.cursor == first + 4);
+    let second = w.alloc_struct(t.node).unwrap();
+    assert_eq!(second, first + 4);
+    assert_eq!(w.heap.stats().allocated_bytes, BLOCK);
+    w.collect();
+    assert_eq!(w.runtime.buffer, AllocBuffer::default());
+    assert_eq!(w.heap.stats().allocated_bytes, 32);
+    assert_eq!(w.heap.stats().live_bytes, 0);
+}
+
+#[test]
+fn types_are_checked() {
+    let (mut w, t) = world(HeapOptions::default());
+    let World { heap, runtime, .. } = &mut w;
+    for word in [0, 1, t.bytes, t.node + 4096, u32::MAX] {
+        assert!(matches!(heap.alloc_struct(runtime, word), Err(AllocError::NoSuchType { .. })));
+    }
+    assert!(matches!(heap.alloc_array(runtime, t.node, 1), Err(AllocError::NoSuchType { .. })));
+    assert!(matches!(heap.alloc_extern(runtime, t.node, 1), Err(AllocError::NoSuchType { .. })));
+    assert!(matches!(heap.alloc_immortal(0, 32), Err(AllocError::NoSuchType { .. })));
+}
+
+#[test]
+fn immortal_objects_stay_and_end_the_trace() {
+    let (mut w, t) = world(HeapOptions { verify: true, ..HeapOptions::default() });
+    let funcs: Vec<u32> =
+        (0..3000).map(|_| w.heap.alloc_immortal(t.func, FUNC_BYTES).map(ObjRef::word).unwrap()).collect();
+    for (i, &func) in funcs.iter().enumerate() {
+        w.write(func, 4, i as u32);
+    }
+    let holder = w.alloc_array(t.refs, funcs.len() as u32).unwrap();
+    for (i, &func) in funcs.iter().enumerate() {
+        w.write(holder, 8 + 4 * i as u32, func);
+    }
+    w.runtime.roots.push(holder);
+    w.collect();
+    assert_eq!(w.heap.stats().live_bytes, u64::from(w.bytes_of(holder)));
+    w.runtime.roots.clear();
+    w.collect();
+    for (i, &func) in funcs.iter().enumerate() {
+        assert_eq!((w.read(func, 0), w.read(func, 4)), (t.func, i as u32));
+        assert!(w.heap.is_object(func));
+    }
+    let large = w.heap.alloc_immortal(t.func, 100_000).unwrap().word();
+    w.runtime.roots.push(large);
+    w.collect();
+    assert!(!w.heap.is_object(large + 8));
+}
+
+#[test]
+fn arrays_have_a_largest_size() {
+    let (mut w, t) = world(sized(8 << 30));
+    assert!(matches!(w.alloc_array(t.refs, u32::MAX), Err(AllocError::TooLarge { length: u32::MAX })));
+    let longest = MAX_OBJECT_BYTES as u32 - 8;
+    assert!(matches!(w.alloc_array(t.bytes, longest + 1), Err(AllocError::TooLarge { .. })));
+    let array = w.alloc_array(t.bytes, longest).unwrap();
+    w.runtime.roots.push(array);
+    w.write(array, longest + 4, 7);
+    w.collect();
+    assert_eq!(w.read(array, longest + 4), 7);
+    assert_eq!(w.heap.stats().live_bytes, MAX_OBJECT_BYTES);
+    w.runtime.roots.clear();
+    w.collect();
+    assert_eq!(w.heap.stats().live_bytes, 0);
+    assert!(w.heap.stats().heap_bytes <= 64 << 20, "{} bytes kept", w.heap.stats().heap_bytes);
+}
+
+#[test]
+fn reaches_sixteen_gib() {
+    let (mut w, t) = world(sized(u64::MAX));
+    assert_eq!(w.heap.options().max_bytes, LARGEST_MAX_BYTES);
+    let mut arrays = Vec::new();
+    while let Ok(array) = w.alloc_array(t.bytes, 2_000_000_000) {
+        w.runtime.roots.push(array);
+        arrays.push(array);
+    }
+    assert_eq!(arrays.len(), 8);
+    // What is left above them goes to small objects, linked downwards.
+    let mut last = 0;
+    while let Ok(node) = w.alloc_array(t.refs, 2000) {
+        w.write(node, 8, last);
+        w.runtime.roots.truncate(8);
+        w.runtime.roots.push(node);
+        last = node;
+    }
+    assert!(u64::from(last) << 2 > (16 << 30) - 50_000, "last object at {last:#x}");
+    w.collect();
+    let mut length = 0;
+    while last != 0 {
+        assert_eq!(w.read(last, 4), 2000);
+        last = w.read(last, 8);
+        length += 1;
+    }
+    assert!(length > 10_000);
+}
+
+#[test]
+fn out_of_memory_leaves_the_heap_usable() {
+    for collector in [Collector::MarkSweep, Collector::Null] {
+        let (mut w, t) = world(HeapOptions { collector, ..sized(1 << 20) });
+        let error = loop {
+            match w.alloc_struct(t.node) {
+                Ok(object) => {
+                    let next = w.runtime.roots.pop().unwrap_or(0);
+                    w.write(object, 4, next);
+                    w.runtime.roots.push(object);
+                }
+                Err(error) => break error,
+            }
+        };
+        assert!(is_out_of_memory(&error), "{error}");
+        assert!(is_out_of_memory(&w.alloc_array(t.bytes, 100_000).unwrap_err()));
+        let mut length = 0;
+        let mut at = w.runtime.roots[0];
+        while at != 0 {
+            length += 1;
+            at = w.read(at, 4);
+        }
+        assert_eq!(length, (1 << 20) / 16, "every block is filled");
+        w.runtime.roots.clear();
+        assert_eq!(w.alloc_array(t.bytes, 500_000).is_ok(), collector == Collector::MarkSweep);
+    }
+}
+
+#[test]
+fn an_object_that_can_never_fit_causes_no_collection() {
+    let (mut w, t) = world(sized(1 << 20));
+    assert!(is_out_of_memory(&w.alloc_array(t.bytes, 2 << 20).unwrap_err()));
+    assert_eq!(w.heap.stats().collections(), 0);
+}
+
+#[test]
+fn every_refusal_of_the_system_is_an_error() {
+    let mut built = 0;
+    for refused in 1..40 {
+        let mut types = MockTypes::new();
+        let (node, bytes) = (types.add_struct(&[REF, I64]), types.add_array(I8));
+        let tuning = Tuning { refuse_system_from: Some(refused), min_budget_bytes: 1 << 20, ..Tuning::default() };
+        let options = HeapOptions { tuning, initial_bytes: 0, ..sized(64 << 20) };
+        let types = Arc::new(types);
+        let heap = match Heap::new(options, Arc::clone(&types) as Arc<dyn TypeTable>) {
+            Ok(heap) => heap,
+            Err(error) => {
+                assert!(matches!(error, AllocError::Reserve { .. }), "{error}");
+                continue;
+            }
+        };
+        built += 1;
+        let mut w = World { heap, runtime: MockRuntime::default(), types };
+        let mut failures = 0;
+        for i in 0..3000 {
+            let made = if i % 3 == 0 { w.alloc_array(bytes, 20_000 + i) } else { w.alloc_struct(node) };
+            match made {
+                Ok(object) => w.runtime.roots.push(object),
+                Err(error) => {
+                    assert!(is_out_of_memory(&error), "{error}");
+                    failures += 1;
+                    w.runtime.roots.clear();
+                }
+            }
+        }
+        assert!(failures > 0 || refused > 5, "nothing was refused");
+        if let Err(error) = w.heap.ensure_card_table() {
+            assert!(matches!(error, AllocError::Reserve { .. }), "{error}");
+        }
+        match w.heap.verify(&mut w.runtime) {
+            Ok(()) => {}
+            Err(error) => assert_eq!(*error, VerifyError::NoMemory),
+        }
+    }
+    assert!(built > 30);
+}
+
+#[test]
+fn host_objects_are_dropped_once() {
+    let (mut w, t) = world(HeapOptions::default());
+    for data in 0..100 {
+        let object = w.alloc_extern(t.host, data).unwrap();
+        assert_eq!(w.read(object, 8), data as u32);
+        if data % 2 == 0 {
+            w.runtime.roots.push(object);
+        }
+    }
+    w.collect();
+    w.runtime.dropped.sort_unstable();
+    assert_eq!(w.runtime.dropped, (0..100).filter(|d| d % 2 == 1).collect::<Vec<_>>());
+    w.runtime.dropped.clear();
+    w.runtime.roots.truncate(10);
+    w.collect();
+    assert_eq!(w.runtime.dropped.len(), 40);
+    w.heap.drop_host_objects(&mut w.runtime);
+    w.heap.drop_host_objects(&mut w.runtime);
+    assert_eq!(w.runtime.dropped.len(), 50);
+}
+
+#[test]
+fn a_failed_host_object_is_not_dropped() {
+    let (mut w, t) = world(HeapOptions { collector: Collector::Null, ..sized(BLOCK) });
+    let mut made = 0;
+    let error = loop {
+        match w.alloc_extern(t.host, made) {
+            Ok(_) => made += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(is_out_of_memory(&error));
+    assert_eq!(made, BLOCK / 16);
+    w.heap.drop_host_objects(&mut w.runtime);
+    w.runtime.dropped.sort_unstable();
+    assert_eq!(w.runtime.dropped, (0..made).collect::<Vec<_>>());
+}
+
+#[test]
+fn freed_memory_is_reused_and_given_back() {
+    let (mut w, t) = world(HeapOptions { verify: true, ..HeapOptions::default() });
+    for _ in 0..100 {
+        let array = w.alloc_array(t.bytes, 1 << 20).unwrap();
+        w.runtime.roots.push(array);
+    }
+    w.collect();
+    assert!(w.heap.stats().heap_bytes >= 100 << 20);
+    w.runtime.roots.clear();
+    w.collect();
+    let after = w.heap.stats();
+    assert!(after.heap_bytes <= 33 << 20, "{} bytes kept", after.heap_bytes);
+    assert!(after.peak_heap_bytes >= 100 << 20);
+    for _ in 0..1000 {
+        let array = w.alloc_array(t.bytes, 1 << 20).unwrap();
+        assert!((8..64).all(|offset| w.read(array, offset * 4) == 0));
+    }
+    assert!(w.heap.stats().heap_bytes <= 40 << 20);
+}
+
+#[test]
+fn a_long_list_is_no_deep_recursion() {
+    let tuning = Tuning { mark_stack_entries: 64 << 10, ..Tuning::default() };
+    let (mut w, t) = world(HeapOptions { tuning, ..HeapOptions::default() });
+    const NODES: u64 = 2_000_000;
+    w.runtime.roots.push(0);
+    for _ in 0..NODES {
+        let node = w.alloc_struct(t.node).unwrap();
+        w.write(node, 4, w.runtime.roots[0]);
+        w.runtime.roots[0] = node;
+        let payload = w.alloc_struct(t.node).unwrap();
+        let node = w.runtime.roots[0];
+        w.write(node, 8, payload);
+    }
+    w.collect();
+    assert_eq!(w.heap.stats().live_bytes, 2 * NODES * 16);
+}
+
+#[test]
+fn the_log_has_a_line_for_each_collection() {
+    let (mut w, t) = world(HeapOptions { log: true, ..HeapOptions::default() });
+    let node = w.alloc_struct(t.node).unwrap();
+    w.runtime.roots.push(node);
+    w.collect();
+    w.collect();
+    let lines: Vec<String> = w.runtime.log.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[1].starts_with("gc 2 major (requested): 0 -> 0 KiB, heap 32 KiB, pause "), "{}", lines[1]);
+    assert_eq!(w.runtime.log[1].live_bytes, 16);
+}
+
+#[test]
+fn the_budget_grows_with_what_lives() {
+    let tuning = Tuning { min_budget_bytes: 1 << 20, ..Tuning::default() };
+    let options = HeapOptions { tuning, initial_bytes: 4 << 20, log: true, ..HeapOptions::default() };
+    let (mut w, t) = world(options);
+    w.runtime.roots.push(0);
+    while w.heap.stats().collections() < 5 {
+        let node = w.alloc_struct(t.node).unwrap();
+        w.write(node, 4, w.runtime.roots[0]);
+        w.runtime.roots[0] = node;
+    }
+    let before: Vec<u64> = w.runtime.log.iter().map(|c| c.before_bytes >> 20).collect();
+    assert!(w.runtime.log.iter().all(|c| c.cause == Cause::Budget));
+    assert_eq!(before, [4, 8, 16, 32, 64], "each collection at twice the bytes of the one before");
+}
+
+#[test]
+fn cards_cover_the_region() {
+    let (mut w, t) = world(HeapOptions::default());
+    w.heap.ensure_card_table().unwrap();
+    let base = w.heap.card_base();
+    w.heap.ensure_card_table().unwrap();
+    assert!(base != 0 && base == w.heap.card_base());
+    let node = w.alloc_struct(t.node).unwrap();
+    let last = (LARGEST_MAX_BYTES.min(w.heap.options().max_bytes) >> 2) as u32;
+    for unit in [0, node, last] {
+        w.dirty_card(unit);
+    }
+}
+
+/// A runtime with two mutators of which one asks.
+#[derive(Default)]
+struct TwoMutators {
+    buffers: [AllocBuffer; 2],
+    current: usize,
+    roots: Vec<u32>,
+}
+
+impl Runtime for TwoMutators {
+    fn stop_mutators(&mut self) {}
+    fn resume_mutators(&mut self) {}
+    fn current_buffer(&mut self) -> &mut AllocBuffer {
+        &mut self.buffers[self.current]
+    }
+    fn visit_buffers(&mut self, visit: &mut dyn FnMut(&mut AllocBuffer)) {
+        self.buffers.iter_mut().for_each(visit);
+    }
+    fn scan_roots(&mut self, visitor: &mut dyn RootVisitor) {
+        visitor.visit(RootKind::Handle, 0);
+        visitor.visit_slice(RootKind::ShadowStack, &self.roots);
+    }
+    fn drop_host_object(&mut self, _data: u64) {}
+}
+
+#[test]
+fn mutators_have_buffers_of_their_own() {
+    let mut types = MockTypes::new();
+    let node = types.add_struct(&[REF]);
+    let mut heap = Heap::new(HeapOptions { verify: true, ..HeapOptions::default() }, Arc::new(types)).unwrap();
+    let mut runtime = TwoMutators::default();
+    for i in 0..20_000 {
+        runtime.current = i % 2;
+        let object = heap.alloc_struct(&mut runtime, node).unwrap().word();
+        runtime.roots.push(object);
+        if i == 9_999 {
+            heap.collect(&mut runtime, Cause::Requested).unwrap();
+            assert_eq!(runtime.buffers, [AllocBuffer::default(); 2]);
+        }
+    }
+    heap.collect(&mut runtime, Cause::Requested).unwrap();
+    assert_eq!(heap.stats().live_bytes, 160_000);
+    let mut roots = runtime.roots.clone();
+    roots.sort_unstable();
+    roots.dedup();
+    assert_eq!(roots.len(), 20_000);
+}
+
+#[test]
+fn the_verifier_names_the_holder_of_a_bad_reference() {
+    let (mut w, t) = world(HeapOptions { verify: true, ..HeapOptions::default() });
+    let (a, b) = (w.alloc_struct(t.node).unwrap(), w.alloc_struct(t.node).unwrap());
+    w.write(a, 8, b);
+    w.runtime.roots.extend([0, i31_new(9), a]);
+    w.collect();
+    let check = |w: &mut World, word: u32, expected: VerifyError| {
+        w.write(a, 8, word);
+        assert_eq!(*w.heap.verify(&mut w.runtime).unwrap_err(), expected);
+        assert_eq!(*w.heap.collect(&mut w.runtime, Cause::Requested).unwrap_err(), expected);
+    };
+    let holder = Holder::Field { object: a, offset: 8 };
+    let bad = |word: u32, reason| VerifyError::BadReference { holder, word, reason };
+    check(&mut w, 0xffff_fff0, bad(0xffff_fff0, "outside the heap"));
+    check(&mut w, 16, bad(16, "in a block without objects"));
+    let header = |word: u32, type_word: u32| VerifyError::BadHeader { holder, word, type_word };
+    check(&mut w, b + 2, header(b + 2, 0));
+    check(&mut w, b + 1000, header(b + 1000, 0xf5f5_f5f5));
+    w.write(b, 0, t.node + 4);
+    check(&mut w, b, header(b, t.node + 4));
+    w.write(b, 0, t.bytes);
+    w.write(b, 4, 40_000);
+    check(&mut w, b, bad(b, "an object that does not fit where it is"));
+    w.write(b, 0, t.node);
+    w.write(b, 4, 0);
+    w.heap.verify(&mut w.runtime).unwrap();
+    w.runtime.roots[1] = 0x7fff_fff0;
+    let error = w.heap.verify(&mut w.runtime).unwrap_err();
+    assert_eq!(error.to_string(), "root 1 (ShadowStack) holds 0x7ffffff0, which is outside the heap");
+}
+
+#[test]
+fn the_verifier_finds_stale_and_overlapping_objects() {
+    let (mut w, t) = world(HeapOptions { verify: true, ..HeapOptions::default() });
+    let (kept, dead) = (w.alloc_struct(t.node).unwrap(), w.alloc_struct(t.node).unwrap());
+    let large = w.alloc_array(t.bytes, 50_000).unwrap();
+    w.runtime.roots.extend([kept, large]);
+    w.collect();
+    // On the line of a survivor the dead object's memory is as it was.
+    w.runtime.roots.push(dead);
+    let error = w.heap.verify(&mut w.runtime).unwrap_err();
+    assert!(matches!(*error, VerifyError::BadReference { reason: "an object that was freed", .. }), "{error}");
+    w.runtime.roots[2] = large + 8;
+    let error = w.heap.verify(&mut w.runtime).unwrap_err();
+    assert!(matches!(*error, VerifyError::BadReference { reason: "inside a large object", .. }), "{error}");
+    w.runtime.roots[2] = large;
+    let array = w.alloc_array(t.bytes, 100).unwrap();
+    w.write(array, 16, t.node);
+    w.runtime.roots.extend([array, array + 4]);
+    let error = w.heap.verify(&mut w.runtime).unwrap_err();
+    assert_eq!(*error, VerifyError::Overlap { first: array, first_bytes: 112, second: array + 4 });
+}
