@@ -26,6 +26,14 @@ pub mod stats;
 mod trace;
 pub mod verify;
 
+// The mock names this crate as the integration tests do.
+#[cfg(test)]
+extern crate self as dolmen_gc_heap;
+
+#[cfg(test)]
+#[path = "../tests/mock/mod.rs"]
+mod mock;
+
 pub use address::ObjRef;
 pub use interface::to_heap::{AllocError, Heap};
 pub use interface::to_runtime::{RootKind, RootVisitor, Runtime, TypeTable};

@@ -297,3 +297,6 @@ fn check_lines(space: &Space, types: &dyn TypeTable, visited: &MarkBits, block: 
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

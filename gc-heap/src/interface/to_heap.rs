@@ -57,7 +57,7 @@ pub enum AllocError {
 
 /// The garbage-collected heap of a store.
 pub struct Heap {
-    state: HeapState,
+    pub(crate) state: HeapState,
     collector: Box<dyn Collect>,
     cards: Option<CardTable>,
     stress: Option<Stress>,
