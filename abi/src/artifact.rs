@@ -74,7 +74,9 @@ pub struct Header {
 /// frames        [FrameDesc; frame_count]
 /// ```
 ///
-/// The facts for a return address are those of the last range that starts below it.
+/// The facts for a return address are those of the last range that starts below it. They hold for all other
+/// instructions that can fault as well (the last range that starts at or below the instruction), but for loops
+/// that probe a large frame: those have [`NO_FRAME`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct UnwindHeader {

@@ -11,8 +11,8 @@
 //! .gcc_except_table ─► lsda::call_sites  ─► its landing pads ──────┴► Builder ─► UnwindTables ─► bytes
 //! ```
 //!
-//! The tables speak of calls: where a range of the call-site table begins or ends between two calls does not
-//! matter, and neither does an argument that has been pushed half way.
+//! The tables speak of calls, and hold for other instructions that can fault. They do not speak of epilogues, which
+//! can do neither: a range extends over those that follow it.
 //!
 //! Invariants: ranges are ascending, neighbours differ, and no frame description occurs twice. Gaps between
 //! functions, stubs, and loops that probe a large frame have [`NO_FRAME`]. Every function has unwind information: a function without (LLVM's
@@ -22,6 +22,7 @@
 //! to it. That is so as long as every wasm function pops the same number of bytes, whichever function a tail call
 //! made of it; see `docs/llvm-tail-calls.md`.
 
+mod epilogue;
 mod frames;
 mod lsda;
 
@@ -80,7 +81,7 @@ impl UnwindTables {
         check_complete(&code.symbols, &functions)?;
         let mut builder = Builder::default();
         for function in &functions {
-            builder.add(function)?;
+            builder.add(function, &code.text)?;
         }
         let mut tables = builder.tables;
         tables.text_bytes = code.text.len() as u32;
@@ -130,10 +131,14 @@ struct Builder {
 }
 
 impl Builder {
-    fn add(&mut self, function: &Function) -> Result<(), UnwindError> {
+    fn add(&mut self, function: &Function, text: &[u8]) -> Result<(), UnwindError> {
         check_landing_pads(function)?;
         let mut sites = function.call_sites.iter().peekable();
         for row in &function.rows {
+            let is_first = row.start == function.start;
+            if !is_first && epilogue::takes_frame_down(&text[row.start as usize..row.end as usize]) {
+                continue;
+            }
             let mut at = row.start;
             while at < row.end {
                 while sites.next_if(|s| s.end <= at).is_some() {}

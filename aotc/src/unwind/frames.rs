@@ -81,8 +81,12 @@ fn function(
     let mut rows = Vec::new();
     let mut table = fde.rows(eh_frame, bases, context)?;
     while let Some(row) = table.next_row()? {
-        // The rows lie inside the function, whose offsets fit 32 bits.
-        let [row_start, row_end] = [row.start_address(), row.end_address()].map(|a| (a - PAGE_BYTES) as u32);
+        let [row_start, row_end] = [row.start_address(), row.end_address()].map(|a| a.wrapping_sub(PAGE_BYTES));
+        if row_end > u64::from(end) {
+            return Err(UnwindError::MisplacedFunction { start: row_start, end: row_end });
+        }
+        // The function's offsets fit 32 bits.
+        let [row_start, row_end] = [row_start, row_end].map(|o| o as u32);
         if row_start < row_end {
             rows.push(Row { start: row_start, end: row_end, frame: frame(row, row_start)? });
         }

@@ -26,7 +26,7 @@
         .cfi_adjust_cfa_offset -16
         .cfi_escape 0x2e, 0x00
 .Ltry3:
-        nop                             # 28
+        clc                             # 28
 .Lpad:
         addq    $32, %rsp               # 29..33
         .cfi_def_cfa_offset 16
@@ -59,7 +59,7 @@
         .cfi_restore_state
         leaq    -4096(%rsp), %r11       # 63..71
         .cfi_def_cfa %r11, 4112
-        nop                             # 71
+        clc                             # 71
         .cfi_def_cfa %rsp, 4112
         callq   callee                  # 72..77
         .cfi_endproc                    # 77
