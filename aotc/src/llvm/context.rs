@@ -21,6 +21,8 @@ pub(crate) struct MetadataKind {
     pub(crate) invariant_load: u32,
     pub(crate) tbaa: u32,
     pub(crate) prof: u32,
+    pub(crate) dereferenceable: u32,
+    pub(crate) align: u32,
     /// Marks the stores of an object's header, which its allocation performs anyway.
     pub(crate) header_store: u32,
 }
@@ -128,6 +130,8 @@ impl Context {
             invariant_load: self.metadata_kind("invariant.load"),
             tbaa: self.metadata_kind("tbaa"),
             prof: self.metadata_kind("prof"),
+            dereferenceable: self.metadata_kind("dereferenceable"),
+            align: self.metadata_kind("align"),
             header_store: self.metadata_kind("dolmen.header"),
         }
     }

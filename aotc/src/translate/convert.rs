@@ -118,8 +118,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let inside = self.b.binary(Op::And, above, below);
         let outside = self.b.binary(Op::Xor, inside, self.unit.types.i1.int(1));
         let (fails, go_on) = (self.new_block("out_of_range"), self.new_block(""));
-        let branch = self.b.cond_br(outside, fails, go_on);
-        self.unit.mark_unlikely(branch);
+        self.b.cond_br(outside, fails, go_on);
         self.b.position_at_end(fails);
         let is_nan = self.b.fcmp(FloatPredicate::Uno, value, value);
         self.trap_if(is_nan, TrapCode::InvalidConversion);

@@ -165,8 +165,9 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
     pub(crate) fn trap_if(&mut self, condition: Value, code: TrapCode) {
         let trap = self.trap_block(code);
         let go_on = self.new_block("");
-        let branch = self.b.cond_br(condition, trap, go_on);
-        self.unit.mark_unlikely(branch);
+        // No branch weights: LLVM knows that a block without return is cold, while weights would travel to the
+        // `or` of merged checks, which code generation then turns into a branch of its own.
+        self.b.cond_br(condition, trap, go_on);
         self.b.position_at_end(go_on);
     }
 

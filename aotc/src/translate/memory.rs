@@ -147,6 +147,9 @@ impl FunctionTranslator<'_, '_, '_> {
             return self.unsupported("memory access to an array");
         };
         let address = self.pop();
+        // Loaded in front of the check, so that it can leave a loop that traps.
+        let definition = self.memory_definition(memory);
+        let base = self.load_definition(definition, self.unit.types.ptr, offset_of!(MemoryDef, base));
         let outside = match self.memory_type(memory).index64 {
             false => self.is_outside_32(memory, address, place.offset + size_bytes),
             true => match place.offset.checked_add(size_bytes - 1) {
@@ -155,8 +158,6 @@ impl FunctionTranslator<'_, '_, '_> {
             },
         };
         self.trap_if(outside, TrapCode::MemoryOutOfBounds);
-        let base =
-            self.load_definition(self.memory_definition(memory), self.unit.types.ptr, offset_of!(MemoryDef, base));
         let start = self.b.gep(self.unit.types.i8, base, self.widen_index(address));
         if place.offset == 0 {
             return Ok(start);
@@ -219,7 +220,7 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// The address of a memory's [`MemoryDef`].
     fn memory_definition(&self, memory: u32) -> Value {
-        self.load_instance(self.unit.types.ptr, self.unit.layout.memories + 8 * memory)
+        self.load_definition_pointer(self.unit.layout.memories + 8 * memory)
     }
 
     fn memory_len_bytes(&self, memory: u32) -> Value {
@@ -231,6 +232,13 @@ impl FunctionTranslator<'_, '_, '_> {
                 self.load_definition(definition, self.unit.types.i64, offset_of!(MemoryDef, len_bytes))
             }
         }
+    }
+
+    /// Loads a pointer of the instance context to the definition of a memory or table.
+    pub(crate) fn load_definition_pointer(&self, offset: u32) -> Value {
+        let load = self.load_instance(self.unit.types.ptr, offset);
+        self.unit.mark_definition(load);
+        load
     }
 
     /// Loads a field of the definition of a memory or table, which growing it changes.

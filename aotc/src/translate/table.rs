@@ -53,9 +53,10 @@ impl FunctionTranslator<'_, '_, '_> {
     /// The native address of element `index`; traps with `trap` if there is none.
     fn table_slot(&mut self, table: u32, index: Value, trap: TrapCode) -> Value {
         let index = self.widen_index(index);
+        let definition = self.table_definition(table);
+        let base = self.load_definition(definition, self.unit.types.ptr, offset_of!(TableDef, base));
         let outside = self.b.icmp(IntPredicate::Uge, index, self.table_len(table));
         self.trap_if(outside, trap);
-        let base = self.load_definition(self.table_definition(table), self.unit.types.ptr, offset_of!(TableDef, base));
         self.b.gep(self.unit.types.reference, base, index)
     }
 
@@ -103,7 +104,7 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// The address of a table's [`TableDef`].
     fn table_definition(&self, table: u32) -> Value {
-        self.load_instance(self.unit.types.ptr, self.unit.layout.tables + 8 * table)
+        self.load_definition_pointer(self.unit.layout.tables + 8 * table)
     }
 
     fn table_len(&self, table: u32) -> Value {

@@ -11,7 +11,7 @@ use crate::llvm::{
 use crate::module::Module;
 use crate::translate::alias::AliasClasses;
 use dolmen_abi::builtin::{Builtin, BuiltinType, Effect};
-use dolmen_abi::context::InstanceLayout;
+use dolmen_abi::context::{InstanceLayout, MemoryDef, TableDef, ThreadContext, ValueSlot};
 use dolmen_abi::layout::{StructLayout, exception_layout, struct_layout};
 use dolmen_abi::signature::{MAX_REGISTER_RESULTS, MachineSignature, MachineType, surplus_params};
 use dolmen_abi::types::{CompositeType, TypeIdx};
@@ -64,6 +64,9 @@ impl Types {
         }
     }
 }
+
+/// Alignment of both contexts, in bytes.
+const CONTEXT_ALIGN_BYTES: u64 = align_of::<ValueSlot>() as u64;
 
 /// The shared state.
 pub(crate) struct Unit<'c, 'm> {
@@ -150,8 +153,21 @@ impl<'c, 'm> Unit<'c, 'm> {
         let symbol = self.symbol(func);
         self.llvm.function(&symbol).unwrap_or_else(|| {
             let signature = MachineSignature::from(self.module.type_of_func(func));
-            self.declare_with_contexts(&symbol, self.function_type(&signature), TAIL_CC)
+            let function = self.declare_with_contexts(&symbol, self.function_type(&signature), TAIL_CC);
+            self.add_context_sizes(function);
+            function
         })
+    }
+
+    /// Says how large the contexts are that a function of the module takes: what is loaded from them under a
+    /// condition in a loop can then be loaded once, in front of it.
+    fn add_context_sizes(&self, function: Value) {
+        let sizes = [size_of::<ThreadContext>() as u64, self.layout.size_bytes.into()];
+        for (index, bytes) in sizes.into_iter().enumerate() {
+            for (name, value) in [("dereferenceable", bytes), ("align", CONTEXT_ALIGN_BYTES)] {
+                function.add_attribute(attribute_index::param(index), self.context.enum_attribute(name, value));
+            }
+        }
     }
 
     /// Declares a function with the attributes that all compiled code has.
@@ -260,6 +276,16 @@ impl<'c, 'm> Unit<'c, 'm> {
     /// Marks a load as giving the same value whenever it executes.
     pub(crate) fn mark_invariant(&self, load: Value) {
         load.set_metadata(self.metadata.invariant_load, self.empty);
+    }
+
+    /// Marks a loaded pointer as that of a [`MemoryDef`] or
+    /// [`TableDef`], which is there as long as the instance is.
+    pub(crate) fn mark_definition(&self, load: Value) {
+        const BYTES: u64 = size_of::<MemoryDef>() as u64;
+        const _: () = assert!(BYTES == size_of::<TableDef>() as u64);
+        let node = |value| self.context.metadata_node(&[self.context.metadata_int(value, 64)]);
+        load.set_metadata(self.metadata.dereferenceable, node(BYTES));
+        load.set_metadata(self.metadata.align, node(align_of::<MemoryDef>() as u64));
     }
 
     /// Marks a store as part of an object's header.
