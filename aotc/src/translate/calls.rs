@@ -154,9 +154,16 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// A call that may throw into the innermost `try_table`.
+    ///
+    /// It keeps the caller's frame even where it is the last thing the caller does: otherwise LLVM makes loops of
+    /// recursive functions, and those that never end then run forever instead of exhausting the stack.
     pub(crate) fn emit_call(&mut self, ty: Type, code: Value, args: &[Value]) -> Value {
         match self.innermost_handler() {
-            None => self.b.call(ty, code, args, TAIL_CC),
+            None => {
+                let call = self.b.call(ty, code, args, TAIL_CC);
+                call.set_no_tail();
+                call
+            }
             Some(handler) => {
                 let go_on = self.new_block("");
                 let result = self.b.invoke(ty, code, args, TAIL_CC, (go_on, handler.pad));
