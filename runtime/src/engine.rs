@@ -6,7 +6,7 @@
 use crate::error::EngineError;
 use crate::options::Config;
 use crate::types::registry::TypeRegistry;
-use dolmen_abi::collector::{Collector, Protocol};
+use dolmen_abi::collector::Collector;
 use dolmen_abi::reference::MAX_HEAP_BYTES;
 use std::fmt;
 use std::sync::Arc;
@@ -57,11 +57,6 @@ impl Engine {
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
-    }
-
-    /// What compiled code must do for the collector.
-    pub(crate) fn protocol(&self) -> Protocol {
-        self.inner.config.collector.protocol()
     }
 
     pub(crate) fn types(&self) -> &TypeRegistry {

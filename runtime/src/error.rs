@@ -77,9 +77,9 @@ pub struct Exception {
 #[non_exhaustive]
 pub enum LinkError {
     #[error("unknown import {module:?} {name:?}: expected {expected}")]
-    UnknownImport { module: String, name: String, expected: ExternType },
+    UnknownImport { module: String, name: String, expected: Box<ExternType> },
     #[error("incompatible import type for {module:?} {name:?}: expected {expected}, found {found}")]
-    IncompatibleImport { module: String, name: String, expected: ExternType, found: ExternType },
+    IncompatibleImport { module: String, name: String, expected: Box<ExternType>, found: Box<ExternType> },
     #[error("expected {expected} imports, found {found}")]
     ImportCount { expected: usize, found: usize },
     #[error("{module:?} {name:?} is defined twice")]
@@ -87,7 +87,7 @@ pub enum LinkError {
     #[error("the module belongs to another engine than the store")]
     WrongEngine,
     #[error("there is no default value for import {module:?} {name:?} of type {expected}")]
-    NoDefault { module: String, name: String, expected: ExternType },
+    NoDefault { module: String, name: String, expected: Box<ExternType> },
 }
 
 /// Why a value, an index or a count does not fit.

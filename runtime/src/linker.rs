@@ -213,9 +213,7 @@ impl<T: 'static> Linker<T> {
     fn realise(&self, store: &mut StoreData<T>, item: &Item) -> Result<Extern, Error> {
         match item {
             Item::Extern(item) => Ok(*item),
-            Item::Host { ty, closure } => {
-                call::new_host_func(store, ty.clone(), closure.clone()).map(Extern::Func)
-            }
+            Item::Host { ty, closure } => call::new_host_func(store, ty.clone(), closure.clone()).map(Extern::Func),
         }
     }
 }
@@ -226,17 +224,17 @@ fn check(import: &ImportType<'_>, found: ExternType) -> Result<(), LinkError> {
         return Ok(());
     }
     let (module, name) = (import.module().to_owned(), import.name().to_owned());
-    Err(LinkError::IncompatibleImport { module, name, expected, found })
+    Err(LinkError::IncompatibleImport { module, name, expected: expected.into(), found: found.into() })
 }
 
 fn unknown(import: &ImportType<'_>) -> LinkError {
     let (module, name) = (import.module().to_owned(), import.name().to_owned());
-    LinkError::UnknownImport { module, name, expected: import.ty() }
+    LinkError::UnknownImport { module, name, expected: import.ty().into() }
 }
 
 fn no_default(import: &ImportType<'_>) -> LinkError {
     let (module, name) = (import.module().to_owned(), import.name().to_owned());
-    LinkError::NoDefault { module, name, expected: import.ty() }
+    LinkError::NoDefault { module, name, expected: import.ty().into() }
 }
 
 impl<T> Clone for Linker<T> {

@@ -13,7 +13,8 @@ use crate::store::TrampolineCode;
 use crate::trap::StoreCode;
 use crate::types::registry::{SignatureId, TypeError, map_ref_type, map_val_type};
 use crate::types::{ExportType, ExternType, FuncType, ImportType};
-use dolmen_abi::artifact::Header;
+use dolmen_abi::artifact::{HASH_BYTES, Header};
+use dolmen_abi::collector::Protocol;
 use dolmen_abi::context::InstanceLayout;
 use dolmen_abi::meta::{ExternIdx, ModuleMeta, Names};
 use dolmen_abi::signature::MachineSignature;
@@ -127,9 +128,21 @@ impl Module {
         Some(funcs[place].1.clone())
     }
 
-    /// Version of the compiler, target and options that the code was made with.
-    pub(crate) fn header(&self) -> &Header {
-        &self.inner.header
+    /// Version of the compiler that made the code.
+    #[must_use]
+    pub fn compiler_version(&self) -> &str {
+        &self.inner.header.compiler_version
+    }
+
+    /// BLAKE3 hash of the WebAssembly module that the code was made from.
+    #[must_use]
+    pub fn source_hash(&self) -> &[u8; HASH_BYTES] {
+        &self.inner.header.source_hash
+    }
+
+    /// What the code does for the collector.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.inner.header.protocol
     }
 
     pub(crate) fn meta(&self) -> &ModuleMeta {

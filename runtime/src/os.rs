@@ -73,8 +73,7 @@ impl Mapping {
         let flags = libc::MAP_PRIVATE | libc::MAP_FIXED;
         // SAFETY: page_range checked that the range lies in this mapping, which we own exclusively, so nothing
         // else can be overlaid.
-        let mapped =
-            unsafe { libc::mmap(address.cast(), len_bytes, libc::PROT_READ, flags, file.as_raw_fd(), 0) };
+        let mapped = unsafe { libc::mmap(address.cast(), len_bytes, libc::PROT_READ, flags, file.as_raw_fd(), 0) };
         if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 

@@ -31,12 +31,7 @@ const INLINE_SLOTS: usize = 8;
 /// # Errors
 ///
 /// If arguments or results do not fit, or the function does not return.
-pub(crate) fn call<T>(
-    store: &mut StoreData<T>,
-    func: Func,
-    args: &[Val],
-    results: &mut [Val],
-) -> Result<(), Error> {
+pub(crate) fn call<T>(store: &mut StoreData<T>, func: Func, args: &[Val], results: &mut [Val]) -> Result<(), Error> {
     let engine = store.inner.engine.clone();
     let (object, canonical) = function(&store.inner, func)?;
     let entry = engine.types().entry(canonical);

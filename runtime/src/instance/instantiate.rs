@@ -37,18 +37,14 @@ struct Linked {
 }
 
 /// Makes an instance and runs its initialisers and its start function.
-pub(super) fn instantiate<T>(
-    store: &mut StoreData<T>,
-    module: &Module,
-    imports: &[Extern],
-) -> Result<Instance, Error> {
+pub(super) fn instantiate<T>(store: &mut StoreData<T>, module: &Module, imports: &[Extern]) -> Result<Instance, Error> {
     let inner = &mut store.inner;
     if !module.engine().same(&inner.engine) {
         return Err(LinkError::WrongEngine.into());
     }
     let mut linked = link(inner, module, imports)?;
     define(inner, module, &mut linked)?;
-    inner.load_code(module);
+    inner.load_code(module)?;
     let number = inner.instances.len() as u32;
     let context = make_context(inner, module, &mut linked, number)?;
     let mut instance = InstanceData {
@@ -88,8 +84,8 @@ fn link(store: &StoreInner, module: &Module, imports: &[Extern]) -> Result<Linke
             return Err(LinkError::IncompatibleImport {
                 module: import.module.clone(),
                 name: import.name.clone(),
-                expected: module.extern_type(&import.ty),
-                found: item.type_in(store),
+                expected: module.extern_type(&import.ty).into(),
+                found: item.type_in(store).into(),
             }
             .into());
         }

@@ -5,6 +5,7 @@ use crate::artifact::LoadError;
 use crate::engine::Engine;
 use crate::store::TrampolineCode;
 use crate::types::registry::SignatureId;
+use crate::vm::table::MAX_TABLE_ELEMENTS;
 use dolmen_abi::meta::{ElemItems, ExternIdx, ModuleMeta};
 use dolmen_abi::signature::{MAX_VALUES, MachineSignature};
 use dolmen_abi::types::{CompositeType, ExternType};
@@ -42,10 +43,11 @@ pub(super) fn check_meta(meta: &ModuleMeta, text_bytes: usize, data_bytes: usize
         ensure(end.is_some_and(|end| end <= data_bytes as u64), || "data segment outside its section".into())?;
     }
     for segment in &meta.elems {
-        if let ElemItems::Funcs(funcs) = &segment.items {
-            let known = funcs.iter().all(|&func| has_func_ref(meta, func));
-            ensure(known, || "element segment with a function without reference".into())?;
-        }
+        let valid = match &segment.items {
+            ElemItems::Funcs(funcs) => funcs.iter().all(|&func| has_func_ref(meta, func)),
+            ElemItems::Exprs(count) => u64::from(*count) <= MAX_TABLE_ELEMENTS,
+        };
+        ensure(valid, || "element segment with unknown functions or too many elements".into())?;
     }
     Ok(())
 }

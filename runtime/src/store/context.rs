@@ -87,10 +87,6 @@ impl<T> StoreContextMut<'_, T> {
         self.0.inner.gc()
     }
 
-    pub(crate) fn inner(&self) -> &StoreInner {
-        &self.0.inner
-    }
-
     pub(crate) fn inner_mut(&mut self) -> &mut StoreInner {
         &mut self.0.inner
     }

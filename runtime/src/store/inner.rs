@@ -13,6 +13,7 @@ use crate::vm::global::GlobalData;
 use crate::vm::memory::MemoryData;
 use crate::vm::object;
 use crate::vm::table::TableData;
+use dolmen_abi::collector::Barrier;
 use dolmen_gc_heap::{AllocError, Cause, Heap, HeapOptions, ObjRef};
 use std::collections::HashMap;
 use std::fmt;
@@ -165,7 +166,15 @@ impl StoreInner {
     }
 
     /// Makes a module's code known: to the unwinder, and to host functions that lack trampolines.
-    pub(crate) fn load_code(&mut self, module: &Module) {
+    ///
+    /// # Errors
+    ///
+    /// If the code marks cards and there is no address space for a card table.
+    pub(crate) fn load_code(&mut self, module: &Module) -> Result<(), StoreError> {
+        if module.protocol().barrier == Barrier::Card {
+            self.heap.ensure_card_table()?;
+            self.thread.context_mut().card_base = self.heap.card_base();
+        }
         module.register_code(self.thread.code_mut());
         for (signature, code) in module.trampolines() {
             self.trampolines.entry(signature).or_insert(code);
@@ -173,6 +182,7 @@ impl StoreInner {
                 object::set_func_code(&mut self.heap, object, code.host_call, code.entry);
             }
         }
+        Ok(())
     }
 
     /// The trampolines for a machine signature; addresses are 0 as long as no module has brought any.
@@ -194,7 +204,10 @@ impl StoreInner {
 
 impl fmt::Debug for StoreInner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreInner").field("id", &self.id).field("instances", &self.instances.len()).finish_non_exhaustive()
+        f.debug_struct("StoreInner")
+            .field("id", &self.id)
+            .field("instances", &self.instances.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -124,7 +124,11 @@ impl Display for StorageType {
 
 impl Display for GlobalType {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        if self.is_mutable() { write!(f, "(global (mut {}))", self.content()) } else { write!(f, "(global {})", self.content()) }
+        if self.is_mutable() {
+            write!(f, "(global (mut {}))", self.content())
+        } else {
+            write!(f, "(global {})", self.content())
+        }
     }
 }
 

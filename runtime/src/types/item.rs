@@ -234,13 +234,15 @@ impl ExternType {
     ///
     /// If the module has no such type, or not of that kind.
     pub(crate) fn from_module(engine: &Engine, types: &[u32], ty: &raw::ExternType) -> Result<Self, TypeError> {
-        let canonical = &mut |index: u32| {
-            types.get(index as usize).copied().ok_or(TypeError::UnknownType { index })
-        };
+        let canonical = &mut |index: u32| types.get(index as usize).copied().ok_or(TypeError::UnknownType { index });
         let func = |raw::TypeIdx(index): raw::TypeIdx| {
             let canonical = canonical(index)?;
             let is_func = engine.types().func_type(canonical).is_some();
-            if is_func { Ok(FuncType::from_canonical(engine, canonical)) } else { Err(TypeError::UnknownType { index }) }
+            if is_func {
+                Ok(FuncType::from_canonical(engine, canonical))
+            } else {
+                Err(TypeError::UnknownType { index })
+            }
         };
         Ok(match *ty {
             raw::ExternType::Func(ty) => Self::Func(func(ty)?),

@@ -311,10 +311,7 @@ fn check_fields(sub: &SubType, index: u32) -> Result<(), TypeError> {
 }
 
 /// A copy of a type with each of its type indices replaced.
-fn map_sub_type(
-    sub: &SubType,
-    map: &mut dyn FnMut(u32) -> Result<u32, TypeError>,
-) -> Result<SubType, TypeError> {
+fn map_sub_type(sub: &SubType, map: &mut dyn FnMut(u32) -> Result<u32, TypeError>) -> Result<SubType, TypeError> {
     let supertype = sub.supertype.map(|TypeIdx(index)| map(index).map(TypeIdx)).transpose()?;
     let composite = match &sub.composite {
         CompositeType::Func(func) => CompositeType::Func(FuncType {
@@ -329,10 +326,7 @@ fn map_sub_type(
     Ok(SubType { is_final: sub.is_final, supertype, composite })
 }
 
-fn map_field(
-    field: FieldType,
-    map: &mut dyn FnMut(u32) -> Result<u32, TypeError>,
-) -> Result<FieldType, TypeError> {
+fn map_field(field: FieldType, map: &mut dyn FnMut(u32) -> Result<u32, TypeError>) -> Result<FieldType, TypeError> {
     let storage = match field.storage {
         StorageType::Val(ty) => StorageType::Val(map_val_type(ty, map)?),
         packed => packed,
