@@ -8,6 +8,10 @@
 //! With full collections only, the work of a collection is proportional to what lives, so a budget
 //! proportional to it keeps the collector's share of the run time constant.
 //!
+//! **Giving up.** A heap that is nearly full of live objects would collect for every few allocations. When
+//! `starved_collections` collections in a row were caused by exhaustion and each left less than one part in
+//! `starved_fraction` of the maximum free, the allocation is out of memory even if a hole could be found.
+//!
 //! **Giving memory back.** After a collection free blocks worth one budget stay, since the program will need
 //! them before the next collection; what is beyond that goes back to the system once it exceeds
 //! `release_slack_bytes`, highest addresses first.
@@ -42,6 +46,10 @@ pub struct Tuning {
     pub min_budget_bytes: u64,
     /// Budget in percent of the live bytes.
     pub growth_percent: u64,
+    /// See "giving up" in the module's documentation.
+    pub starved_fraction: u64,
+    /// See "giving up" in the module's documentation.
+    pub starved_collections: u32,
     /// Free memory beyond the budget that a collection leaves alone.
     pub release_slack_bytes: u64,
     /// Entries that the mark stack may have; beyond that marked objects are found again by a scan of their
@@ -82,6 +90,8 @@ impl Default for Tuning {
         Self {
             min_budget_bytes: 32 << 20,
             growth_percent: 100,
+            starved_fraction: 64,
+            starved_collections: 3,
             release_slack_bytes: 16 << 20,
             mark_stack_entries: 4 << 20,
             refuse_system_from: None,

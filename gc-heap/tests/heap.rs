@@ -194,6 +194,29 @@ fn an_object_that_can_never_fit_causes_no_collection() {
 }
 
 #[test]
+fn a_nearly_full_heap_gives_up_instead_of_collecting_forever() {
+    let (mut w, t) = world(sized(4 << 20));
+    let live = w.alloc_array(t.bytes, (4 << 20) - 90 * 1024).unwrap();
+    w.runtime.roots.push(live);
+    // Two blocks are left, a bit more than one part in 64.
+    for _ in 0..100_000 {
+        w.alloc_struct(t.node).unwrap();
+    }
+    let collections = w.heap.stats().collections();
+    assert!(collections > 20);
+    // One block is left.
+    let more = w.alloc_array(t.bytes, 30_000).unwrap();
+    w.runtime.roots.push(more);
+    let error = (0..100_000).find_map(|_| w.alloc_struct(t.node).err()).unwrap();
+    assert!(is_out_of_memory(&error));
+    assert!(w.heap.stats().collections() <= collections + 3);
+    w.runtime.roots.pop();
+    for _ in 0..100_000 {
+        w.alloc_struct(t.node).unwrap();
+    }
+}
+
+#[test]
 fn every_refusal_of_the_system_is_an_error() {
     let mut built = 0;
     for refused in 1..40 {

@@ -209,7 +209,7 @@ impl Program {
         self.collections = stats.collections();
         let live = self.reachable();
         let live_bytes: u64 = live.iter().map(|&o| u64::from(self.world.bytes_of(o))).sum();
-        assert!(stats.live_bytes >= live_bytes, "{} bytes survived, {live_bytes} are reachable", stats.live_bytes);
+        assert_eq!(stats.live_bytes, live_bytes, "bytes that survived and bytes that are reachable");
         self.check_contents(&live);
         let dead: Vec<u32> = self.hosts.keys().copied().filter(|o| !live.contains(o)).collect();
         let mut expected: Vec<u64> = dead.iter().map(|o| self.hosts.remove(o).unwrap()).collect();

@@ -61,6 +61,8 @@ pub struct Heap {
     collector: Box<dyn Collect>,
     cards: Option<CardTable>,
     stress: Option<Stress>,
+    /// Collections in a row that were caused by exhaustion and left next to nothing free.
+    starved: u32,
 }
 
 /// Allocation stress: all allocation goes through a buffer that compiled code does not see.
@@ -97,7 +99,7 @@ impl Heap {
             until_next: interval.get(),
             buffer: AllocBuffer::default(),
         });
-        let mut heap = Self { state, collector: collectors::new(options.collector), cards: None, stress };
+        let mut heap = Self { state, collector: collectors::new(options.collector), cards: None, stress, starved: 0 };
         if heap.protocol().barrier == Barrier::Card {
             heap.ensure_card_table()?;
         }
@@ -292,14 +294,27 @@ impl Heap {
         }
         if self.collector.is_due(&self.state, u64::from(bytes)) {
             self.collect(runtime, Cause::Budget)?;
+            self.starved = 0;
         }
         if let Some(object) = self.take(runtime, bytes) {
             return Ok(object);
         }
-        if u64::from(bytes) <= self.state.options.max_bytes {
-            self.collect(runtime, Cause::Exhausted)?;
+        if u64::from(bytes) > self.state.options.max_bytes {
+            return Err(self.out_of_memory(bytes));
         }
-        self.take(runtime, bytes).ok_or_else(|| self.out_of_memory(bytes))
+        self.collect(runtime, Cause::Exhausted)?;
+        let object = if self.is_starved() { None } else { self.take(runtime, bytes) };
+        object.ok_or_else(|| self.out_of_memory(bytes))
+    }
+
+    /// After a collection because of exhaustion: whether to give up, since such collections follow each other and
+    /// free next to nothing.
+    fn is_starved(&mut self) -> bool {
+        let HeapOptions { max_bytes, tuning, .. } = self.state.options;
+        let free_bytes = max_bytes.saturating_sub(self.state.stats.live_bytes);
+        let is_nearly_full = self.state.stats.live_bytes > 0 && free_bytes < max_bytes / tuning.starved_fraction.max(1);
+        self.starved = if is_nearly_full { self.starved.saturating_add(1) } else { 0 };
+        self.starved >= tuning.starved_collections
     }
 
     /// Collects if allocation stress says so.
