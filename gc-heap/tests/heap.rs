@@ -299,7 +299,9 @@ fn a_failed_host_object_is_not_dropped() {
 
 #[test]
 fn freed_memory_is_reused_and_given_back() {
-    let (mut w, t) = world(HeapOptions { verify: true, ..HeapOptions::default() });
+    let tuning = Tuning { min_budget_bytes: 32 << 20, ..Tuning::default() };
+    let options = HeapOptions { verify: true, initial_bytes: 0, tuning, ..HeapOptions::default() };
+    let (mut w, t) = world(options);
     for _ in 0..100 {
         let array = w.alloc_array(t.bytes, 1 << 20).unwrap();
         w.runtime.roots.push(array);

@@ -1,7 +1,7 @@
 //! What a runtime may ask of a heap.
 //!
 //! One [`Heap`] belongs to one store. Compiled code allocates from its thread's
-//! [`AllocBuffer`](dolmen_abi::collector::AllocBuffer) without a call; everything else goes through the methods
+//! [`AllocBuffer`] without a call; everything else goes through the methods
 //! here: the slow path of allocation, collection, enumeration, verification, statistics, the card table.
 //!
 //! ```text

@@ -6,7 +6,7 @@
 //! [`crate::alloc`], what becomes free again in [`sweep`].
 //!
 //! Invariants: memory that is handed out is zero; its block is dirty from then on; its lines are
-//! [`LINE_FRESH`](crate::line::LINE_FRESH) if it is shared by small objects.
+//! [`LINE_FRESH`] if it is shared by small objects.
 
 pub mod mark_bits;
 pub mod region;
