@@ -54,6 +54,8 @@ mod options;
 mod os;
 mod roots;
 mod store;
+#[cfg(test)]
+mod tests;
 #[allow(unsafe_code, reason = "switches stacks and handles signals")]
 mod thread;
 #[allow(unsafe_code, reason = "raises out of compiled code")]
