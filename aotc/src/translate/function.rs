@@ -44,7 +44,9 @@ pub(crate) struct FunctionTranslator<'u, 'c, 'm> {
     /// Offset of the current operator in the module, for errors.
     pub(crate) offset: u64,
     trap_blocks: BTreeMap<u32, Block>,
-    /// Allocas go in front of this block's terminator.
+    /// Definitions of memories and tables, by offset in the instance context.
+    definitions: BTreeMap<u32, Value>,
+    /// Allocas and definitions go in front of this block's terminator.
     entry: Block,
 }
 
@@ -71,6 +73,7 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
             in_init: false,
             offset: 0,
             trap_blocks: BTreeMap::new(),
+            definitions: BTreeMap::new(),
             entry,
         }
     }
@@ -110,12 +113,30 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
 
     /// A stack slot for the whole function.
     pub(crate) fn alloca(&self, ty: Type) -> Value {
+        self.in_entry(|| self.b.alloca(ty))
+    }
+
+    /// Emits at the end of the entry block, which executes first and once.
+    fn in_entry(&self, emit: impl FnOnce() -> Value) -> Value {
         let here = self.b.block();
         let branch = self.entry.terminator().expect("the entry block branches to the body");
         self.b.position_before(branch);
-        let slot = self.b.alloca(ty);
+        let value = emit();
         self.b.position_at_end(here);
-        slot
+        value
+    }
+
+    /// The pointer at this offset of the instance context to the definition of a memory or table.
+    ///
+    /// It is loaded in the entry block: LLVM forgets where it points when it moves the load out of a condition.
+    pub(crate) fn definition(&mut self, offset: u32) -> Value {
+        if let Some(&definition) = self.definitions.get(&offset) {
+            return definition;
+        }
+        let definition = self.in_entry(|| self.load_instance(self.unit.types.ptr, offset));
+        self.unit.mark_definition(definition);
+        self.definitions.insert(offset, definition);
+        definition
     }
 
     /// The LLVM type of values of a wasm type.

@@ -166,13 +166,14 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// Whether a memory has fewer than `end` bytes from a 32-bit address on.
-    fn is_outside_32(&self, memory: u32, address: Value, end: u64) -> Value {
+    fn is_outside_32(&mut self, memory: u32, address: Value, end: u64) -> Value {
         let end = self.b.binary(Op::Add, self.widen_index(address), self.i64(end));
-        self.b.icmp(IntPredicate::Ugt, end, self.memory_len_bytes(memory))
+        let len_bytes = self.memory_len_bytes(memory);
+        self.b.icmp(IntPredicate::Ugt, end, len_bytes)
     }
 
     /// Whether a memory lacks the byte that is `last` behind a 64-bit address.
-    fn is_outside_64(&self, memory: u32, address: Value, last: u64) -> Value {
+    fn is_outside_64(&mut self, memory: u32, address: Value, last: u64) -> Value {
         let args = [self.memory_len_bytes(memory), self.i64(last)];
         let limit = self.call_intrinsic("llvm.usub.sat", &[self.unit.types.i64], &args);
         self.b.icmp(IntPredicate::Uge, address, limit)
@@ -181,7 +182,8 @@ impl FunctionTranslator<'_, '_, '_> {
     fn translate_memory_size(&mut self, memory: u32) {
         let ty = self.memory_type(memory);
         let log_page_bytes = self.i64(ty.log_page_bytes.into());
-        let pages = self.b.binary(Op::LShr, self.memory_len_bytes(memory), log_page_bytes);
+        let len_bytes = self.memory_len_bytes(memory);
+        let pages = self.b.binary(Op::LShr, len_bytes, log_page_bytes);
         self.push_index(pages, ty.index64);
     }
 
@@ -219,11 +221,11 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// The address of a memory's [`MemoryDef`].
-    fn memory_definition(&self, memory: u32) -> Value {
-        self.load_definition_pointer(self.unit.layout.memories + 8 * memory)
+    fn memory_definition(&mut self, memory: u32) -> Value {
+        self.definition(self.unit.layout.memories + 8 * memory)
     }
 
-    fn memory_len_bytes(&self, memory: u32) -> Value {
+    fn memory_len_bytes(&mut self, memory: u32) -> Value {
         let ty = self.memory_type(memory);
         match fixed_size(ty.limits).and_then(|pages| pages.checked_mul(1 << ty.log_page_bytes)) {
             Some(len_bytes) => self.i64(len_bytes),
@@ -232,13 +234,6 @@ impl FunctionTranslator<'_, '_, '_> {
                 self.load_definition(definition, self.unit.types.i64, offset_of!(MemoryDef, len_bytes))
             }
         }
-    }
-
-    /// Loads a pointer of the instance context to the definition of a memory or table.
-    pub(crate) fn load_definition_pointer(&self, offset: u32) -> Value {
-        let load = self.load_instance(self.unit.types.ptr, offset);
-        self.unit.mark_definition(load);
-        load
     }
 
     /// Loads a field of the definition of a memory or table, which growing it changes.

@@ -55,7 +55,8 @@ impl FunctionTranslator<'_, '_, '_> {
         let index = self.widen_index(index);
         let definition = self.table_definition(table);
         let base = self.load_definition(definition, self.unit.types.ptr, offset_of!(TableDef, base));
-        let outside = self.b.icmp(IntPredicate::Uge, index, self.table_len(table));
+        let len = self.table_len(table);
+        let outside = self.b.icmp(IntPredicate::Uge, index, len);
         self.trap_if(outside, trap);
         self.b.gep(self.unit.types.reference, base, index)
     }
@@ -103,11 +104,11 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// The address of a table's [`TableDef`].
-    fn table_definition(&self, table: u32) -> Value {
-        self.load_definition_pointer(self.unit.layout.tables + 8 * table)
+    fn table_definition(&mut self, table: u32) -> Value {
+        self.definition(self.unit.layout.tables + 8 * table)
     }
 
-    fn table_len(&self, table: u32) -> Value {
+    fn table_len(&mut self, table: u32) -> Value {
         match fixed_size(self.table_type(table).limits) {
             Some(len) => self.i64(len),
             None => {

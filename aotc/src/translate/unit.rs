@@ -11,7 +11,7 @@ use crate::llvm::{
 use crate::module::Module;
 use crate::translate::alias::AliasClasses;
 use dolmen_abi::builtin::{Builtin, BuiltinType, Effect};
-use dolmen_abi::context::{InstanceLayout, MemoryDef, TableDef, ThreadContext, ValueSlot};
+use dolmen_abi::context::{InstanceLayout, MemoryDef, TableDef, ValueSlot};
 use dolmen_abi::layout::{StructLayout, exception_layout, struct_layout};
 use dolmen_abi::signature::{MAX_REGISTER_RESULTS, MachineSignature, MachineType, surplus_params};
 use dolmen_abi::types::{CompositeType, TypeIdx};
@@ -65,8 +65,8 @@ impl Types {
     }
 }
 
-/// Alignment of both contexts, in bytes.
-const CONTEXT_ALIGN_BYTES: u64 = align_of::<ValueSlot>() as u64;
+/// Alignment of instance contexts, in bytes.
+const INSTANCE_ALIGN_BYTES: u64 = align_of::<ValueSlot>() as u64;
 
 /// The shared state.
 pub(crate) struct Unit<'c, 'm> {
@@ -154,19 +154,18 @@ impl<'c, 'm> Unit<'c, 'm> {
         self.llvm.function(&symbol).unwrap_or_else(|| {
             let signature = MachineSignature::from(self.module.type_of_func(func));
             let function = self.declare_with_contexts(&symbol, self.function_type(&signature), TAIL_CC);
-            self.add_context_sizes(function);
+            self.add_instance_size(function);
             function
         })
     }
 
-    /// Says how large the contexts are that a function of the module takes: what is loaded from them under a
-    /// condition in a loop can then be loaded once, in front of it.
-    fn add_context_sizes(&self, function: Value) {
-        let sizes = [size_of::<ThreadContext>() as u64, self.layout.size_bytes.into()];
-        for (index, bytes) in sizes.into_iter().enumerate() {
-            for (name, value) in [("dereferenceable", bytes), ("align", CONTEXT_ALIGN_BYTES)] {
-                function.add_attribute(attribute_index::param(index), self.context.enum_attribute(name, value));
-            }
+    /// Says how large the instance context is that a function of the module takes: what is loaded from it under
+    /// a condition in a loop can then be loaded once, in front of it. Not so the thread context: what LLVM would
+    /// move out of loops is what slow paths load.
+    fn add_instance_size(&self, function: Value) {
+        let size_bytes = self.layout.size_bytes.into();
+        for (name, value) in [("dereferenceable", size_bytes), ("align", INSTANCE_ALIGN_BYTES)] {
+            function.add_attribute(attribute_index::param(1), self.context.enum_attribute(name, value));
         }
     }
 
