@@ -12,7 +12,8 @@ use crate::gc;
 use crate::llvm::{CodegenFile, Context, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
 use crate::module::{InitStep, Module};
 use crate::options::{
-    Emit, IMPORT_BODY_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options, PARTITION_BODY_BYTES, Progress,
+    Emit, IMPORT_BODY_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options, PARTITION_BODY_BYTES, PARTITION_FUNCS,
+    Progress,
 };
 use crate::translate::function::FunctionTranslator;
 use crate::translate::unit::Unit;
@@ -159,7 +160,7 @@ fn partition(module: &Module<'_>) -> Vec<Range<usize>> {
     let (mut start, mut bytes) = (0, 0);
     for (position, body) in module.bodies.iter().enumerate() {
         bytes += body.body.as_bytes().len();
-        if bytes >= PARTITION_BODY_BYTES {
+        if bytes >= PARTITION_BODY_BYTES || position + 1 - start >= PARTITION_FUNCS {
             partitions.push(start..position + 1);
             (start, bytes) = (position + 1, 0);
         }
@@ -256,17 +257,18 @@ fn translate_function(unit: &Unit<'_, '_>, position: usize) -> Result<Value, Com
     Ok(function)
 }
 
-/// Translates small functions that this partition calls but does not define, for LLVM to inline.
+/// Translates small functions that this partition calls but does not define, for LLVM to inline. What they call
+/// in turn is not translated: a chain of small functions would bring the whole module into each partition.
 fn import_small_callees(unit: &Unit<'_, '_>) -> Result<(), CompileError> {
     let imported = unit.module.meta.imported_funcs();
-    for position in 0..unit.module.bodies.len() {
-        if unit.module.bodies[position].body.as_bytes().len() > IMPORT_BODY_BYTES {
-            continue;
-        }
-        let symbol = unit.symbol((imported + position) as u32);
-        if unit.llvm.function(&symbol).is_some_and(|f| !f.is_definition()) {
-            translate_function(unit, position)?.set_available_externally();
-        }
+    let is_small = |&position: &usize| unit.module.bodies[position].body.as_bytes().len() <= IMPORT_BODY_BYTES;
+    let is_called = |&position: &usize| {
+        let function = unit.llvm.function(&unit.symbol((imported + position) as u32));
+        function.is_some_and(|f| !f.is_definition())
+    };
+    let callees: Vec<_> = (0..unit.module.bodies.len()).filter(is_small).filter(is_called).collect();
+    for position in callees {
+        translate_function(unit, position)?.set_available_externally();
     }
     Ok(())
 }

@@ -91,7 +91,10 @@ impl Default for Options {
 
 /// Bytes of function bodies that make a partition full. Partitions depend on the module alone, so that the
 /// number of threads does not change the output.
-pub(crate) const PARTITION_BODY_BYTES: usize = 256 << 10;
+pub(crate) const PARTITION_BODY_BYTES: usize = 128 << 10;
+
+/// Functions that make a partition full: LLVM's passes over the call graph take more than linear time in them.
+pub(crate) const PARTITION_FUNCS: usize = 1000;
 
 /// A function of another partition whose body has at most this many bytes is imported to be inlined.
 pub(crate) const IMPORT_BODY_BYTES: usize = 96;
