@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// No command of a test takes nearly as long, on however busy a machine.
+const MAX_SECONDS: &str = "120";
+
 /// A folder that is removed with the test.
 pub struct Scratch(PathBuf);
 
@@ -50,9 +53,10 @@ impl Scratch {
         path
     }
 
-    /// The command, with the folder as place of the cache.
+    /// The command, with the folder as place of the cache. One that hangs is ended with status 124.
     pub fn dolmen(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dolmen"));
+        let mut command = Command::new("timeout");
+        command.args([MAX_SECONDS, env!("CARGO_BIN_EXE_dolmen")]);
         command.env("XDG_CACHE_HOME", self.path("cache")).env_remove("DOLMENC").env_remove("DOLMEN_CACHE_MAX");
         command.current_dir(&self.0).stdin(Stdio::null());
         command
