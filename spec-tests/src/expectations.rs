@@ -89,9 +89,11 @@ impl Expectations {
                 let found: BTreeSet<u32> = report.failures.iter().map(|failure| failure.location.line).collect();
                 let news = failures().zip(&report.failures).filter(|(_, f)| !expected.contains(&f.location.line));
                 let mut wrong: Vec<String> = news.map(|(text, _)| text).collect();
-                wrong.extend(expected.difference(&found).map(|line| {
-                    format!("{}:{line}: holds, but is expected to fail: {}", report.name, entry.reason)
-                }));
+                wrong.extend(
+                    expected.difference(&found).map(|line| {
+                        format!("{}:{line}: holds, but is expected to fail: {}", report.name, entry.reason)
+                    }),
+                );
                 if wrong.is_empty() { Verdict::Known(entry.reason.clone()) } else { Verdict::Failed(wrong) }
             }
         }

@@ -33,14 +33,14 @@ const SPECTEST_FLOAT: f32 = 666.6;
 /// If the store cannot hold them.
 pub fn host_items(store: &mut Store<()>) -> Result<HostItems, Error> {
     let mut items = HostItems::new();
-    add_prints(store, &mut items);
+    add_prints(store, &mut items)?;
     add_globals(store, &mut items)?;
     add_storage(store, &mut items)?;
-    add_own(store, &mut items);
+    add_own(store, &mut items)?;
     Ok(items)
 }
 
-fn add_prints(store: &mut Store<()>, items: &mut HostItems) {
+fn add_prints(store: &mut Store<()>, items: &mut HostItems) -> Result<(), Error> {
     use ValType::{F32, F64, I32, I64};
     let prints: [(&str, &[ValType]); 7] = [
         ("print", &[]),
@@ -53,9 +53,10 @@ fn add_prints(store: &mut Store<()>, items: &mut HostItems) {
     ];
     for (name, params) in prints {
         let ty = FuncType::new(store.engine(), params.iter().cloned(), []);
-        let print = Func::new(&mut *store, ty, |_, _, _| Ok(()));
+        let print = Func::new(&mut *store, ty, |_, _, _| Ok(()))?;
         items.insert(("spectest", name), print.into());
     }
+    Ok(())
 }
 
 fn add_globals(store: &mut Store<()>, items: &mut HostItems) -> Result<(), Error> {
@@ -81,26 +82,27 @@ fn add_storage(store: &mut Store<()>, items: &mut HostItems) -> Result<(), Error
     Ok(())
 }
 
-fn add_own(store: &mut Store<()>, items: &mut HostItems) {
+fn add_own(store: &mut Store<()>, items: &mut HostItems) -> Result<(), Error> {
     use ValType::{F32, F64, I32, I64};
     let engine = store.engine().clone();
     let mut add = |name, params: &[ValType], results: &[ValType], body: HostFunction| {
         let ty = FuncType::new(&engine, params.iter().cloned(), results.iter().cloned());
-        items.insert(("dolmen", name), Func::new(&mut *store, ty, body).into());
+        items.insert(("dolmen", name), Func::new(&mut *store, ty, body)?.into());
+        Ok::<(), Error>(())
     };
     let values = [I32, I64, F32, F64, ValType::ANYREF, ValType::EXTERNREF, ValType::FUNCREF];
     let mut reversed = values.clone();
     reversed.reverse();
-    add("gc", &[], &[], collect);
-    add("call", &[ValType::FUNCREF], &[], call);
-    add("apply", &[ValType::FUNCREF, I32], &[I32], call);
-    add("reverse", &values, &reversed, reverse);
+    add("gc", &[], &[], collect)?;
+    add("call", &[ValType::FUNCREF], &[], call)?;
+    add("apply", &[ValType::FUNCREF, I32], &[I32], call)?;
+    add("reverse", &values, &reversed, reverse)
 }
 
 type HostFunction = fn(Caller<'_, ()>, &[Val], &mut [Val]) -> Result<(), Error>;
 
 fn collect(mut caller: Caller<'_, ()>, _: &[Val], _: &mut [Val]) -> Result<(), Error> {
-    caller.as_context_mut().gc();
+    caller.as_context_mut().gc()?;
     Ok(())
 }
 

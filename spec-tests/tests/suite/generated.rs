@@ -99,7 +99,8 @@ fn many_results() -> String {
     let keep = each(0..MAX_PARAMS, |i| format!("(local.set {})", MAX_PARAMS - 1 - i));
     let weigh = each(0..MAX_PARAMS, |i| format!("(i64.add (i64.mul {} (i64.const {})))", local_as_i64(i), i + 1));
     let sum: usize = (0..MAX_PARAMS).map(|i| i * (i + 1)).sum();
-    let expected = each(0..MAX_PARAMS, |i| if TYPES[i % TYPES.len()] == "anyref" { "(ref.i31)".into() } else { value(i) });
+    let expected =
+        each(0..MAX_PARAMS, |i| if TYPES[i % TYPES.len()] == "anyref" { "(ref.i31)".into() } else { value(i) });
     format!(
         "(module
           (import \"dolmen\" \"gc\" (func $gc))
@@ -148,7 +149,10 @@ fn br_table() -> String {
     let close = each(0..LABELS, |i| format!(") (i32.const {i}) (i32.mul (i32.const 1000)) (i32.add) (return)"));
     let table = each(0..ENTRIES, target);
     let asserts = [0, 1, 2, 199, 200, 5000, 9998, 9999].into_iter().fold(String::new(), |all, entry| {
-        all + &format!("(assert_return (invoke \"jump\" (i32.const {entry})) (i32.const {}))\n", target(entry) * 1000 + 5)
+        all + &format!(
+            "(assert_return (invoke \"jump\" (i32.const {entry})) (i32.const {}))\n",
+            target(entry) * 1000 + 5
+        )
     });
     let last = (LABELS - 1) * 1000 + 5;
     format!(
@@ -196,7 +200,8 @@ fn hierarchy() -> String {
         let start = "(type $t0 (sub (struct (field i32))))\n".to_owned();
         start + &each(1..depth + 1, |i| format!("(type $t{i} (sub $t{} (struct (field i32))))", i - 1))
     };
-    let siblings = each(1..MAX_DEPTH + 1, |i| format!("(type $s{i} (sub $t{} (struct (field i32) (field i64))))", i - 1));
+    let siblings =
+        each(1..MAX_DEPTH + 1, |i| format!("(type $s{i} (sub $t{} (struct (field i32) (field i64))))", i - 1));
     let make = each(0..MAX_DEPTH + 1, |i| format!("(table.set $t (i32.const {i}) (struct.new $t{i} (i32.const {i})))"));
     let make_siblings = each(1..MAX_DEPTH + 1, |i| {
         format!("(table.set $s (i32.const {i}) (struct.new $s{i} (i32.const {i}) (i64.const 0)))")
@@ -263,10 +268,17 @@ fn many_functions() -> String {
     const FUNCS: usize = 5000;
     let funcs = each(0..FUNCS, |i| {
         let next = (i + 1) % FUNCS;
+        // Every other call goes through the table, so that inlining finds no chain of thousands.
+        let call = match i % 2 {
+            0 => format!("(return_call $f{next} (i32.sub (local.get 0) (i32.const 1)) (local.get 1))"),
+            _ => format!(
+                "(return_call_indirect $t (type $f) (i32.sub (local.get 0) (i32.const 1)) (local.get 1) (i32.const {next}))"
+            ),
+        };
         format!(
             "(func $f{i} (type $f)
                (if (i32.eqz (local.get 0)) (then (return (i32.add (local.get 1) (i32.const {i})))))
-               (return_call $f{next} (i32.sub (local.get 0) (i32.const 1)) (local.get 1)))"
+               {call})"
         )
     });
     let names = each(0..FUNCS, |i| format!("$f{i}"));

@@ -112,13 +112,19 @@ fn run(arguments: &Arguments) -> Result<u64, String> {
 
 fn judge_run(run: &Run, names: Vec<String>, jobs: usize, expectations: &Expectations) -> Result<Totals, String> {
     let mut totals = Totals::default();
-    for Outcome { report, crashed } in parent::run_all(names, run.configuration, jobs)? {
-        totals.directives += report.passed;
-        match expectations.judge(&report, crashed) {
-            Verdict::Passed => totals.passed += 1,
-            Verdict::Known(_) => totals.known += 1,
+    parent::run_all(names, run.configuration, jobs, |outcome| totals.add(&outcome, expectations))?;
+    Ok(totals)
+}
+
+impl Totals {
+    /// Counts a script, and says so at once if it failed.
+    fn add(&mut self, Outcome { report, crashed }: &Outcome, expectations: &Expectations) {
+        self.directives += report.passed;
+        match expectations.judge(report, *crashed) {
+            Verdict::Passed => self.passed += 1,
+            Verdict::Known(_) => self.known += 1,
             Verdict::Failed(reasons) => {
-                totals.failed += 1;
+                self.failed += 1;
                 println!("FAILED {report}");
                 for reason in reasons {
                     println!("    {reason}");
@@ -126,5 +132,4 @@ fn judge_run(run: &Run, names: Vec<String>, jobs: usize, expectations: &Expectat
             }
         }
     }
-    Ok(totals)
 }

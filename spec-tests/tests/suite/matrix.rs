@@ -69,7 +69,8 @@ fn all() -> Vec<Run> {
 impl Arguments {
     /// Reads the command line.
     pub fn parse(args: &[String]) -> Result<Self, String> {
-        let (mut filters, mut chosen, mut everything) = (Vec::new(), None, std::env::var_os(ALL_TESTS_VARIABLE).is_some());
+        let (mut filters, mut chosen, mut everything) =
+            (Vec::new(), None, std::env::var_os(ALL_TESTS_VARIABLE).is_some());
         let mut jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let mut args = args.iter();
         while let Some(arg) = args.next() {

@@ -8,10 +8,11 @@ use crate::child;
 use crate::matrix::Configuration;
 use dolmen_spec_tests::progress::Event;
 use dolmen_spec_tests::{Failure, FileReport, Location};
+use std::cell::Cell;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -31,39 +32,46 @@ pub struct Outcome {
     pub crashed: bool,
 }
 
-/// Runs all scripts, `jobs` at a time; the outcomes are in the scripts' order.
-pub fn run_all(names: Vec<String>, configuration: Configuration, jobs: usize) -> Result<Vec<Outcome>, String> {
-    let queue = Mutex::new(names.clone().into_iter());
-    let outcomes = Mutex::new(Vec::new());
-    let take = || queue.lock().map(|mut names| names.by_ref().take(SCRIPTS_PER_CHILD).collect::<Vec<_>>());
-    let work = || -> Result<(), String> {
-        while let Some(batch) = take().ok().filter(|batch| !batch.is_empty()) {
-            let done = run_batch(batch, configuration)?;
-            outcomes.lock().map_err(|_| "another worker panicked")?.extend(done);
+/// Runs all scripts, `jobs` at a time, and hands on the outcomes as they come.
+pub fn run_all(
+    names: Vec<String>,
+    configuration: Configuration,
+    jobs: usize,
+    mut each: impl FnMut(Outcome),
+) -> Result<(), String> {
+    let queue = Mutex::new(names.into_iter());
+    let (send, outcomes) = channel();
+    let work = |send: Sender<Outcome>| -> Result<(), String> {
+        loop {
+            let batch: Vec<String> = match queue.lock() {
+                Ok(mut names) => names.by_ref().take(SCRIPTS_PER_CHILD).collect(),
+                Err(_) => return Err("another worker panicked".into()),
+            };
+            if batch.is_empty() {
+                return Ok(());
+            }
+            run_batch(batch, configuration, &send)?;
         }
-        Ok(())
     };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        let start = |send: Sender<Outcome>| scope.spawn(move || work(send));
+        let workers: Vec<_> = (0..jobs.max(1)).map(|_| start(send.clone())).collect();
+        drop(send);
+        outcomes.into_iter().for_each(&mut each);
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker panicked".to_owned())?)
-    })?;
-    let mut outcomes = outcomes.into_inner().map_err(|_| "a worker panicked")?;
-    outcomes.sort_by_key(|outcome| names.iter().position(|name| *name == outcome.report.name));
-    Ok(outcomes)
+    })
 }
 
-fn run_batch(mut names: Vec<String>, configuration: Configuration) -> Result<Vec<Outcome>, String> {
-    let mut outcomes = Vec::new();
+fn run_batch(mut names: Vec<String>, configuration: Configuration, send: &Sender<Outcome>) -> Result<(), String> {
     while !names.is_empty() {
-        let done = run_child(&names, configuration)?;
-        names.drain(..done.len());
-        outcomes.extend(done);
+        let done = run_child(&names, configuration, send)?;
+        names.drain(..done.min(names.len()));
     }
-    Ok(outcomes)
+    Ok(())
 }
 
-/// Runs scripts in one child until it ends: the outcomes of at least the first script.
-fn run_child(names: &[String], configuration: Configuration) -> Result<Vec<Outcome>, String> {
+/// Runs scripts in one child until it ends: the number of outcomes, at least one.
+fn run_child(names: &[String], configuration: Configuration, send: &Sender<Outcome>) -> Result<usize, String> {
     let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let mut child = Command::new(program)
         .args(child::arguments(configuration, names))
@@ -74,17 +82,22 @@ fn run_child(names: &[String], configuration: Configuration) -> Result<Vec<Outco
         .map_err(|error| format!("cannot start a child: {error}"))?;
     let events = events_of(&mut child);
     let last_words = last_words_of(&mut child);
-    let mut outcomes: Vec<Outcome> = Vec::new();
+    let done = Cell::new(0);
+    let finish = |report, crashed| {
+        done.set(done.get() + 1);
+        send.send(Outcome { report, crashed }).map_err(|_| "nobody waits for outcomes".to_owned())
+    };
     let mut running: Option<FileReport> = None;
     let timed_out = loop {
         match events.recv_timeout(TIME_LIMIT) {
             Ok(Event::Begin(name)) => running = Some(FileReport::new(name)),
             Ok(Event::Fail(failure)) => running.iter_mut().for_each(|report| report.failures.push(failure.clone())),
             Ok(Event::End(passed)) => {
-                let report = running.take().map(|report| FileReport { passed, ..report });
-                outcomes.extend(report.map(|report| Outcome { report, crashed: false }));
+                if let Some(report) = running.take() {
+                    finish(FileReport { passed, ..report }, false)?;
+                }
             }
-            Err(error) => break error == std::sync::mpsc::RecvTimeoutError::Timeout,
+            Err(error) => break error == RecvTimeoutError::Timeout,
         }
     };
     if timed_out {
@@ -93,18 +106,16 @@ fn run_child(names: &[String], configuration: Configuration) -> Result<Vec<Outco
     }
     let status = child.wait().map_err(|error| format!("cannot wait for a child: {error}"))?;
     let words = last_words.join().unwrap_or_default();
-    if outcomes.len() < names.len() {
-        let report = running.unwrap_or_else(|| FileReport::new(&names[outcomes.len()]));
+    // The child was to run all of them: if it did not, it died in the one that was running, or before the first.
+    let unfinished =
+        running.or_else(|| (!status.success()).then(|| FileReport::new(&names[done.get().min(names.len() - 1)])));
+    if let Some(mut report) = unfinished {
         let end = if timed_out { format!("no progress in {} s", TIME_LIMIT.as_secs()) } else { status.to_string() };
-        outcomes.push(crash(report, &end, &words));
+        let reason = format!("the process ended: {end}\n{}", words.trim());
+        report.failures.push(Failure { location: Location { line: 1, column: 1 }, reason: reason.trim().to_owned() });
+        finish(report, true)?;
     }
-    Ok(outcomes)
-}
-
-fn crash(mut report: FileReport, end: &str, last_words: &str) -> Outcome {
-    let reason = format!("the process ended: {end}\n{}", last_words.trim());
-    report.failures.push(Failure { location: Location { line: 1, column: 1 }, reason: reason.trim().to_owned() });
-    Outcome { report, crashed: true }
+    Ok(done.get())
 }
 
 /// The child's events, read by a thread of its own, so that waiting for one can have a limit.
