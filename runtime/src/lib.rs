@@ -42,6 +42,8 @@ mod builtins;
 mod call;
 #[allow(unsafe_code, reason = "maps code")]
 mod code_memory;
+#[cfg(feature = "compiler")]
+mod compiler;
 mod cpu;
 mod engine;
 mod error;
@@ -69,6 +71,8 @@ mod vm;
 pub mod wasi;
 
 pub use artifact::LoadError;
+#[cfg(feature = "compiler")]
+pub use compiler::BuildError;
 pub use dolmen_abi::collector::Collector;
 pub use dolmen_abi::trap::TrapCode;
 pub use engine::Engine;

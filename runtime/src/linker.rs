@@ -113,16 +113,21 @@ impl<T: 'static> Linker<T> {
     ///
     /// If an import is unknown or of the wrong type, or as of [`Instance::new`].
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>, module: &Module) -> Result<Instance, Error> {
-        let mut context = store.as_context_mut();
-        let mut imports = Vec::with_capacity(module.imports().len());
+        if !module.engine().same(&self.engine) {
+            return Err(LinkError::WrongEngine.into());
+        }
+        let mut items = Vec::with_capacity(module.imports().len());
         for import in module.imports() {
             let item = self.find(&import).ok_or_else(|| unknown(&import))?;
-            // A host function of the wrong type is refused before it costs anything.
+            // A host function of the wrong type is refused before any is made.
             if let Item::Host { ty, .. } = item {
                 check(&import, ExternType::Func(ty.clone()))?;
             }
-            imports.push(self.realise(context.0, item)?);
+            items.push(item);
         }
+        let mut context = store.as_context_mut();
+        let imports: Vec<Extern> =
+            items.into_iter().map(|item| self.realise(context.0, item)).collect::<Result<_, _>>()?;
         Instance::new(&mut context, module, &imports)
     }
 

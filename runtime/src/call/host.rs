@@ -10,8 +10,12 @@ use crate::vm::object::{FuncObject, new_func};
 use dolmen_abi::artifact::NO_FUNC_INDEX;
 use dolmen_abi::context::ValueSlot;
 use dolmen_abi::types as raw;
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+
+/// Arguments and results of up to this number need no allocation.
+const INLINE_VALUES: usize = 8;
 
 type ErasedClosure =
     dyn Fn(*mut StoreInner, Option<Instance>, &[Val], &mut [Val]) -> Result<(), Error> + Send + Sync + 'static;
@@ -84,7 +88,7 @@ impl HostFunc {
         let count = ty.params.len().max(ty.results.len());
         // SAFETY: the caller's promise.
         let slots = unsafe { std::slice::from_raw_parts_mut(slots, count) };
-        let mut values: Vec<Val> = Vec::with_capacity(ty.params.len() + ty.results.len());
+        let mut values: SmallVec<[Val; INLINE_VALUES]> = SmallVec::with_capacity(ty.params.len() + ty.results.len());
         {
             // SAFETY: no other reference to the store is used meanwhile, by the caller's promise.
             let inner = unsafe { &mut *store };
