@@ -42,7 +42,7 @@ impl Markers {
         };
         let alloc = |name: &str, params: &[_]| {
             let function = declare(name, reference, params);
-            function.add_attribute(attribute_index::RETURN, context.enum_attribute("noalias", 0));
+            // Calls add `noalias` where it is sound, see `Unit::mark_unaliased`.
             function.add_attribute(attribute_index::RETURN, context.enum_attribute("nonnull", 0));
             // alloc | zeroed
             function.add_attribute(attribute_index::FUNCTION, context.enum_attribute("allockind", 1 | 1 << 4));

@@ -157,13 +157,17 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// A fresh array: header set, elements zero.
     fn alloc_array(&mut self, ty: TypeIdx, length: Value) -> Value {
-        let log_elem_bytes = self.element(ty).0.storage.log_bytes();
+        let element = self.element(ty).0;
+        let log_elem_bytes = element.storage.log_bytes();
         let type_word = self.type_word(ty);
         let marker = self.unit.markers.alloc_array;
         let args = [self.thread, type_word, length, self.i32(log_elem_bytes)];
         let array = self.b.call(marker.function_type(), marker, &args, crate::llvm::C_CC);
         self.store_header(array, TYPE_WORD_OFFSET, type_word);
         self.store_header(array, ARRAY_LENGTH_OFFSET, length);
+        if element.mutable {
+            self.unit.mark_unaliased(array);
+        }
         array
     }
 

@@ -96,7 +96,14 @@ impl FunctionTranslator<'_, '_, '_> {
     pub(crate) fn alloc_struct(&mut self, ty: TypeIdx) -> Value {
         let size_bytes = self.unit.struct_layout(ty).size_bytes;
         let type_word = self.type_word(ty);
-        self.alloc_fixed(type_word, size_bytes)
+        let object = self.alloc_fixed(type_word, size_bytes);
+        let CompositeType::Struct(fields) = &self.unit.module.sub_type(ty).composite else {
+            panic!("type {} is not a struct type", ty.0)
+        };
+        if fields.iter().all(|field| field.mutable) {
+            self.unit.mark_unaliased(object);
+        }
+        object
     }
 
     /// A fresh object of fixed size.

@@ -277,6 +277,15 @@ impl<'c, 'm> Unit<'c, 'm> {
         load.set_metadata(self.metadata.invariant_load, self.empty);
     }
 
+    /// Marks an allocation as unaliased: LLVM may drop stores into its object that no load can see.
+    ///
+    /// Wrong for objects with immutable fields or elements. Their loads are invariant, so in LLVM's eyes they see
+    /// no store; behind a select or phi of fresh objects, where the stored value cannot be forwarded, the load
+    /// would stay and the store would go.
+    pub(crate) fn mark_unaliased(&self, allocation: Value) {
+        allocation.add_call_attribute(attribute_index::RETURN, self.context.enum_attribute("noalias", 0));
+    }
+
     /// Marks a loaded pointer as that of a [`MemoryDef`] or
     /// [`TableDef`], which is there as long as the instance is.
     pub(crate) fn mark_definition(&self, load: Value) {
