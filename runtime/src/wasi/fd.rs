@@ -7,6 +7,8 @@ use super::call::{Call, Exit, Failure};
 use super::ctx::BrokenPipe;
 use super::descriptor::Descriptor;
 use super::errno::Errno;
+use super::guest::{Buffer, Guest};
+use super::stream::InputStream;
 use std::io::{ErrorKind, IoSlice};
 
 /// Size of WASI's `fdstat`: type (u8), flags (u16 at 2), base rights (u64 at 8), inheriting rights (u64 at 16).
@@ -18,31 +20,24 @@ const FILESTAT_BYTES: usize = 64;
 /// Offset of the file type in WASI's `filestat`.
 const FILESTAT_TYPE: usize = 16;
 
-/// `fd_read(fd, buffers: *iovec, count: u32, read: *u32)`.
+/// What is read at most into more than one buffer, in bytes.
+const MAX_SCATTERED_BYTES: usize = 64 << 10;
+
+/// `fd_read(fd, buffers: *iovec, count: u32, read: *u32)`: one read of the host, so that what is there already is
+/// never held back by waiting for more.
 pub fn fd_read(call: &mut Call<'_>) -> Result<(), Failure> {
     let buffers = call.memory.buffers(call.u32(1), call.u32(2))?;
     let out = call.u32(3);
-    let Descriptor::Input(stream) = call.ctx.descriptors.get_mut(call.u32(0))? else {
+    let fd = call.u32(0);
+    let Descriptor::Input(stream) = call.ctx.descriptors.get_mut(fd)? else {
         return Err(Errno::NotCapable.into());
     };
-    let mut total = 0;
-    for buffer in buffers {
-        let bytes = call.memory.slice_mut(buffer.addr, buffer.len_bytes)?;
-        let read = loop {
-            match stream.read(bytes) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // What was read before the error is not lost: the next call will see the error.
-                Err(_) if total > 0 => break 0,
-                other => break other.map_err(Errno::from)? as u32,
-            }
-        };
-        total += read;
-        // A short read: asking for more could block although there is something to return.
-        if read < buffer.len_bytes {
-            break;
-        }
-    }
-    call.memory.write_u32(out, total)?;
+    let read = match buffers.as_slice() {
+        [] => 0,
+        [buffer] => read_once(stream, call.memory.slice_mut(buffer.addr, buffer.len_bytes)?)?,
+        buffers => read_scattered(stream, &mut call.memory, buffers)?,
+    };
+    call.memory.write_u32(out, u32::try_from(read).map_err(|_| Errno::Overflow)?)?;
     Ok(())
 }
 
@@ -147,4 +142,28 @@ pub fn fd_prestat(_call: &mut Call<'_>) -> Result<(), Failure> {
 pub fn needs_socket(call: &mut Call<'_>) -> Result<(), Failure> {
     call.ctx.descriptors.get(call.u32(0))?;
     Err(Errno::NotSock.into())
+}
+
+/// Reads into more than one buffer, by way of one of ours: the guest's may overlap.
+fn read_scattered(stream: &mut InputStream, memory: &mut Guest<'_>, buffers: &[Buffer]) -> Result<usize, Errno> {
+    let total: usize = buffers.iter().map(|buffer| buffer.len_bytes as usize).sum();
+    let mut bytes = vec![0; total.min(MAX_SCATTERED_BYTES)];
+    let read = read_once(stream, &mut bytes)?;
+    let mut rest = &bytes[..read];
+    for buffer in buffers {
+        let (part, tail) = rest.split_at(rest.len().min(buffer.len_bytes as usize));
+        memory.write(buffer.addr, part)?;
+        rest = tail;
+    }
+    Ok(read)
+}
+
+fn read_once(stream: &mut InputStream, bytes: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        match stream.read(bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // An embedder's reader may claim more than there was room for.
+            other => return Ok(other?.min(bytes.len())),
+        }
+    }
 }

@@ -21,6 +21,9 @@ pub struct Buffer {
     pub len_bytes: u32,
 }
 
+/// Buffers of one call that are used; reading and writing less than was asked for is always allowed.
+const MAX_BUFFERS: usize = 1024;
+
 /// Size of an `iovec` in the guest's memory, in bytes.
 const IOVEC_BYTES: u32 = 8;
 
@@ -119,7 +122,8 @@ impl<'a> Guest<'a> {
         self.write(addr, &value.to_le_bytes())
     }
 
-    /// Reads an array of `count` buffers and checks that each lies inside the memory.
+    /// Reads an array of `count` buffers and checks that each lies inside the memory. Of a very long array the
+    /// beginning is returned.
     ///
     /// # Errors
     ///
@@ -129,8 +133,8 @@ impl<'a> Guest<'a> {
         let array = self.read(addr, count.checked_mul(IOVEC_BYTES).ok_or(Errno::Fault)?)?;
         let word = |chunk: &[u8]| chunk.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte));
         let mut total: u32 = 0;
-        let mut buffers = Vec::with_capacity(count as usize);
-        for entry in array.chunks_exact(IOVEC_BYTES as usize) {
+        let mut buffers = Vec::with_capacity((count as usize).min(MAX_BUFFERS));
+        for entry in array.chunks_exact(IOVEC_BYTES as usize).take(MAX_BUFFERS) {
             let (addr, len_bytes) = entry.split_at(4);
             let buffer = Buffer { addr: word(addr), len_bytes: word(len_bytes) };
             self.read(buffer.addr, buffer.len_bytes)?;
@@ -177,5 +181,8 @@ mod tests {
         assert_eq!(guest.buffers(0, u32::MAX), Err(Errno::Fault));
         assert_eq!(guest.buffers(28, 1), Err(Errno::Fault));
         assert_eq!(guest.buffers(32, 0), Ok(vec![]));
+        let mut bytes = vec![0; 8 * 2 * MAX_BUFFERS];
+        let many = Guest::new(&mut bytes).buffers(0, 2 * MAX_BUFFERS as u32).unwrap();
+        assert_eq!(many.len(), MAX_BUFFERS);
     }
 }
