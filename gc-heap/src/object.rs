@@ -12,60 +12,66 @@
 use crate::interface::to_runtime::TypeTable;
 use crate::space::region::Region;
 use dolmen_abi::layout::array_size_bytes;
-use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, EXTERN_BYTES, FUNC_BYTES, TYPE_WORD_OFFSET};
-use dolmen_abi::reference::REF_BYTES;
+use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, EXTERN_BYTES, FUNC_BYTES};
+use dolmen_abi::reference::{REF_BYTES, REF_UNIT_BYTES};
 use dolmen_abi::type_desc::{Kind, TypeDesc};
 
 /// An object of known type.
 #[derive(Clone, Copy, Debug)]
-pub struct Object {
+pub struct Object<'t> {
     pub unit: u32,
-    pub type_word: u32,
     pub bytes: u32,
-    pub desc: TypeDesc,
+    pub desc: &'t TypeDesc,
+    pub kind: Kind,
 }
 
-/// The descriptor of a type, or `None` if there is no such type.
-pub fn type_desc(types: &dyn TypeTable, type_word: u32) -> Option<TypeDesc> {
-    Kind::of_type_word(type_word)?;
+/// The descriptor of a type and its kind, or `None` if there is no such type.
+pub fn type_desc(types: &dyn TypeTable, type_word: u32) -> Option<(Kind, &TypeDesc)> {
+    let kind = Kind::of_type_word(type_word)?;
     if !types.contains(type_word) {
         return None;
     }
     let address = types.type_base().wrapping_add(type_word as usize).cast::<TypeDesc>();
-    // SAFETY: `contains` says that a valid, immutable descriptor lies there (contract of `TypeTable`).
-    Some(unsafe { address.read() })
+    // SAFETY: `contains` says that a valid, immutable descriptor lies there as long as `types` lives (contract of
+    // `TypeTable`).
+    Some((kind, unsafe { &*address }))
 }
 
-/// The object at `unit`, or the type word found there if it names no type. An array whose length no object can
-/// have is an error too.
-pub fn object_at(region: &Region, types: &dyn TypeTable, unit: u32) -> Result<Object, u32> {
-    let type_word = region.read_u32(unit, TYPE_WORD_OFFSET);
-    let desc = type_desc(types, type_word).ok_or(type_word)?;
-    let bytes = match Kind::of_type_word(type_word) {
-        Some(Kind::Array) => {
-            let length = region.read_u32(unit, ARRAY_LENGTH_OFFSET);
-            array_size_bytes(u32::from(desc.log_elem_bytes), length).ok_or(type_word)?
-        }
-        Some(Kind::Func) => FUNC_BYTES,
-        Some(Kind::Extern) => EXTERN_BYTES,
-        Some(Kind::Struct | Kind::Exn) => desc.fixed_bytes,
-        None => return Err(type_word),
-    };
-    Ok(Object { unit, type_word, bytes, desc })
-}
+impl<'t> Object<'t> {
+    /// The object at `unit`, whose type word leads to this descriptor. `None` if it is an array of a length that no
+    /// object can have.
+    pub fn new(region: &Region, unit: u32, (kind, desc): (Kind, &'t TypeDesc)) -> Option<Self> {
+        let bytes = match kind {
+            Kind::Array => {
+                let length = region.read_u32(unit, ARRAY_LENGTH_OFFSET);
+                array_size_bytes(u32::from(desc.log_elem_bytes), length)?
+            }
+            Kind::Func => FUNC_BYTES,
+            Kind::Extern => EXTERN_BYTES,
+            Kind::Struct | Kind::Exn => desc.fixed_bytes,
+        };
+        Some(Self { unit, bytes, desc, kind })
+    }
 
-impl Object {
+    /// The word after the object.
+    pub fn end_unit(&self) -> u32 {
+        self.unit + self.bytes / REF_UNIT_BYTES
+    }
+
     /// Visits each reference of the object: its offset in bytes and the word.
-    pub fn for_each_ref(&self, region: &Region, types: &dyn TypeTable, visit: &mut dyn FnMut(u32, u32)) {
+    pub fn for_each_ref(&self, region: &Region, types: &dyn TypeTable, mut visit: impl FnMut(u32, u32)) {
         let mut at = |offset: u32| visit(offset, region.read_u32(self.unit, offset));
-        match Kind::of_type_word(self.type_word) {
-            Some(Kind::Array) if self.desc.elem_is_ref != 0 => {
+        match self.kind {
+            Kind::Array if self.desc.elem_is_ref != 0 => {
                 let length = region.read_u32(self.unit, ARRAY_LENGTH_OFFSET);
                 (0..length).for_each(|i| at(ARRAY_ELEMENTS_OFFSET + i * REF_BYTES));
             }
-            Some(Kind::Struct | Kind::Exn) => {
-                let map = self.desc.ref_map;
-                (0..u64::BITS).filter(|i| map >> i & 1 != 0).for_each(|i| at(i * REF_BYTES));
+            Kind::Struct | Kind::Exn => {
+                let mut map = self.desc.ref_map;
+                while map != 0 {
+                    at(map.trailing_zeros() * REF_BYTES);
+                    map &= map - 1;
+                }
                 if self.desc.ref_list_len > 0 {
                     types.with_ref_list(self.desc.ref_list_start, self.desc.ref_list_len, &mut |offsets| {
                         offsets.iter().for_each(|&offset| at(offset));

@@ -34,7 +34,8 @@ pub struct HeapOptions {
     pub max_bytes: u64,
     /// Collect before every n-th allocation.
     pub stress: Option<NonZeroU64>,
-    /// Run the verifier before and after each collection, and fill freed memory with a pattern.
+    /// Run the verifier around each collection, and fill freed memory with a pattern. With `stress` as well, a walk
+    /// over many objects is made up for by collections without one ([`Tuning::verify_skip_objects`]).
     pub verify: bool,
     /// Report each collection to [`Runtime::log_collection`](crate::Runtime::log_collection).
     pub log: bool,
@@ -57,6 +58,9 @@ pub struct Tuning {
     /// Entries that the mark stack may have; beyond that marked objects are found again by a scan of their
     /// blocks. Four bytes each.
     pub mark_stack_entries: usize,
+    /// Under stress the verifier passes over one collection for each so many objects of its last walk: below that
+    /// number every collection is verified, above the verifier costs a constant per collection.
+    pub verify_skip_objects: u64,
     /// Number of the request to the operating system from which on all are refused; for tests.
     pub refuse_system_from: Option<u64>,
 }
@@ -96,6 +100,7 @@ impl Default for Tuning {
             starved_collections: 3,
             release_slack_bytes: 16 << 20,
             mark_stack_entries: 4 << 20,
+            verify_skip_objects: 1024,
             refuse_system_from: None,
         }
     }

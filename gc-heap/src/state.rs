@@ -47,13 +47,20 @@ impl HeapState {
     }
 
     /// Runs the verifier over what is reachable. The mutators are stopped.
-    pub fn verify(&mut self, runtime: &mut dyn Runtime) -> Result<(), VerifyError> {
-        self.verifier.walk(&mut self.space, &*self.types, runtime).map(|_| ())
+    pub fn verify(&mut self, runtime: &mut dyn Runtime) -> Result<u64, VerifyError> {
+        self.verifier.walk(&mut self.space, &*self.types, runtime)
     }
 
-    /// Runs the verifier if it is on.
-    pub fn verify_if_on(&mut self, runtime: &mut dyn Runtime) -> Result<(), VerifyError> {
-        if self.options.verify { self.verify(runtime) } else { Ok(()) }
+    /// Runs the verifier over what is reachable if it is on and due; whether it was.
+    pub fn verify_if_due(&mut self, runtime: &mut dyn Runtime) -> Result<bool, VerifyError> {
+        if !self.options.verify || !self.verifier.is_due() {
+            return Ok(false);
+        }
+        let objects = self.verify(runtime)?;
+        if self.options.stress.is_some() {
+            self.verifier.skip(objects / self.options.tuning.verify_skip_objects.max(1));
+        }
+        Ok(true)
     }
 
     /// Brings the statistics up to date with the space.

@@ -6,25 +6,28 @@
 //!
 //! | when | check |
 //! |---|---|
-//! | any time the world is stopped | each reachable reference names an object in memory in use: a survivor's mark bit or lines handed out since; its type exists; it fits its block; no two objects overlap |
+//! | before marking, or when asked | each reachable reference names an object in memory in use: a survivor's mark bit or lines handed out since; its type exists; it fits its block; no two objects overlap |
 //! | after marking | mark bits are exactly the reachable objects; line marks are exactly the lines they touch |
 //! | after sweeping | block states agree with line marks |
 //!
 //! Invariants: the verifier changes nothing but its own tables, and reads object memory only where the block
 //! table says that there is some. Its cost is a trace of the heap, without limits on its stack.
 
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
 use crate::address::ObjRef;
 use crate::block::{Block, BlockState};
-use crate::interface::to_runtime::{RootKind, RootVisitor, Runtime, TypeTable};
-use crate::large::MAX_SHARED_BYTES;
-use crate::line::{
-    BlockLines, LINE_FREE, LINE_FRESH, LINE_LIVE, LINES_PER_BLOCK, LOG_LINES_PER_BLOCK, line_range, used_mask,
-};
-use crate::object::{Object, object_at};
+use crate::interface::to_runtime::{RootKind, Runtime, TypeTable};
+use crate::line::{LINES_PER_BLOCK, LOG_LINES_PER_BLOCK, used_mask};
+use crate::object::{Object, type_desc};
 use crate::space::Space;
-use crate::space::mark_bits::{MarkBits, WORDS_PER_BLOCK};
-use dolmen_abi::reference::{REF_UNIT_BYTES, is_object};
+use crate::space::mark_bits::WORDS_PER_BLOCK;
+use dolmen_abi::object::TYPE_WORD_OFFSET;
 use thiserror::Error;
+use walk::Findings;
 
 /// Where a reference was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,58 +69,62 @@ pub enum VerifyError {
 
 type Result<T> = std::result::Result<T, VerifyError>;
 
-/// The verifier's tables; kept between its runs.
+/// The verifier; keeps its tables between its runs.
 #[derive(Debug, Default)]
 pub struct Verifier {
-    visited: Option<MarkBits>,
-    stack: Vec<u32>,
+    findings: Option<Findings>,
+    /// Collections left until the verifier is due.
+    to_skip: u64,
 }
 
 impl Verifier {
-    /// Walks and checks everything reachable; the starts of the objects.
-    pub fn walk(&mut self, space: &mut Space, types: &dyn TypeTable, runtime: &mut dyn Runtime) -> Result<&MarkBits> {
-        let visited = match self.visited.take() {
-            Some(mut bits) => {
-                bits.clear(Block(1), Block(space.blocks.frontier()));
-                bits
+    /// Walks and checks everything reachable; the number of objects.
+    pub fn walk(&mut self, space: &mut Space, types: &dyn TypeTable, runtime: &mut dyn Runtime) -> Result<u64> {
+        let mut findings = match self.findings.take() {
+            Some(mut findings) => {
+                findings.clear(space.blocks.frontier());
+                findings
             }
-            None => {
-                let limit = space.blocks.limit();
-                MarkBits::new(space.system(), limit).map_err(|_| VerifyError::NoMemory)?
-            }
+            None => Findings::new(space)?,
         };
-        let visited = self.visited.insert(visited);
-        self.stack.clear();
-        let mut walk = Walk { space, types, visited, stack: &mut self.stack, roots: 0, error: None };
-        runtime.scan_roots(&mut walk);
-        if let Some(error) = walk.error.take() {
-            return Err(error);
-        }
-        walk.drain()?;
-        check_overlaps(space, types, visited)?;
-        Ok(visited)
+        let walked = walk::walk(space, types, runtime, &mut findings);
+        self.findings = Some(findings);
+        walked
+    }
+
+    /// Whether a collection should be verified, if each walk over `objects_per_skip` objects pays for one collection
+    /// without.
+    pub fn is_due(&mut self) -> bool {
+        let is_due = self.to_skip == 0;
+        self.to_skip = self.to_skip.saturating_sub(1);
+        is_due
+    }
+
+    /// Lets the next `collections` collections pass.
+    pub fn skip(&mut self, collections: u64) {
+        self.to_skip = collections;
     }
 
     /// Visits the objects that the last walk found, in address order: reference, type word, size in bytes.
     pub fn for_each_visited(&self, space: &Space, types: &dyn TypeTable, visit: &mut dyn FnMut(ObjRef, u32, u32)) {
-        let Some(visited) = &self.visited else { return };
-        for unit in space.blocks.iter().flat_map(|b| visited.iter_block(b)) {
-            if let (Some(object), Ok(found)) = (ObjRef::from_word(unit), object_at(&space.region, types, unit)) {
-                visit(object, found.type_word, found.bytes);
+        let Some(findings) = &self.findings else { return };
+        for unit in space.blocks.iter().flat_map(|b| findings.visited.iter_block(b)) {
+            let type_word = space.region.read_u32(unit, TYPE_WORD_OFFSET);
+            let found = type_desc(types, type_word).and_then(|desc| Object::new(&space.region, unit, desc));
+            if let (Some(object), Some(found)) = (ObjRef::from_word(unit), found) {
+                visit(object, type_word, found.bytes);
             }
         }
     }
 
     /// After marking: compares the last walk's findings with mark bits and line marks.
-    pub fn check_marks(&self, space: &Space, types: &dyn TypeTable) -> Result<()> {
-        let Some(visited) = &self.visited else { return Ok(()) };
+    pub fn check_marks(&self, space: &Space) -> Result<()> {
+        let Some(findings) = &self.findings else { return Ok(()) };
         for block in space.blocks.iter() {
-            let state = space.blocks.state(block);
-            if state == BlockState::Immortal {
-                continue;
+            if space.blocks.state(block) != BlockState::Immortal {
+                check_mark_bits(space, findings, block)?;
+                check_lines(space, findings, block)?;
             }
-            check_mark_bits(space, visited, block)?;
-            check_lines(space, types, visited, block)?;
         }
         Ok(())
     }
@@ -149,145 +156,28 @@ impl std::fmt::Display for Holder {
     }
 }
 
-struct Walk<'a> {
-    space: &'a Space,
-    types: &'a dyn TypeTable,
-    visited: &'a mut MarkBits,
-    stack: &'a mut Vec<u32>,
-    roots: u64,
-    error: Option<VerifyError>,
-}
-
-impl RootVisitor for Walk<'_> {
-    fn visit_slice(&mut self, kind: RootKind, words: &[u32]) {
-        for &word in words {
-            let holder = Holder::Root { kind, index: self.roots };
-            self.roots += 1;
-            self.visit(holder, word);
-        }
+fn check_mark_bits(space: &Space, findings: &Findings, block: Block) -> Result<()> {
+    if space.marks.block_words(block) == findings.visited.block_words(block) {
+        return Ok(());
     }
-}
-
-impl Walk<'_> {
-    fn drain(mut self) -> Result<()> {
-        let (space, types) = (self.space, self.types);
-        while let Some(unit) = self.stack.pop() {
-            let object = object_at(&space.region, types, unit).map_err(|type_word| {
-                let holder = Holder::Field { object: unit, offset: 0 };
-                VerifyError::BadHeader { holder, word: unit, type_word }
-            })?;
-            object.for_each_ref(&space.region, types, &mut |offset, word| {
-                self.visit(Holder::Field { object: unit, offset }, word);
-            });
-            if let Some(error) = self.error.take() {
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    fn visit(&mut self, holder: Holder, word: u32) {
-        if self.error.is_none() && is_object(word) && !self.visited.get(word) {
-            self.error = self.check(holder, word).err();
-            if self.error.is_none() {
-                self.visited.set(word);
-                self.stack.push(word);
-            }
-        }
-    }
-
-    fn check(&mut self, holder: Holder, word: u32) -> Result<()> {
-        let bad = |reason| VerifyError::BadReference { holder, word, reason };
-        let block = Block::of_unit(word);
-        if block.0 >= self.space.blocks.frontier() {
-            return Err(bad("outside the heap"));
-        }
-        let state = self.space.blocks.state(block);
-        match state {
-            BlockState::Free | BlockState::Reserved => return Err(bad("in a block without objects")),
-            BlockState::Large if word == block.start_unit() => {}
-            BlockState::Large | BlockState::LargeRest => return Err(bad("inside a large object")),
-            BlockState::Immortal if self.space.marks.get(word) => {}
-            BlockState::Immortal => return Err(bad("not the start of an immortal object")),
-            BlockState::Recyclable | BlockState::Full => {}
-        }
-        let object = object_at(&self.space.region, self.types, word).map_err(|type_word| VerifyError::BadHeader {
-            holder,
-            word,
-            type_word,
-        })?;
-        if object.bytes > room(self.space, state, word) {
-            return Err(bad("an object that does not fit where it is"));
-        }
-        if state.has_lines() && !self.space.marks.get(word) {
-            let lines = self.space.lines.of_units(word, end_of(&object));
-            if lines.iter().any(|&l| l != LINE_FRESH) {
-                return Err(bad("an object that was freed"));
-            }
-        }
-        self.stack.try_reserve(1).map_err(|_| VerifyError::NoMemory)
-    }
-}
-
-/// Bytes that an object at `unit` can have in a block of this state.
-fn room(space: &Space, state: BlockState, unit: u32) -> u32 {
-    let start = Block::of_unit(unit);
-    let blocks = match state {
-        BlockState::Large => space.blocks.large_blocks(start),
-        // Immortal objects of more than a block start at one's beginning.
-        BlockState::Immortal if unit == start.start_unit() => {
-            let run = (start.0..space.blocks.frontier()).take_while(|&b| space.blocks.state(Block(b)) == state);
-            run.count() as u32
-        }
-        _ => 1,
-    };
-    let bytes = Block(blocks).offset() - u64::from(unit - start.start_unit()) * u64::from(REF_UNIT_BYTES);
-    u32::try_from(bytes).unwrap_or(u32::MAX)
-}
-
-fn end_of(object: &Object) -> u32 {
-    object.unit + object.bytes / REF_UNIT_BYTES
-}
-
-fn check_overlaps(space: &Space, types: &dyn TypeTable, visited: &MarkBits) -> Result<()> {
-    let mut last: Option<Object> = None;
-    for unit in space.blocks.iter().flat_map(|b| visited.iter_block(b)) {
-        if let Some(last) = last
-            && end_of(&last) > unit
-        {
-            return Err(VerifyError::Overlap { first: last.unit, first_bytes: last.bytes, second: unit });
-        }
-        last = object_at(&space.region, types, unit).ok();
-    }
-    Ok(())
-}
-
-fn check_mark_bits(space: &Space, visited: &MarkBits, block: Block) -> Result<()> {
     for index in 0..WORDS_PER_BLOCK {
-        let (marked, reachable) = (space.marks.word_of_block(block, index), visited.word_of_block(block, index));
-        if marked == reachable {
-            continue;
-        }
+        let reachable = findings.visited.word_of_block(block, index);
         if let Some(word) = reachable.units().find(|&u| !space.marks.get(u)) {
             return Err(VerifyError::NotMarked { word });
         }
-        if let Some(word) = marked.units().find(|&u| !visited.get(u)) {
+        let marked = space.marks.word_of_block(block, index);
+        if let Some(word) = marked.units().find(|&u| !findings.visited.get(u)) {
             return Err(VerifyError::NotReachable { word });
         }
     }
     Ok(())
 }
 
-fn check_lines(space: &Space, types: &dyn TypeTable, visited: &MarkBits, block: Block) -> Result<()> {
-    let mut expected: BlockLines = [LINE_FREE; LINES_PER_BLOCK];
-    for unit in visited.iter_block(block) {
-        if let Ok(object) = object_at(&space.region, types, unit)
-            && object.bytes <= MAX_SHARED_BYTES
-        {
-            expected[line_range(unit, end_of(&object))].fill(LINE_LIVE);
-        }
+fn check_lines(space: &Space, findings: &Findings, block: Block) -> Result<()> {
+    let (found, expected) = (space.lines.of_block(block), findings.lines.of_block(block));
+    if found == expected {
+        return Ok(());
     }
-    let found = space.lines.of_block(block);
     match (0..LINES_PER_BLOCK).find(|&l| found[l] != expected[l]) {
         Some(line) => Err(VerifyError::LineMark {
             line: (block.0 << LOG_LINES_PER_BLOCK) + line as u32,
@@ -297,6 +187,3 @@ fn check_lines(space: &Space, types: &dyn TypeTable, visited: &MarkBits, block: 
         None => Ok(()),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -49,13 +49,13 @@ fn collect_stopped(heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause
     heap.note_heap_size();
     let before_bytes = heap.stats.live_bytes + heap.allocator.handed_out_bytes();
     heap.retire_buffers(runtime);
-    heap.verify_if_on(runtime)?;
+    let verifies = heap.verify_if_due(runtime)?;
 
     let start = Instant::now();
     heap.stats.live_bytes = heap.mark(runtime);
     let mark = start.elapsed();
-    if heap.options.verify {
-        heap.verifier.check_marks(&heap.space, &*heap.types)?;
+    if verifies {
+        heap.verifier.check_marks(&heap.space)?;
     }
 
     let start = Instant::now();
@@ -66,10 +66,9 @@ fn collect_stopped(heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause
     sweep::release(&mut heap.space, keep, heap.options.tuning.release_slack_bytes);
     heap.allocator.restart();
     let sweep = start.elapsed();
-    if heap.options.verify {
+    if verifies {
         heap.verifier.check_blocks(&heap.space)?;
     }
-    heap.verify_if_on(runtime)?;
 
     heap.note_heap_size();
     let (live_bytes, heap_bytes) = (heap.stats.live_bytes, heap.stats.heap_bytes);

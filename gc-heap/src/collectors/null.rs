@@ -19,8 +19,8 @@ impl Collect for Null {
 
     fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, _cause: Cause) -> Result<(), VerifyError> {
         runtime.stop_mutators();
-        let verified = heap.verify_if_on(runtime);
+        let verified = heap.verify_if_due(runtime);
         runtime.resume_mutators();
-        verified
+        verified.map(|_| ())
     }
 }

@@ -134,8 +134,8 @@ impl Heap {
     /// [`AllocError::OutOfMemory`]; the heap stays usable. [`AllocError::NoSuchType`]. [`AllocError::Corrupt`] if
     /// the verifier is on.
     pub fn alloc_struct(&mut self, runtime: &mut dyn Runtime, type_word: u32) -> Result<ObjRef, AllocError> {
-        let desc = self.type_desc(type_word, &[Kind::Struct, Kind::Exn])?;
-        let object = self.alloc(runtime, desc.fixed_bytes)?;
+        let bytes = self.type_desc(type_word, &[Kind::Struct, Kind::Exn])?.fixed_bytes;
+        let object = self.alloc(runtime, bytes)?;
         Ok(self.init(object, type_word))
     }
 
@@ -210,7 +210,7 @@ impl Heap {
         runtime.stop_mutators();
         let verified = self.state.verify(runtime);
         runtime.resume_mutators();
-        verified.map_err(Box::new)
+        verified.map(|_| ()).map_err(Box::new)
     }
 
     /// Drops all host objects that are left, through [`Runtime::drop_host_object`]. A store calls it before it
@@ -237,7 +237,7 @@ impl Heap {
             self.state.verifier.for_each_visited(&self.state.space, &*self.state.types, visit);
         }
         runtime.resume_mutators();
-        verified.map_err(Box::new)
+        verified.map(|_| ()).map_err(Box::new)
     }
 
     /// Whether an object may start at this word: for assertions. Never false for an object that is not dead;
@@ -346,10 +346,9 @@ impl Heap {
         ObjRef::from_word(object).expect("the allocator hands out object words only")
     }
 
-    fn type_desc(&self, type_word: u32, kinds: &[Kind]) -> Result<TypeDesc, AllocError> {
-        let kind = Kind::of_type_word(type_word).filter(|kind| kinds.contains(kind));
-        let desc = kind.and_then(|_| object::type_desc(&*self.state.types, type_word));
-        desc.ok_or(AllocError::NoSuchType { type_word })
+    fn type_desc(&self, type_word: u32, kinds: &[Kind]) -> Result<&TypeDesc, AllocError> {
+        let found = object::type_desc(&*self.state.types, type_word).filter(|(kind, _)| kinds.contains(kind));
+        found.map(|(_, desc)| desc).ok_or(AllocError::NoSuchType { type_word })
     }
 
     fn out_of_memory(&self, bytes: u32) -> AllocError {

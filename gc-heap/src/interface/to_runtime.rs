@@ -59,8 +59,8 @@ pub trait Runtime {
     fn visit_buffers(&mut self, visit: &mut dyn FnMut(&mut AllocBuffer));
 
     /// Visits every reference outside the heap: shadow stacks up to their tops, globals, tables, element
-    /// segments, pending exceptions, the embedder's handles. Called up to three times per collection when the
-    /// verifier is on; each time it must visit the same words.
+    /// segments, pending exceptions, the embedder's handles. Called twice per collection when the verifier is
+    /// on; each time it must visit the same words.
     fn scan_roots(&mut self, visitor: &mut dyn RootVisitor);
 
     /// The host object with this datum is dead; called once for each datum given to

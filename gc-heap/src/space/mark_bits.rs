@@ -78,6 +78,27 @@ impl MarkBits {
         new
     }
 
+    /// Sets the bits of the units `start..end`, which are not empty; false if one of them was set before.
+    pub fn set_range(&mut self, start: u32, end: u32) -> bool {
+        let ((first, start_bit), (last, end_bit)) = (position(start), position(end - 1));
+        // All bits from `start_bit` up, all bits up to `end_bit`.
+        let (from, to) = (start_bit.wrapping_neg(), end_bit | (end_bit - 1));
+        let words = &mut self.words_mut()[first..=last];
+        let mut were_clear = true;
+        for (i, word) in words.iter_mut().enumerate() {
+            let mask = (if i == 0 { from } else { u64::MAX }) & (if first + i == last { to } else { u64::MAX });
+            were_clear &= *word & mask == 0;
+            *word |= mask;
+        }
+        were_clear
+    }
+
+    /// The words of the bits of a block.
+    pub fn block_words(&self, block: Block) -> &[u64] {
+        let start = (block.0 as usize) << LOG_BLOCK_WORDS;
+        &self.words()[start..start + WORDS_PER_BLOCK]
+    }
+
     /// Clears the bits of the blocks `start..end`.
     pub fn clear(&mut self, start: Block, end: Block) {
         let range = (start.0 as usize) << LOG_BLOCK_WORDS..(end.0 as usize) << LOG_BLOCK_WORDS;
@@ -134,5 +155,17 @@ mod tests {
         bits.clear(Block(2), Block(3));
         assert_eq!(bits.iter_block(Block(2)).count(), 0);
         assert!(!bits.get(u32::MAX - 1));
+    }
+
+    #[test]
+    fn ranges_report_what_was_set() {
+        let mut bits = MarkBits::new(&mut System::new(None), 4).unwrap();
+        let block = Block(1).start_unit();
+        assert!(bits.set_range(block + 2, block + 4));
+        assert!(bits.set_range(block + 4, block + 300));
+        assert!(!bits.set_range(block + 298, block + 302));
+        assert!(bits.set_range(block, block + 2));
+        let set: Vec<u32> = bits.iter_block(Block(1)).map(|u| u - block).collect();
+        assert_eq!(set, (0..302).step_by(2).collect::<Vec<_>>());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::block::Block;
-use crate::line::LINE_LIVE;
+use crate::line::{LINE_FREE, LINE_LIVE};
 use crate::mock::{MockTypes, REF, World};
 use crate::options::HeapOptions;
 use crate::space::sweep;
@@ -26,7 +26,7 @@ fn marked() -> (World, Block, [u32; 2]) {
 }
 
 fn check(w: &World) -> Result<()> {
-    w.heap.state.verifier.check_marks(&w.heap.state.space, &*w.heap.state.types)
+    w.heap.state.verifier.check_marks(&w.heap.state.space)
 }
 
 #[test]
