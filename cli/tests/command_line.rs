@@ -170,3 +170,13 @@ fn a_compiler_that_misbehaves_is_an_error_of_one_line() {
     let said = said(scratch.dolmen().args(["compile", "m.wasm", "-o", "m"]).env("DOLMENC", "/nowhere/dolmenc"));
     said.fails_with(&["/nowhere/dolmenc", "no program"]);
 }
+
+#[test]
+fn the_command_has_no_compiler_in_it() {
+    let binary = fs::read(env!("CARGO_BIN_EXE_dolmen")).expect("the command");
+    assert!(!binary.windows(9).any(|bytes| bytes == b"libLLVM.s"), "the command is linked to LLVM");
+    // Only the release build is small.
+    if !cfg!(debug_assertions) {
+        assert!(binary.len() < 5_000_000, "the command has {} bytes", binary.len());
+    }
+}

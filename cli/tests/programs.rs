@@ -4,9 +4,10 @@ mod common;
 
 use common::{Said, Scratch, said};
 use std::fs;
-use std::io::{self, Read, Write};
-use std::process::Stdio;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 /// Exports of all kinds of results.
 const VALUES: &str = r#"(module $values
@@ -400,6 +401,35 @@ fn the_heap_follows_its_options() {
     }
     scratch.run(["run", "--gc-heap-max", "99T", "--invoke", "push", "test.wat", "1"]).fails_with(&["16 GiB"]);
     scratch.run(["run", "--max-stack", "1", "--invoke", "push", "test.wat", "1"]).fails_with(&["512 KiB"]);
+}
+
+#[test]
+fn the_compiler_ends_with_its_parent() {
+    let commands = r#"exec 3<&0; "$0" --server <&3 >/dev/null & echo $!; wait"#;
+    let mut shell = Command::new("sh")
+        .args(["-c", commands, env!("CARGO_BIN_EXE_dolmenc")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the shell starts");
+    // Its input stays open all the time, so that is not why it ends.
+    let _stdin = shell.stdin.take().expect("a pipe");
+    let mut pid = String::new();
+    BufReader::new(shell.stdout.take().expect("a pipe")).read_line(&mut pid).expect("the compiler's number");
+    let process = format!("/proc/{}/cmdline", pid.trim());
+    // Gone, or a zombie without a command line.
+    let alive = || fs::read(&process).is_ok_and(|line| line.ends_with(b"--server\0"));
+    let until = |wanted: bool| {
+        (0..600).any(|_| {
+            thread::sleep(Duration::from_millis(50));
+            alive() == wanted
+        })
+    };
+    assert!(until(true), "the compiler does not start");
+    thread::sleep(Duration::from_millis(500));
+    shell.kill().expect("the shell is there");
+    shell.wait().expect("the shell ends");
+    assert!(until(false), "the compiler survives its parent");
 }
 
 #[test]

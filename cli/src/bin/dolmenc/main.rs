@@ -2,8 +2,8 @@
 //!
 //! It compiles what comes in on standard input as [`dolmen_cli::protocol`] says, until that ends; it is no
 //! command for people. Two things end it early: LLVM's fatal errors, which abort the process after a line on
-//! standard error, and a parent that does not listen any more. A panic is a bug of the compiler and becomes
-//! the answer to its request.
+//! standard error, and the end of its parent, who might have been interrupted in the middle of a long
+//! compilation. A panic is a bug of the compiler and becomes the answer to its request.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ mod server;
 mod text;
 
 use dolmen_cli::protocol::{SERVER_ARG, VERSION};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -18,7 +19,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args: Vec<_> = env::args_os().skip(1).collect();
     let outcome = match args.as_slice() {
-        [arg] if arg == SERVER_ARG => server::serve(&mut io::stdin().lock(), io::stdout()),
+        [arg] if arg == SERVER_ARG => {
+            // Where that is not possible, it ends when it has an answer that nobody wants.
+            let _ = set_parent_process_death_signal(Some(Signal::KILL));
+            server::serve(&mut io::stdin().lock(), io::stdout())
+        }
         [arg] if arg == "--version" || arg == "-V" => writeln!(io::stdout(), "dolmenc {VERSION}"),
         _ => Err(io::Error::other("dolmenc is started by dolmen: use `dolmen compile`")),
     };
