@@ -2,7 +2,7 @@
 //!
 //! A trap, a throw, an error or a panic of a host function arrive here as a *reason*
 //! ([`entry::reason`](crate::thread::entry::reason)), on the raise stack, with the registers of the call that
-//! does not return. [`unwind`] decides: an exception that has a landing pad resumes there; everything else ends
+//! does not return. [`unwind()`] decides: an exception that has a landing pad resumes there; everything else ends
 //! the innermost activation, and [`Thread::call`] returns a [`Raised`].
 //!
 //! A backtrace is captured as bare addresses, before anything is unwound, and turned into function names later,
