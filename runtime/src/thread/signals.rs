@@ -7,7 +7,8 @@
 //!
 //! A fault is a stack overflow exactly if it hits a guard of the thread that runs on this OS thread
 //! ([`CURRENT`]) while compiled code, or a C function that it calls, runs (`exit_pc` is 0). Every other fault
-//! goes to the handler that was there before, as if this one did not exist.
+//! goes to the handler that was there before. If it is a host function that has used up the stack, which is fatal,
+//! a message says so first.
 //!
 //! The handler cannot run on the stack that is used up: each OS thread that enters compiled code gets an
 //! alternate signal stack ([`ensure_signal_stack`]).
@@ -135,9 +136,22 @@ extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
             // calls) of this thread that stopped.
             unsafe { entry::redirect_to_raise(context, thread.context()) };
         }
-        // SAFETY: the arguments are the ones this handler was called with.
-        _ => unsafe { chain(signal, info, context) },
+        thread => {
+            if thread.is_some_and(|thread| thread.stacks().is_guard(address)) {
+                report_host_overflow();
+            }
+            // SAFETY: the arguments are the ones this handler was called with.
+            unsafe { chain(signal, info, context) }
+        }
     }
+}
+
+/// Says why the process is about to die: Rust code cannot be stopped where it is.
+fn report_host_overflow() {
+    const MESSAGE: &[u8] = b"dolmen: a host function exhausted the native stack (see Config::max_stack_bytes)\n";
+    // SAFETY: `write` may be called in a handler, and the message is valid for its length. If nobody can read it,
+    // there is nothing else to be done.
+    unsafe { libc::write(libc::STDERR_FILENO, MESSAGE.as_ptr().cast(), MESSAGE.len()) };
 }
 
 /// Does what would have happened without our handler.

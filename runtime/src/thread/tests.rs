@@ -568,11 +568,15 @@ fn many_os_threads_overflow_at_once() {
 }
 
 /// Runs the test of this name again, in a process of its own that is expected to die.
-fn in_child(name: &str) -> std::process::ExitStatus {
+fn in_child(name: &str) -> std::process::Output {
     let mut child = std::process::Command::new(std::env::current_exe().expect("own path"));
     let name = format!("thread::tests::{name}");
-    let output = child.args([&name, "--exact", "--test-threads=1"]).env(CHILD, "1").output().expect("child");
-    output.status
+    child.args([&name, "--exact", "--test-threads=1", "--nocapture"]).env(CHILD, "1").output().expect("child")
+}
+
+/// The signal that ended a process.
+fn signal(output: &std::process::Output) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&output.status)
 }
 
 /// Set in the processes that [`in_child`] starts.
@@ -591,8 +595,8 @@ fn faults_elsewhere_have_their_default_action() {
     if std::env::var_os(CHILD).is_some() {
         return fault_in_host_function();
     }
-    let status = in_child("faults_elsewhere_have_their_default_action");
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGSEGV), "{status:?}");
+    let output = in_child("faults_elsewhere_have_their_default_action");
+    assert_eq!(signal(&output), Some(libc::SIGSEGV), "{output:?}");
 }
 
 #[test]
@@ -606,6 +610,22 @@ fn faults_elsewhere_reach_the_previous_handler() {
         unsafe { libc::signal(libc::SIGSEGV, exit_with_42 as *const () as usize) };
         return fault_in_host_function();
     }
-    let status = in_child("faults_elsewhere_reach_the_previous_handler");
-    assert_eq!(status.code(), Some(42), "{status:?}");
+    let output = in_child("faults_elsewhere_reach_the_previous_handler");
+    assert_eq!(output.status.code(), Some(42), "{output:?}");
+}
+
+#[test]
+fn host_functions_that_exhaust_the_stack_are_named() {
+    fn burn(depth: u64) -> u64 {
+        let frame = std::hint::black_box([depth; 128]);
+        if frame[0] == u64::MAX { 0 } else { burn(depth + 1) + frame[1] }
+    }
+    if std::env::var_os(CHILD).is_some() {
+        let _ = Fixture::new().call_host(&raw const dt_host, &mut |_, _| returned(burn(0)));
+        return;
+    }
+    let output = in_child("host_functions_that_exhaust_the_stack_are_named");
+    assert_eq!(signal(&output), Some(libc::SIGSEGV), "{output:?}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("a host function exhausted the native stack"), "{message}");
 }
