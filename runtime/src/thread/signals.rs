@@ -100,9 +100,10 @@ fn install_all() -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Those of `mmap` and `sigaltstack`.
+/// Those of `mmap` and `sigaltstack`; or if the OS thread is ending and has dropped its signal stack already.
 pub(super) fn ensure_signal_stack() -> io::Result<()> {
-    SIGNAL_STACK.with_borrow_mut(|slot| {
+    let ensured = SIGNAL_STACK.try_with(|slot| {
+        let mut slot = slot.borrow_mut();
         if slot.is_some() {
             return Ok(());
         }
@@ -120,7 +121,8 @@ pub(super) fn ensure_signal_stack() -> io::Result<()> {
         }
         *slot = Some(owned);
         Ok(())
-    })
+    });
+    ensured.map_err(|_| io::Error::other("the OS thread is ending"))?
 }
 
 /// The handler of [`SIGNALS`].

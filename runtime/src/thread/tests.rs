@@ -550,6 +550,34 @@ fn threads_move_between_os_threads() {
 }
 
 #[test]
+fn calls_while_an_os_thread_ends_run_or_are_refused() {
+    /// Runs code when it is dropped with its OS thread.
+    struct Late(std::cell::RefCell<Option<std::sync::mpsc::Sender<bool>>>);
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let result = Fixture::new().call(&raw const dt_increment, 1);
+            let expected = matches!(result, Ok(2) | Err(Raised::Error(_)));
+            let _ = self.0.take().map(|sender| sender.send(expected));
+        }
+    }
+    thread_local!(static LATE: Late = const { Late(std::cell::RefCell::new(None)) });
+    // The order in which thread-local values are made decides whether the signal stack is still there.
+    for late_first in [false, true] {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let call = || assert_eq!(Fixture::new().call(&raw const dt_increment, 1).expect("returns"), 2);
+        let thread = std::thread::spawn(move || {
+            if !late_first {
+                call();
+            }
+            LATE.with(|late| *late.0.borrow_mut() = Some(sender));
+            call();
+        });
+        thread.join().expect("no panic");
+        assert_eq!(receiver.recv(), Ok(true));
+    }
+}
+
+#[test]
 fn many_os_threads_overflow_at_once() {
     std::thread::scope(|scope| {
         for _ in 0..4 {
