@@ -8,6 +8,7 @@
 mod append_vec;
 mod composite;
 mod display;
+mod group_hash;
 mod item;
 pub(crate) mod matching;
 pub(crate) mod registry;

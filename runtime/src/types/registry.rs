@@ -12,6 +12,7 @@
 //! anyone; entries are read without a lock.
 
 use super::append_vec::AppendVec;
+use super::group_hash::BuildGroupHasher;
 use crate::vm::type_region::TypeRegion;
 use dolmen_abi::layout::{exception_layout, struct_layout};
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, EXTERN_BYTES, FUNC_BYTES};
@@ -78,10 +79,12 @@ pub(crate) struct TypeRegistry {
     state: Mutex<State>,
 }
 
+type Signatures = HashMap<MachineSignature, SignatureId, BuildGroupHasher>;
+
 #[derive(Debug, Default)]
 struct State {
-    groups: HashMap<RecGroup, u32>,
-    signatures: HashMap<MachineSignature, SignatureId>,
+    groups: HashMap<RecGroup, u32, BuildGroupHasher>,
+    signatures: Signatures,
     /// Number of canonical types.
     len: u32,
 }
@@ -258,7 +261,7 @@ impl TypeRegistry {
     /// Makes an entry and its descriptor. `supers` ends with the type itself.
     fn make_entry(
         &self,
-        signatures: &mut HashMap<MachineSignature, SignatureId>,
+        signatures: &mut Signatures,
         sub: SubType,
         supers: Vec<u32>,
         type_word: impl Fn(u32) -> u32,
@@ -276,7 +279,7 @@ impl TypeRegistry {
     }
 }
 
-fn intern(signatures: &mut HashMap<MachineSignature, SignatureId>, signature: &MachineSignature) -> SignatureId {
+fn intern(signatures: &mut Signatures, signature: &MachineSignature) -> SignatureId {
     if let Some(&id) = signatures.get(signature) {
         return id;
     }
