@@ -26,6 +26,9 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// Compiled code that can be instantiated. Cheap to clone.
+///
+/// An artifact is native code. Loading one finds damage and files that do not fit, but not malice: load only
+/// what a compiler that you trust has written.
 #[derive(Clone)]
 pub struct Module {
     inner: Arc<Inner>,
