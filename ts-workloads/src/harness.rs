@@ -7,9 +7,11 @@ use crate::programs::{Benchmark, Command, Size, Variant};
 use anyhow::{Context as _, Result, ensure};
 use dolmen::wasi::{self, OutputBuffer, OutputStream, WasiCtx};
 use dolmen::{Collector, Config, Engine, Func, Instance, Linker, Module, Store, Val};
+use dolmen_abi::collector::Protocol;
 use dolmen_aotc::{OptLevel, Options};
 use std::num::NonZeroU64;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The knobs that tests turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +43,42 @@ pub fn compile(wasm: &Path, setup: Setup) -> Result<Vec<u8>> {
     dolmen_aotc::compile(&bytes, &options).with_context(|| format!("cannot compile {}", wasm.display()))
 }
 
+/// What an artifact depends on.
+#[derive(Clone, PartialEq)]
+struct ArtifactKey {
+    wasm: PathBuf,
+    opt_level: OptLevel,
+    protocol: Protocol,
+}
+
+/// An artifact, or why there is none; empty until the first test that wants it has compiled it.
+type CachedArtifact = Arc<OnceLock<Result<Arc<[u8]>, String>>>;
+
+/// Compiles a binary, once in this process for all setups that give the same artifact.
+fn compile_once(wasm: PathBuf, setup: Setup) -> Result<Arc<[u8]>> {
+    static CACHE: Mutex<Vec<(ArtifactKey, CachedArtifact)>> = Mutex::new(Vec::new());
+    let key = ArtifactKey { wasm, opt_level: setup.opt_level, protocol: setup.collector.protocol() };
+    let entry = {
+        let mut cache = CACHE.lock().expect("no holder of the lock panics");
+        match cache.iter().find(|(known, _)| *known == key) {
+            Some((_, entry)) => Arc::clone(entry),
+            None => {
+                cache.push((key.clone(), CachedArtifact::default()));
+                Arc::clone(&cache[cache.len() - 1].1)
+            }
+        }
+    };
+    let compile = || compile(&key.wasm, setup).map(Arc::from).map_err(|error| format!("{error:#}"));
+    entry.get_or_init(compile).clone().map_err(anyhow::Error::msg)
+}
+
 /// Compiles a benchmark, calls it `calls` times in one instance, and checks each result.
 ///
 /// # Errors
 ///
 /// If a step fails or a checksum is wrong.
 pub fn check_benchmark(benchmark: &Benchmark, variant: Variant, size: Size, calls: usize, setup: Setup) -> Result<()> {
-    let artifact = compile(&benchmark.wasm_path(variant), setup)?;
-    let mut program = Program::new(&artifact, setup)?;
+    let mut program = Program::new(benchmark.wasm_path(variant), setup)?;
     let run = program.func("run")?;
     for call in 1..=calls {
         let mut results = [Val::I64(0)];
@@ -66,8 +96,7 @@ pub fn check_benchmark(benchmark: &Benchmark, variant: Variant, size: Size, call
 ///
 /// If a step fails or the output is not the expected one.
 pub fn check_command(command: Command, variant: Variant, setup: Setup) -> Result<()> {
-    let artifact = compile(&command.wasm_path(variant), setup)?;
-    let mut program = Program::new(&artifact, setup)?;
+    let mut program = Program::new(command.wasm_path(variant), setup)?;
     program.func("_start")?.call(&mut program.store, &[], &mut [])?;
     let output = String::from_utf8(program.output.contents()).context("the output is not UTF-8")?;
     match first_difference(&output, command.expected) {
@@ -84,11 +113,12 @@ struct Program {
 }
 
 impl Program {
-    fn new(artifact: &[u8], setup: Setup) -> Result<Self> {
+    fn new(wasm: PathBuf, setup: Setup) -> Result<Self> {
+        let artifact = compile_once(wasm, setup)?;
         let mut config = Config::new();
         config.collector(setup.collector).gc_stress(setup.gc_stress).gc_verify(setup.gc_verify);
         let engine = Engine::new(&config)?;
-        let module = Module::deserialize(&engine, artifact)?;
+        let module = Module::deserialize(&engine, &artifact)?;
         let output = OutputBuffer::default();
         let context = WasiCtx::new().arg("program").stdout(OutputStream::Buffer(output.clone()));
         let mut store = Store::new(&engine, context)?;

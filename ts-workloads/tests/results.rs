@@ -6,7 +6,7 @@
 use dolmen::Collector;
 use dolmen_aotc::OptLevel;
 use dolmen_workloads::harness::{Setup, check_benchmark, check_command};
-use dolmen_workloads::programs::{Size, Variant, benchmarks, commands};
+use dolmen_workloads::programs::{Benchmark, Size, Variant, benchmarks, commands};
 use std::num::NonZeroU64;
 
 /// Calls per benchmark: the second finds state that the first left behind.
@@ -14,6 +14,9 @@ const CALLS: usize = 2;
 
 /// The collection interval for programs too large for a collection at every allocation.
 const COARSE_STRESS: u64 = 97;
+
+/// Benchmarks with so many objects at size tiny that verifying the heap at every allocation takes minutes.
+const MANY_OBJECTS: [&str; 2] = ["big_heap", "binary_trees"];
 
 fn stressed(interval: u64) -> Setup {
     Setup { gc_stress: NonZeroU64::new(interval), gc_verify: true, ..Setup::default() }
@@ -23,10 +26,10 @@ fn long_tests_run() -> bool {
     std::env::var_os("DOLMEN_TEST_ALL").is_some()
 }
 
-/// Runs all benchmarks, both variants, and panics with the list of those that went wrong.
-fn check_benchmarks(folders: &[&str], size: Size, setup: Setup) {
+/// Runs the selected benchmarks, both variants, and panics with the list of those that went wrong.
+fn check_benchmarks(select: impl Fn(&Benchmark) -> bool, size: Size, setup: Setup) {
     let mut failures = Vec::new();
-    for benchmark in benchmarks().iter().filter(|benchmark| folders.contains(&benchmark.folder)) {
+    for benchmark in benchmarks().iter().filter(|benchmark| select(benchmark)) {
         for variant in Variant::ALL {
             if let Err(error) = check_benchmark(benchmark, variant, size, CALLS, setup) {
                 failures.push(format!("{} {}: {error:#}", benchmark.name, variant.name()));
@@ -49,28 +52,28 @@ fn check_commands(setup: Setup) {
     assert!(failures.is_empty(), "{setup:?}\n{}", failures.join("\n"));
 }
 
+fn is_large(benchmark: &Benchmark) -> bool {
+    benchmark.folder == "kotlin" || MANY_OBJECTS.contains(&benchmark.name.as_str())
+}
+
 #[test]
 fn benchmarks_on_each_collector() {
-    for (_, collector) in Collector::NAMES {
-        check_benchmarks(&["programs", "kotlin"], Size::Tiny, Setup { collector: *collector, ..Setup::default() });
+    for &(_, collector) in Collector::NAMES {
+        check_benchmarks(|_| true, Size::Tiny, Setup { collector, ..Setup::default() });
     }
 }
 
 #[test]
 fn benchmarks_at_lower_opt_levels() {
     for opt_level in [OptLevel::O0, OptLevel::O1, OptLevel::O2] {
-        check_benchmarks(&["programs"], Size::Tiny, Setup { opt_level, ..Setup::default() });
+        check_benchmarks(|_| true, Size::Tiny, Setup { opt_level, ..Setup::default() });
     }
 }
 
 #[test]
 fn benchmarks_under_stress() {
-    check_benchmarks(&["programs"], Size::Tiny, stressed(1));
-}
-
-#[test]
-fn benchmarks_under_coarse_stress() {
-    check_benchmarks(&["kotlin"], Size::Tiny, stressed(COARSE_STRESS));
+    check_benchmarks(|benchmark| !is_large(benchmark), Size::Tiny, stressed(1));
+    check_benchmarks(is_large, Size::Tiny, stressed(COARSE_STRESS));
 }
 
 #[test]
@@ -84,13 +87,21 @@ fn commands_at_the_lowest_opt_level() {
 }
 
 #[test]
-fn commands_under_coarse_stress() {
+fn commands_under_stress() {
     check_commands(stressed(COARSE_STRESS));
 }
 
 #[test]
 fn long_benchmarks() {
     if long_tests_run() {
-        check_benchmarks(&["programs", "kotlin"], Size::Full, Setup::default());
+        check_benchmarks(|_| true, Size::Full, Setup::default());
+    }
+}
+
+/// The rest of what [`benchmarks_under_stress`] does coarsely.
+#[test]
+fn long_benchmarks_under_stress() {
+    if long_tests_run() {
+        check_benchmarks(|benchmark| MANY_OBJECTS.contains(&benchmark.name.as_str()), Size::Tiny, stressed(1));
     }
 }
