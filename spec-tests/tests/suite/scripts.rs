@@ -19,8 +19,6 @@ const OWN_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions");
 const BEYOND_CORE: &[Proposal] = &[
     Proposal::CustomDescriptors,
     Proposal::CustomPageSizes,
-    Proposal::Memory64,
-    Proposal::MultiMemory,
     Proposal::RelaxedSimd,
     Proposal::Simd,
     Proposal::Threads,
