@@ -14,7 +14,8 @@ pub(crate) const LEAF_CALL: &str = "dolmen-leaf";
 /// The marker functions of a partition.
 #[derive(Clone, Copy)]
 pub(crate) struct Markers {
-    /// `(thread, type_word: i32, size_bytes: i32) -> ref`: an object of fixed size, zero but for its header.
+    /// `(thread, type_word: i32, size_bytes: i32, (offset: i32, value)*) -> ref`: an object of fixed size, zero but
+    /// for its header and the fields given.
     pub(crate) alloc_struct: Value,
     /// `(thread, type_word: i32, length: i32, log_elem_bytes: i32) -> ref`: an array, zero but for its header.
     pub(crate) alloc_array: Value,
@@ -27,11 +28,11 @@ pub(crate) struct Markers {
 impl Markers {
     pub(crate) fn declare(context: &Context, module: &Module<'_>, types: &Types) -> Self {
         let Types { ptr, i32, reference, void, .. } = *types;
-        let declare = |name: &str, result, params: &[_]| {
+        let declare_type = |name: &str, ty| {
             if let Some(function) = module.function(name) {
                 return function;
             }
-            let function = module.add_function(name, context.function_type(result, params), C_CC);
+            let function = module.add_function(name, ty, C_CC);
             for attribute in ["nounwind", "willreturn"] {
                 function.add_attribute(attribute_index::FUNCTION, context.enum_attribute(attribute, 0));
             }
@@ -40,8 +41,9 @@ impl Markers {
             function.add_attribute(attribute_index::FUNCTION, inaccessible);
             function
         };
-        let alloc = |name: &str, params: &[_]| {
-            let function = declare(name, reference, params);
+        let declare = |name: &str, result, params: &[_]| declare_type(name, context.function_type(result, params));
+        let alloc = |name: &str, ty| {
+            let function = declare_type(name, ty);
             // Calls add `noalias` where it is sound, see `Unit::mark_unaliased`.
             function.add_attribute(attribute_index::RETURN, context.enum_attribute("nonnull", 0));
             // alloc | zeroed
@@ -50,8 +52,8 @@ impl Markers {
             function
         };
         Self {
-            alloc_struct: alloc("dolmen.alloc_struct", &[ptr, i32, i32]),
-            alloc_array: alloc("dolmen.alloc_array", &[ptr, i32, i32, i32]),
+            alloc_struct: alloc("dolmen.alloc_struct", context.variadic_function_type(reference, &[ptr, i32, i32])),
+            alloc_array: alloc("dolmen.alloc_array", context.function_type(reference, &[ptr, i32, i32, i32])),
             post_write_barrier: declare("dolmen.post_write_barrier", void, &[ptr, reference]),
             post_write_barrier_array: declare("dolmen.post_write_barrier_array", void, &[ptr, reference]),
         }

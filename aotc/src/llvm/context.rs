@@ -23,8 +23,8 @@ pub(crate) struct MetadataKind {
     pub(crate) prof: u32,
     pub(crate) dereferenceable: u32,
     pub(crate) align: u32,
-    /// Marks the stores of an object's header, which its allocation performs anyway.
-    pub(crate) header_store: u32,
+    /// Marks the stores of an object's header and immutable fields, which its allocation performs anyway.
+    pub(crate) allocation_store: u32,
 }
 
 /// Where on a function or call an attribute stands.
@@ -86,6 +86,13 @@ impl Context {
         Type(unsafe { LLVMFunctionType(result.0, raw.as_mut_ptr(), raw.len() as u32, 0) })
     }
 
+    /// The type of a function that takes any further arguments.
+    pub(crate) fn variadic_function_type(&self, result: Type, params: &[Type]) -> Type {
+        let mut raw: Vec<_> = params.iter().map(|t| t.0).collect();
+        // SAFETY: LLVM copies the parameter types.
+        Type(unsafe { LLVMFunctionType(result.0, raw.as_mut_ptr(), raw.len() as u32, 1) })
+    }
+
     /// The float constant with these bits; NaN payloads are kept.
     pub(crate) fn f32_const(&self, bits: u32) -> Value {
         // SAFETY: a 32-bit integer constant is cast to a type of its size.
@@ -132,7 +139,7 @@ impl Context {
             prof: self.metadata_kind("prof"),
             dereferenceable: self.metadata_kind("dereferenceable"),
             align: self.metadata_kind("align"),
-            header_store: self.metadata_kind("dolmen.header"),
+            allocation_store: self.metadata_kind("dolmen.allocation"),
         }
     }
 

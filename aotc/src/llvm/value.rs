@@ -56,6 +56,21 @@ impl Type {
         }
     }
 
+    /// Size in memory of a number, a vector of numbers or a reference.
+    pub(crate) fn size_bytes(self) -> u32 {
+        // SAFETY: the handle is valid (module rule); each query follows the kind just read.
+        unsafe {
+            match LLVMGetTypeKind(self.0) {
+                LLVMTypeKind::LLVMIntegerTypeKind => LLVMGetIntTypeWidth(self.0).div_ceil(8),
+                LLVMTypeKind::LLVMDoubleTypeKind => 8,
+                LLVMTypeKind::LLVMVectorTypeKind => {
+                    LLVMGetVectorSize(self.0) * Type(LLVMGetElementType(self.0)).size_bytes()
+                }
+                _ => 4,
+            }
+        }
+    }
+
     /// The field types of a structure.
     pub(crate) fn struct_fields(self) -> Vec<Type> {
         // SAFETY: the handle is a structure's by contract of this function; the index is below the count.

@@ -30,8 +30,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let layout = self.unit.exception_layout(tag);
         let exn_type_words = self.unit.layout.exn_type_words;
         let type_word = self.load_instance(self.unit.types.i32, exn_type_words + 4 * tag);
-        let exception = self.alloc_fixed(type_word, layout.size_bytes);
-        self.unit.mark_unaliased(exception);
+        let exception = self.alloc_fixed(type_word, layout.size_bytes, &[]);
         let tag_id = self.tag_id(tag);
         self.store_exception(exception, EXN_TAG_ID_OFFSET, tag_id);
         let payload = self.stack.pop_many(layout.offsets.len());

@@ -49,12 +49,23 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     fn translate_struct_new(&mut self, ty: TypeIdx) {
-        let object = self.alloc_struct(ty);
         let count = self.unit.struct_layout(ty).offsets.len();
         let values = self.stack.pop_many(count);
-        for (index, value) in values.iter().enumerate() {
-            let field = self.field(ty, index);
-            self.store_storage(object, field.offset, field.ty.storage, value.value, field.class);
+        let fields: Vec<_> = (0..count).map(|index| self.field(ty, index)).collect();
+        let mut immutable = Vec::new();
+        for (field, value) in fields.iter().zip(&values).filter(|(field, _)| !field.ty.mutable) {
+            immutable.push(self.i32(field.offset));
+            immutable.push(self.pack(field.ty.storage, value.value));
+        }
+        let size_bytes = self.unit.struct_layout(ty).size_bytes;
+        let type_word = self.type_word(ty);
+        let object = self.alloc_fixed(type_word, size_bytes, &immutable);
+        for (field, value) in fields.iter().zip(&values) {
+            let address = self.object_address(object, field.offset);
+            let store = self.store_at(address, field.ty.storage, value.value, field.class);
+            if !field.ty.mutable {
+                self.unit.mark_allocation_store(store);
+            }
         }
         self.push(object, Self::ref_to(ty));
     }
@@ -93,24 +104,20 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// A fresh struct: header set, fields zero.
-    pub(crate) fn alloc_struct(&mut self, ty: TypeIdx) -> Value {
+    fn alloc_struct(&mut self, ty: TypeIdx) -> Value {
         let size_bytes = self.unit.struct_layout(ty).size_bytes;
         let type_word = self.type_word(ty);
-        let object = self.alloc_fixed(type_word, size_bytes);
-        let CompositeType::Struct(fields) = &self.unit.module.sub_type(ty).composite else {
-            panic!("type {} is not a struct type", ty.0)
-        };
-        if fields.iter().all(|field| field.mutable) {
-            self.unit.mark_unaliased(object);
-        }
-        object
+        self.alloc_fixed(type_word, size_bytes, &[])
     }
 
-    /// A fresh object of fixed size.
-    pub(crate) fn alloc_fixed(&mut self, type_word: Value, size_bytes: u32) -> Value {
+    /// A fresh object of fixed size, in which the allocation itself sets the fields given as pairs of offset and
+    /// value. The caller stores them too, for LLVM to see.
+    pub(crate) fn alloc_fixed(&mut self, type_word: Value, size_bytes: u32, fields: &[Value]) -> Value {
         let marker = self.unit.markers.alloc_struct;
-        let args = [self.thread, type_word, self.i32(size_bytes)];
+        let mut args = vec![self.thread, type_word, self.i32(size_bytes)];
+        args.extend_from_slice(fields);
         let object = self.b.call(marker.function_type(), marker, &args, crate::llvm::C_CC);
+        self.unit.mark_unaliased(object);
         self.store_header(object, TYPE_WORD_OFFSET, type_word);
         object
     }
@@ -118,7 +125,7 @@ impl FunctionTranslator<'_, '_, '_> {
     /// Tells LLVM what the allocation puts into the header.
     pub(crate) fn store_header(&self, object: Value, offset: u32, word: Value) {
         let store = self.b.store(word, self.object_address(object, offset));
-        self.unit.mark_header_store(store);
+        self.unit.mark_allocation_store(store);
         self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.header);
     }
 
@@ -165,16 +172,20 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// Stores a field or element, truncated if it is packed; without barrier.
-    pub(crate) fn store_at(&self, address: Value, storage: StorageType, value: Value, class: AliasClass) {
-        let types = &self.unit.types;
-        let value = match storage {
-            StorageType::I8 => self.b.cast(Cast::Trunc, value, types.i8),
-            StorageType::I16 => self.b.cast(Cast::Trunc, value, types.i16),
-            StorageType::Val(_) => value,
-        };
-        let store = self.b.store(value, address);
+    pub(crate) fn store_at(&self, address: Value, storage: StorageType, value: Value, class: AliasClass) -> Value {
+        let store = self.b.store(self.pack(storage, value), address);
         self.set_storage_alignment(store, storage);
         self.unit.alias.tag(store, self.unit.metadata.tbaa, class);
+        store
+    }
+
+    /// The value as memory holds it.
+    fn pack(&self, storage: StorageType, value: Value) -> Value {
+        match storage {
+            StorageType::I8 => self.b.cast(Cast::Trunc, value, self.unit.types.i8),
+            StorageType::I16 => self.b.cast(Cast::Trunc, value, self.unit.types.i16),
+            StorageType::Val(_) => value,
+        }
     }
 
     fn set_storage_alignment(&self, access: Value, storage: StorageType) {

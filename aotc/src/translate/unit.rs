@@ -279,9 +279,9 @@ impl<'c, 'm> Unit<'c, 'm> {
 
     /// Marks an allocation as unaliased: LLVM may drop stores into its object that no load can see.
     ///
-    /// Wrong for objects with immutable fields or elements. Their loads are invariant, so in LLVM's eyes they see
-    /// no store; behind a select or phi of fresh objects, where the stored value cannot be forwarded, the load
-    /// would stay and the store would go.
+    /// Invariant loads see no store in LLVM's eyes: behind a select or phi of fresh objects, where the stored value
+    /// cannot be forwarded, the load would stay and the store would go. So the allocation must itself set what is
+    /// loaded as invariant (headers, immutable fields); arrays of immutable elements are not marked.
     pub(crate) fn mark_unaliased(&self, allocation: Value) {
         allocation.add_call_attribute(attribute_index::RETURN, self.context.enum_attribute("noalias", 0));
     }
@@ -296,9 +296,9 @@ impl<'c, 'm> Unit<'c, 'm> {
         load.set_metadata(self.metadata.align, node(align_of::<MemoryDef>() as u64));
     }
 
-    /// Marks a store as part of an object's header.
-    pub(crate) fn mark_header_store(&self, store: Value) {
-        store.set_metadata(self.metadata.header_store, self.empty);
+    /// Marks a store as one that the object's allocation performs too.
+    pub(crate) fn mark_allocation_store(&self, store: Value) {
+        store.set_metadata(self.metadata.allocation_store, self.empty);
     }
 
     /// The address of a field of a context.

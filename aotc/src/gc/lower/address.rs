@@ -58,7 +58,7 @@ impl Lowering<'_, '_, '_> {
             return Ok(());
         }
         match instruction.opcode() {
-            Opcode::Store if instruction.has_metadata(self.unit.metadata.header_store) => {
+            Opcode::Store if instruction.has_metadata(self.unit.metadata.allocation_store) => {
                 instruction.erase();
                 Ok(())
             }

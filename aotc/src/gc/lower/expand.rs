@@ -119,12 +119,40 @@ pub(super) fn expand(
         }
         let function = expansions.function(sequence, args.len() - sequence.arg_count());
         let call = b.call(function.function_type(), function, &args, C_CC);
+        for field in sequence.arg_count()..marker.arg_count() {
+            // Pairs of offset and value.
+            if (field - sequence.arg_count()) % 2 == 0 {
+                let (offset, value) = (marker.operand(field), marker.operand(field + 1));
+                store_field(unit, &b, args[0], call, offset, value);
+            }
+        }
         if sequence != Sequence::Poll {
             marker.replace_all_uses_with(call);
             replaced.insert(marker, call);
         }
         marker.erase();
     }
+}
+
+/// Sets a field of a fresh object.
+fn store_field(unit: &Unit<'_, '_>, b: &Builder<'_>, thread: Value, object: Value, offset: Value, value: Value) {
+    let word = b.cast(Cast::PtrToInt, object, unit.types.i32);
+    let address = b.gep(unit.types.i8, object_address(unit, b, thread, word), offset);
+    b.store(value, address).set_alignment(field_alignment(value));
+}
+
+/// Fields have the alignment of their size, but no more than objects have.
+fn field_alignment(value: Value) -> u32 {
+    value.ty().size_bytes().min(OBJECT_ALIGN_BYTES)
+}
+
+/// The address of an object given by its reference word.
+fn object_address(unit: &Unit<'_, '_>, b: &Builder<'_>, thread: Value, word: Value) -> Value {
+    let types = &unit.types;
+    let base = unit.load_invariant(b, types.ptr, thread, core::mem::offset_of!(ThreadContext, heap_base));
+    let wide = b.cast(Cast::ZExt, word, types.i64);
+    // An index scaled by the element size folds into one addressing mode.
+    b.gep_wrapping(types.i32, base, &[wide])
 }
 
 /// Dirties the card of an object's header.
@@ -241,12 +269,7 @@ impl Body<'_, '_, '_> {
     }
 
     fn store_header(&self, object: Value, offset: u32, word: Value) {
-        let types = &self.unit.types;
-        let base =
-            self.unit.load_invariant(self.b, types.ptr, self.thread, core::mem::offset_of!(ThreadContext, heap_base));
-        let distance =
-            self.b.binary(Op::Shl, self.b.cast(Cast::ZExt, object, types.i64), types.i64.int(LOG_REF_SCALE.into()));
-        let address = self.b.gep_wrapping(types.i8, base, &[distance]);
+        let address = object_address(self.unit, self.b, self.thread, object);
         let store = self.b.store(word, self.unit.context_address(self.b, address, offset as usize));
         self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.header);
     }

@@ -6,7 +6,7 @@
 
 use super::bases::Bases;
 use super::cfg::{BlockIdx, Cfg};
-use super::{is_safepoint, ref_count};
+use super::{is_alloc_marker, is_safepoint, ref_count};
 use crate::llvm::{Opcode, TypeKind, Value};
 use std::collections::HashMap;
 
@@ -165,6 +165,12 @@ impl Liveness {
                     let mut across = live.clone();
                     if let Some(&own) = self.index.get(&instruction) {
                         across.remove(own);
+                    }
+                    if is_alloc_marker(instruction) {
+                        // The allocation stores what it was given after its slow path.
+                        for value in instruction.operands().filter_map(|o| self.needed(bases, o)) {
+                            across.insert(value);
+                        }
                     }
                     found.push(Safepoint { instruction, block, live: across.iter().collect() });
                 }
