@@ -245,7 +245,7 @@ impl<'a> Runner<'a> {
     fn find_import(&mut self, module: &str, name: &str) -> Option<Extern> {
         match self.registered.get(module) {
             Some(instance) => instance.get_export(&mut self.store, name),
-            None => self.host.iter().find(|(key, _)| **key == (module, name)).map(|(_, item)| item.clone()),
+            None => self.host.get(&(module, name)).copied(),
         }
     }
 

@@ -7,8 +7,11 @@ use std::fmt::{Display, Write as _};
 /// Suite of these scripts.
 pub const SUITE: &str = "generated";
 
-/// The scripts: file name and what makes the text.
-pub const SCRIPTS: &[(&str, fn() -> String)] = &[
+/// A script: file name and what makes the text.
+type Script = (&'static str, fn() -> String);
+
+/// The scripts.
+pub const SCRIPTS: &[Script] = &[
     ("many_params.wast", many_params),
     ("many_results.wast", many_results),
     ("many_locals.wast", many_locals),
