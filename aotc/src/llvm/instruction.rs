@@ -130,20 +130,6 @@ impl Value {
         unsafe { !LLVMGetFirstUse(self.0).is_null() }
     }
 
-    /// The users of this value, with repetitions.
-    pub(crate) fn users(self) -> Vec<Value> {
-        let mut users = Vec::new();
-        // SAFETY: the handle is valid (module rule); the list is walked without changing it.
-        unsafe {
-            let mut cursor = LLVMGetFirstUse(self.0);
-            while !cursor.is_null() {
-                users.push(Value(LLVMGetUser(cursor)));
-                cursor = LLVMGetNextUse(cursor);
-            }
-        }
-        users
-    }
-
     /// The called function, if the call is direct.
     pub(crate) fn called_function(self) -> Option<Value> {
         // SAFETY: the handle is a call's or invoke's by contract of this function.
