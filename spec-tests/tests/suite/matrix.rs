@@ -50,6 +50,7 @@ pub fn usual() -> Vec<Run> {
     let stress = Configuration { gc_stress: NonZeroU64::new(1), ..PLAIN };
     vec![
         Run { selection: Selection::Core, configuration: PLAIN },
+        Run { selection: Selection::Core, configuration: Configuration { opt_level: 0, ..PLAIN } },
         Run { selection: Selection::References, configuration: stress },
     ]
 }
@@ -58,7 +59,7 @@ pub fn usual() -> Vec<Run> {
 fn all() -> Vec<Run> {
     let mut runs = Vec::new();
     for opt_level in [0, 3] {
-        for collector in [Collector::MarkSweep, Collector::Null] {
+        for &(_, collector) in Collector::NAMES {
             runs.push(Configuration { opt_level, collector, gc_stress: None });
         }
         runs.push(Configuration { opt_level, gc_stress: NonZeroU64::new(1), ..PLAIN });
@@ -119,24 +120,13 @@ fn number<T: FromStr>(text: &String) -> Result<T, String> {
 }
 
 fn collector(name: &String) -> Result<Collector, String> {
-    match name.as_str() {
-        "marksweep" => Ok(Collector::MarkSweep),
-        "null" => Ok(Collector::Null),
-        _ => Err(format!("no such collector: {name}")),
-    }
-}
-
-fn collector_name(collector: Collector) -> &'static str {
-    match collector {
-        Collector::MarkSweep => "marksweep",
-        Collector::Null => "null",
-    }
+    Collector::from_name(name).ok_or_else(|| format!("no such collector: {name}"))
 }
 
 /// The options that choose the configuration, as they are written on the command line.
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--opt {} --gc {}", self.opt_level, collector_name(self.collector))?;
+        write!(f, "--opt {} --gc {}", self.opt_level, self.collector.name())?;
         match self.gc_stress {
             Some(stress) => write!(f, " --stress {stress}"),
             None => Ok(()),
