@@ -181,6 +181,7 @@ def main():
     if options.node:
         engines.append(V8(options.node))
     rows, failures = [], []
+    load = os.getloadavg()[0]
     for name, folder, entry in benchmarks(options.names):
         wasm = os.path.join(folder, options.variant, name + ".wasm")
         expected = entry["checksum"][options.size]
@@ -190,8 +191,8 @@ def main():
         print(f"{name} done", file=sys.stderr)
     if not rows:
         sys.exit("no such program")
-    print(f"{', '.join(engine.title for engine in engines)}; {machine()}; binaries {options.variant}, size {options.size}, "
-          f"milliseconds, medians of {options.processes} processes with 1 + {options.calls} calls each.\n")
+    print(f"{', '.join(engine.title for engine in engines)}; {machine()}, load average {load:.1f} before; "
+          f"binaries {options.variant}, size {options.size}, milliseconds, medians of {options.processes} processes with 1 + {options.calls} calls each.\n")
     print_table(engines, rows)
     for failure in failures:
         print(failure, file=sys.stderr)
