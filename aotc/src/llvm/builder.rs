@@ -37,6 +37,7 @@ pub(crate) enum Op {
 }
 
 /// A conversion.
+#[allow(clippy::enum_variant_names, reason = "the names are LLVM's")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cast {
     Trunc,
