@@ -27,11 +27,11 @@ fn long_tests_run() -> bool {
 }
 
 /// Runs the selected benchmarks, both variants, and panics with the list of those that went wrong.
-fn check_benchmarks(select: impl Fn(&Benchmark) -> bool, size: Size, setup: Setup) {
+fn check_benchmarks(select: impl Fn(&Benchmark) -> bool, size: Size, calls: usize, setup: Setup) {
     let mut failures = Vec::new();
     for benchmark in benchmarks().iter().filter(|benchmark| select(benchmark)) {
         for variant in Variant::ALL {
-            if let Err(error) = check_benchmark(benchmark, variant, size, CALLS, setup) {
+            if let Err(error) = check_benchmark(benchmark, variant, size, calls, setup) {
                 failures.push(format!("{} {}: {error:#}", benchmark.name, variant.name()));
             }
         }
@@ -59,21 +59,21 @@ fn is_large(benchmark: &Benchmark) -> bool {
 #[test]
 fn benchmarks_on_each_collector() {
     for &(_, collector) in Collector::NAMES {
-        check_benchmarks(|_| true, Size::Tiny, Setup { collector, ..Setup::default() });
+        check_benchmarks(|_| true, Size::Tiny, CALLS, Setup { collector, ..Setup::default() });
     }
 }
 
 #[test]
 fn benchmarks_at_lower_opt_levels() {
     for opt_level in [OptLevel::O0, OptLevel::O1, OptLevel::O2] {
-        check_benchmarks(|_| true, Size::Tiny, Setup { opt_level, ..Setup::default() });
+        check_benchmarks(|_| true, Size::Tiny, CALLS, Setup { opt_level, ..Setup::default() });
     }
 }
 
 #[test]
 fn benchmarks_under_stress() {
-    check_benchmarks(|benchmark| !is_large(benchmark), Size::Tiny, stressed(1));
-    check_benchmarks(is_large, Size::Tiny, stressed(COARSE_STRESS));
+    check_benchmarks(|benchmark| !is_large(benchmark), Size::Tiny, CALLS, stressed(1));
+    check_benchmarks(is_large, Size::Tiny, CALLS, stressed(COARSE_STRESS));
 }
 
 #[test]
@@ -94,14 +94,14 @@ fn commands_under_stress() {
 #[test]
 fn long_benchmarks() {
     if long_tests_run() {
-        check_benchmarks(|_| true, Size::Full, Setup::default());
+        check_benchmarks(|_| true, Size::Full, CALLS, Setup::default());
     }
 }
 
-/// The rest of what [`benchmarks_under_stress`] does coarsely.
+/// The rest of what [`benchmarks_under_stress`] does coarsely; one call, because it takes long.
 #[test]
 fn long_benchmarks_under_stress() {
     if long_tests_run() {
-        check_benchmarks(|benchmark| MANY_OBJECTS.contains(&benchmark.name.as_str()), Size::Tiny, stressed(1));
+        check_benchmarks(|benchmark| MANY_OBJECTS.contains(&benchmark.name.as_str()), Size::Tiny, 1, stressed(1));
     }
 }
