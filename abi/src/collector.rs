@@ -2,7 +2,7 @@
 //! move. The third, data-only part of the heap's interface; the other two are in `dolmen-gc-heap`.
 //!
 //! **Allocation.** A thread bumps [`AllocBuffer::cursor`] towards [`AllocBuffer::limit`]; both count
-//! [`REF_UNIT_BYTES`](crate::reference::REF_UNIT_BYTES) from the heap base, so the cursor *is* the reference
+//! [`REF_UNIT_BYTES`] from the heap base, so the cursor *is* the reference
 //! word of the next object:
 //!
 //! ```text

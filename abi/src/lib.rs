@@ -7,7 +7,7 @@
 //!
 //! | module | agreement |
 //! |---|---|
-//! | [`reference`] | how 32 bits name an object, null or an `i31` |
+//! | [`mod@reference`] | how 32 bits name an object, null or an `i31` |
 //! | [`object`] | headers and the fixed objects (functions, host references, exceptions) |
 //! | [`layout`] | where the fields of a struct type and the elements of an array type lie |
 //! | [`type_desc`] | the type word of a header and the descriptor it names |

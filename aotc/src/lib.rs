@@ -4,7 +4,7 @@
 //! bytes ─► module ─► translate ─► LLVM's optimiser ─► gc::lower ─► LLVM's code generator ─► artifact
 //! ```
 //!
-//! [`compile`] is the stages in order. The only crate that links LLVM; it knows nothing of the runtime but what
+//! [`compile()`] is the stages in order. The only crate that links LLVM; it knows nothing of the runtime but what
 //! `dolmen-abi` states.
 
 #![deny(unsafe_code)]

@@ -8,8 +8,8 @@
 //! |---|---|
 //! | [`setup`] | find or install LLVM and the toolchain's parts |
 //! | [`run`] | build, compile a program ahead of time, run it, say where the time went |
-//! | [`test`] | everything that must hold before a change is accepted |
-//! | [`bench`] | time the workloads |
+//! | [`mod@test`] | everything that must hold before a change is accepted |
+//! | [`mod@bench`] | time the workloads |
 //! | [`tidy`] | what a machine can check of the project's style |
 //!
 //! Every command prints the programs that it starts and stops at the first that cannot go on.

@@ -2,7 +2,7 @@
 //!
 //! The compiler links the shared libLLVM of version 22 through the crate `llvm-sys`, which asks `llvm-config`
 //! where it is and links the C++ standard library beside it. On Debian and its relatives all of it comes from
-//! two packages ([`APT_PACKAGES`]); on other systems the user is told what to install and which variable names
+//! two packages; on other systems the user is told what to install and which variable names
 //! the place.
 
 use crate::command::{Failure, execute, output_of};

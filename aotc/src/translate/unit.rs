@@ -2,7 +2,7 @@
 //! module's facts.
 //!
 //! A partition is an LLVM module of its own, in a context of its own. It declares every function that it calls;
-//! which of them it also defines is decided in [`crate::compile`].
+//! which of them it also defines is decided in [`crate::compile()`].
 
 use crate::gc::markers::Markers;
 use crate::llvm::{
