@@ -69,6 +69,7 @@ pub fn test(args: &[String]) -> Result<ExitCode, Failure> {
 
 fn steps(all: bool) -> Vec<(&'static str, Command)> {
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    doc.args(["--keep-going", "--features", COMPILER_FEATURE]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--release"]);
     clippy.args(["--features", COMPILER_FEATURE, "--", "-D", "warnings"]);
