@@ -27,6 +27,7 @@ mod scripts;
 use dolmen_spec_tests::expectations::{Expectations, Verdict};
 use matrix::{Arguments, Run};
 use parent::Outcome;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -66,60 +67,98 @@ fn print_script(name: &str) -> ExitCode {
     }
 }
 
-/// What a run of many scripts adds up to.
-#[derive(Default)]
+/// What many scripts add up to.
+#[derive(Clone, Copy, Default)]
 struct Totals {
     passed: u64,
     known: u64,
     failed: u64,
-    directives: u64,
+    /// Directives that hold.
+    hold: u64,
+    /// Directives that do not hold, expected or not.
+    broken: u64,
 }
 
 /// Runs what was asked for; the number of scripts that failed.
 fn run(arguments: &Arguments) -> Result<u64, String> {
-    let text = std::fs::read_to_string(EXPECTATIONS).map_err(|error| format!("cannot read {EXPECTATIONS}: {error}"))?;
-    let expectations = Expectations::parse(&text).map_err(|error| format!("{EXPECTATIONS}: {error}"))?;
-    let unused = expectations.unused(&scripts::all_names()?);
-    if !unused.is_empty() {
-        return Err(format!("{EXPECTATIONS}: no such scripts: {}", unused.join(", ")));
-    }
+    let expectations = expectations()?;
     let start = Instant::now();
     let mut totals = Totals::default();
     for run in arguments.runs() {
         let mut names = scripts::names(run.selection)?;
         names.retain(|name| arguments.wants(name));
         println!("\nrunning {} scripts with {}", names.len(), run.configuration);
-        let of_run = judge_run(&run, names, arguments.jobs, &expectations)?;
-        println!(
-            "{}: {} scripts passed, {} fail as expected, {} failed; {} directives hold",
-            run.configuration, of_run.passed, of_run.known, of_run.failed, of_run.directives
-        );
-        totals.passed += of_run.passed;
-        totals.known += of_run.known;
-        totals.failed += of_run.failed;
-        totals.directives += of_run.directives;
+        let suites = judge_run(&run, names, arguments.jobs, &expectations)?;
+        totals = suites.values().copied().fold(totals, Totals::plus);
+        println!("{}", table(&suites));
     }
-    let Totals { passed, known, failed, directives } = totals;
-    println!("\n{directives} directives hold; {known} scripts fail as expected");
-    let word = if failed == 0 { "ok" } else { "FAILED" };
+    let word = if totals.failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "\ntest result: {word}. {} passed; {failed} failed; finished in {:.1}s\n",
-        passed + known,
+        "\ntest result: {word}. {} passed; {} failed; finished in {:.1}s\n",
+        totals.passed + totals.known,
+        totals.failed,
         start.elapsed().as_secs_f64()
     );
-    Ok(failed)
+    Ok(totals.failed)
 }
 
-fn judge_run(run: &Run, names: Vec<String>, jobs: usize, expectations: &Expectations) -> Result<Totals, String> {
-    let mut totals = Totals::default();
-    parent::run_all(names, run.configuration, jobs, |outcome| totals.add(&outcome, expectations))?;
-    Ok(totals)
+/// The list of known failures, all of which must be about scripts that exist.
+fn expectations() -> Result<Expectations, String> {
+    let text = std::fs::read_to_string(EXPECTATIONS).map_err(|error| format!("cannot read {EXPECTATIONS}: {error}"))?;
+    let expectations = Expectations::parse(&text).map_err(|error| format!("{EXPECTATIONS}: {error}"))?;
+    let unused = expectations.unused(&scripts::all_names()?);
+    if unused.is_empty() {
+        Ok(expectations)
+    } else {
+        Err(format!("{EXPECTATIONS}: no such scripts: {}", unused.join(", ")))
+    }
+}
+
+/// Runs scripts; what each suite adds up to.
+fn judge_run(
+    run: &Run,
+    names: Vec<String>,
+    jobs: usize,
+    expectations: &Expectations,
+) -> Result<BTreeMap<String, Totals>, String> {
+    let mut suites: BTreeMap<String, Totals> = BTreeMap::new();
+    parent::run_all(names, run.configuration, jobs, |outcome| {
+        let suite = outcome.report.name.split('/').next().unwrap_or_default().to_owned();
+        suites.entry(suite).or_default().add(&outcome, expectations);
+    })?;
+    Ok(suites)
+}
+
+/// One line per suite, and the sum.
+fn table(suites: &BTreeMap<String, Totals>) -> String {
+    let mut text = format!(
+        "  {:<38} {:>7} {:>7} {:>7} {:>9} {:>9}",
+        "suite: scripts that", "pass", "known", "fail", "hold", "do not"
+    );
+    let sum = suites.values().copied().fold(Totals::default(), Totals::plus);
+    for (name, Totals { passed, known, failed, hold, broken }) in
+        suites.iter().map(|(name, totals)| (name.as_str(), *totals)).chain([("all", sum)])
+    {
+        text += &format!("\n  {name:<38} {passed:>7} {known:>7} {failed:>7} {hold:>9} {broken:>9}");
+    }
+    text
 }
 
 impl Totals {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            known: self.known + other.known,
+            failed: self.failed + other.failed,
+            hold: self.hold + other.hold,
+            broken: self.broken + other.broken,
+        }
+    }
+
     /// Counts a script, and says so at once if it failed.
     fn add(&mut self, Outcome { report, crashed }: &Outcome, expectations: &Expectations) {
-        self.directives += report.passed;
+        self.hold += report.passed;
+        self.broken += report.failed();
         match expectations.judge(report, *crashed) {
             Verdict::Passed => self.passed += 1,
             Verdict::Known(_) => self.known += 1,
