@@ -62,8 +62,8 @@ pub(crate) enum InitStep<'a> {
     ElemDrop { segment: u32 },
 }
 
-/// The language that this version validates: WebAssembly 3.0.
-pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM3;
+/// The language that this version validates: WebAssembly 3.0, and proposals beyond it.
+pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM3.union(WasmFeatures::LEGACY_EXCEPTIONS);
 
 impl<'a> Module<'a> {
     /// Decodes and validates everything but function bodies.

@@ -1,12 +1,12 @@
 //! Calls: direct, imported, indirect, through references; as tail calls too.
 //!
-//! Arguments and results travel as [`dolmen_abi::signature`] says. A call inside a `try_table` is an `invoke`
+//! Arguments and results travel as [`dolmen_abi::signature`] says. A call inside a `try_table` or `try` is an `invoke`
 //! whose unwind destination is the innermost handler's landing pad.
 
 use crate::error::CompileError;
 use crate::llvm::{IntPredicate, Op, TAIL_CC, Type, Value};
 use crate::translate::function::FunctionTranslator;
-use crate::translate::stack::{FrameKind, Handler};
+use crate::translate::stack::Handler;
 use dolmen_abi::context::ImportedFunc;
 use dolmen_abi::object::{FUNC_CODE_OFFSET, FUNC_INSTANCE_OFFSET};
 use dolmen_abi::signature::{MAX_REGISTER_RESULTS, MachineSignature, surplus_params};
@@ -190,12 +190,9 @@ impl FunctionTranslator<'_, '_, '_> {
         }
     }
 
-    /// The handler of the innermost `try_table` around the current point.
+    /// The handler of the innermost `try_table` or `try` around the current point.
     pub(crate) fn innermost_handler(&self) -> Option<Handler> {
-        self.control.iter().rev().find_map(|frame| match frame.kind {
-            FrameKind::TryTable { handler, .. } => Some(handler),
-            _ => None,
-        })
+        self.control.last().and_then(|frame| frame.handler)
     }
 
     /// Whether two words are equal.

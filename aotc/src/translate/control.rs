@@ -40,8 +40,8 @@ impl FunctionTranslator<'_, '_, '_> {
         }
         let end = self.new_block("");
         let results = self.make_phis(end, &results);
-        let kind = FrameKind::Loop;
-        self.control.push(Frame { kind, target: header, phis, end, results, height, reachable: true });
+        let (kind, handler) = (FrameKind::Loop, self.innermost_handler());
+        self.control.push(Frame { kind, target: header, phis, end, results, handler, height, reachable: true });
         Ok(())
     }
 
@@ -91,6 +91,9 @@ impl FunctionTranslator<'_, '_, '_> {
                 self.b.br(frame.end);
             }
             FrameKind::TryTable { handler, catches } => self.finish_handler(*handler, catches),
+            FrameKind::Try(handler) => self.pass_on(handler.dispatch, handler.exception, self.innermost_handler()),
+            &FrameKind::Catch { exception, others: Some(others) } => self.pass_on(others, exception, frame.handler),
+            FrameKind::Catch { others: None, .. } => {}
             FrameKind::Block | FrameKind::Loop | FrameKind::Else => {}
         }
         self.stack.truncate(frame.height);
@@ -168,7 +171,11 @@ impl FunctionTranslator<'_, '_, '_> {
     /// Keeps track of frames in code that cannot be reached.
     pub(crate) fn skip_unreachable(&mut self, operator: &Operator<'_>) -> Result<(), CompileError> {
         match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. }
+            | Operator::Try { .. } => {
                 let block = self.b.block();
                 let kind = if matches!(operator, Operator::If { .. }) {
                     FrameKind::If { otherwise: block, params: SmallVec::new() }
@@ -181,6 +188,7 @@ impl FunctionTranslator<'_, '_, '_> {
                     phis: SmallVec::new(),
                     end: block,
                     results: SmallVec::new(),
+                    handler: None,
                     height: self.stack.height(),
                     reachable: false,
                 });
@@ -194,6 +202,9 @@ impl FunctionTranslator<'_, '_, '_> {
                 self.translate_end();
                 Ok(())
             }
+            Operator::Catch { .. } | Operator::CatchAll | Operator::Delegate { .. } => {
+                self.translate_legacy_exception(operator).map(drop)
+            }
             _ => Ok(()),
         }
     }
@@ -203,7 +214,9 @@ impl FunctionTranslator<'_, '_, '_> {
         let end = self.new_block("");
         let phis = self.make_phis(end, results);
         let height = self.stack.height() - params.len();
-        self.control.push(Frame { kind, target: end, results: phis.clone(), phis, end, height, reachable: true });
+        let handler = kind.own_handler().or_else(|| self.innermost_handler());
+        let results = phis.clone();
+        self.control.push(Frame { kind, target: end, phis, end, results, handler, height, reachable: true });
     }
 
     fn make_phis(&self, block: Block, types: &[ValType]) -> SmallVec<[Operand; 2]> {
@@ -222,7 +235,7 @@ impl FunctionTranslator<'_, '_, '_> {
         }
     }
 
-    fn branch_to_end(&self) {
+    pub(crate) fn branch_to_end(&self) {
         let frame = self.control.last().expect("code is inside the body's frame");
         self.add_incoming(&frame.results, self.stack.top(frame.results.len()));
         self.b.br(frame.end);

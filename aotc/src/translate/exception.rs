@@ -46,7 +46,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.throw(exception.value);
     }
 
-    fn new_handler(&self) -> Handler {
+    pub(crate) fn new_handler(&self) -> Handler {
         let (pad, dispatch) = (self.new_block("landing_pad"), self.new_block("dispatch"));
         let here = self.b.block();
         self.b.position_at_end(dispatch);
@@ -97,7 +97,7 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// Goes on in a new block if the exception's tag is `tag`; the result is the block for other tags.
-    fn dispatch_on(&mut self, tag: u32, tag_id: Value) -> crate::llvm::Block {
+    pub(crate) fn dispatch_on(&mut self, tag: u32, tag_id: Value) -> crate::llvm::Block {
         let (caught, next) = (self.new_block("catch"), self.new_block(""));
         let wanted = self.tag_id(tag);
         let matches = self.equal(tag_id, wanted);
@@ -106,7 +106,7 @@ impl FunctionTranslator<'_, '_, '_> {
         next
     }
 
-    fn push_payload(&mut self, tag: u32, exception: Value) {
+    pub(crate) fn push_payload(&mut self, tag: u32, exception: Value) {
         let layout = self.unit.exception_layout(tag);
         let module = self.unit.module;
         let params = &module.func_type(module.meta.tags[tag as usize]).params;
@@ -117,8 +117,13 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// Leaves the current point with an exception that is not null.
-    fn throw(&mut self, exception: Value) {
-        match self.innermost_handler() {
+    pub(crate) fn throw(&mut self, exception: Value) {
+        self.throw_to(self.innermost_handler(), exception);
+    }
+
+    /// Leaves the current point with an exception, to a handler of this function or to its callers.
+    pub(crate) fn throw_to(&mut self, handler: Option<Handler>, exception: Value) {
+        match handler {
             Some(handler) => {
                 handler.exception.add_incoming(exception, self.b.block());
                 self.b.br(handler.dispatch);
@@ -141,7 +146,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.exception);
     }
 
-    fn load_exception(&self, exception: Value, offset: u32, ty: ValType) -> Value {
+    pub(crate) fn load_exception(&self, exception: Value, offset: u32, ty: ValType) -> Value {
         let load = self.b.load(self.lower_type(ty), self.object_address(exception, offset));
         load.set_alignment(4);
         self.unit.alias.tag(load, self.unit.metadata.tbaa, self.unit.alias.exception);

@@ -18,6 +18,7 @@ mod exception;
 pub(crate) mod function;
 mod i31;
 pub(crate) mod init;
+mod legacy_exception;
 mod memory;
 mod numeric;
 mod operators;

@@ -18,7 +18,8 @@ impl FunctionTranslator<'_, '_, '_> {
             || self.translate_cast(operator)?
             || self.translate_i31(operator)
             || self.translate_memory(operator)?
-            || self.translate_table(operator)?;
+            || self.translate_table(operator)?
+            || self.translate_legacy_exception(operator)?;
         if done { Ok(()) } else { self.unsupported(format!("operator {}", operator_name(operator))) }
     }
 

@@ -29,9 +29,18 @@ pub(crate) enum FrameKind {
         handler: Handler,
         catches: Vec<wasmparser::Catch>,
     },
+    /// The body of a legacy `try`.
+    Try(Handler),
+    /// A clause of a legacy `try`.
+    Catch {
+        /// What was caught.
+        exception: Value,
+        /// Where exceptions go that no clause so far catches; nowhere after `catch_all`.
+        others: Option<Block>,
+    },
 }
 
-/// Where exceptions go that are thrown inside a `try_table`.
+/// Where exceptions go that are thrown inside a `try_table` or `try`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Handler {
     /// The landing pad for calls that throw; gets the exception from the thread context.
@@ -40,6 +49,16 @@ pub(crate) struct Handler {
     pub(crate) dispatch: Block,
     /// The exception object in the dispatch block: a phi.
     pub(crate) exception: Value,
+}
+
+impl FrameKind {
+    /// Where exceptions that the frame's code throws go, if the frame handles them itself.
+    pub(crate) fn own_handler(&self) -> Option<Handler> {
+        match *self {
+            Self::TryTable { handler, .. } | Self::Try(handler) => Some(handler),
+            Self::Block | Self::Loop | Self::If { .. } | Self::Else | Self::Catch { .. } => None,
+        }
+    }
 }
 
 /// A control frame: a label that branches can name.
@@ -54,6 +73,8 @@ pub(crate) struct Frame {
     pub(crate) end: Block,
     /// Phis of the end block: the results.
     pub(crate) results: SmallVec<[Operand; 2]>,
+    /// Where exceptions go that are thrown here.
+    pub(crate) handler: Option<Handler>,
     /// Height of the operand stack below the frame's parameters.
     pub(crate) height: usize,
     /// Whether the frame's start can be reached; if not, its blocks do not exist in LLVM's IR.
