@@ -24,7 +24,7 @@ const VALUES: &str = r#"(module $values
     (func (export "any") (param anyref) (result anyref) (local.get 0))
     (func (export "extern") (param externref) (result externref) (local.get 0))
     (func (export "point") (param (ref null $point)) (result i32) (ref.is_null (local.get 0)))
-    (func (export "v128") (param v128))
+    (func (export "v128") (param v128 v128) (result v128) (i32x4.add (local.get 0) (local.get 1)))
     (memory (export "memory") 1))"#;
 
 /// Functions that trap, one through another.
@@ -103,6 +103,7 @@ fn arguments_and_results_are_text() {
     invoke("any", &["null"]).prints("(ref.null any)\n");
     invoke("extern", &["12"]).prints("(ref.extern 12)\n");
     invoke("point", &["null"]).prints("1\n");
+    invoke("v128", &["0x10000000000000002", "i32x4:-1,10,-1,16"]).prints("0x00000010000000000000000a00000001\n");
 }
 
 #[test]
@@ -116,7 +117,7 @@ fn wrong_calls_are_errors() {
     invoke("add", &["4294967296", "2"]).fails_with(&["argument 1"]);
     invoke("f32", &["1,5"]).fails_with(&["argument 1", "f32"]);
     invoke("point", &["1"]).fails_with(&["null"]);
-    invoke("v128", &["1"]).fails_with(&["v128"]);
+    invoke("v128", &["0x1", "1"]).fails_with(&["argument 2", "\"1\"", "v128"]);
     invoke("nothing", &[]).fails_with(&["no export \"nothing\""]);
     invoke("memory", &[]).fails_with(&["\"memory\" is no function"]);
     scratch.run(["run", "test.wat"]).fails_with(&["_start", "--invoke"]);

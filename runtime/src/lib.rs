@@ -87,4 +87,4 @@ pub use types::{
     ArrayType, ExportType, ExternType, FieldType, FuncType, GlobalType, HeapType, ImportType, MemoryType, RefType,
     StorageType, StructType, TableType, TagType, TypeError, ValType,
 };
-pub use value::{AnyRef, ExnRef, ExternRef, Val};
+pub use value::{AnyRef, ExnRef, ExternRef, V128, Val};

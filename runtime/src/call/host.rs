@@ -5,7 +5,7 @@ use crate::externals::Func;
 use crate::instance::Instance;
 use crate::store::{Caller, StoreData, StoreInner};
 use crate::types::FuncType;
-use crate::value::Val;
+use crate::value::{V128, Val};
 use crate::vm::object::{FuncObject, new_func};
 use dolmen_abi::artifact::NO_FUNC_INDEX;
 use dolmen_abi::context::ValueSlot;
@@ -188,7 +188,7 @@ fn blank(ty: raw::ValType) -> Val {
         raw::ValType::I64 => Val::I64(0),
         raw::ValType::F32 => Val::F32(0),
         raw::ValType::F64 => Val::F64(0),
-        raw::ValType::V128 => Val::V128(0),
+        raw::ValType::V128 => Val::V128(V128::default()),
         raw::ValType::Ref(ty) => match ty.heap {
             raw::HeapType::Func | raw::HeapType::NoFunc => Val::FuncRef(None),
             raw::HeapType::Extern | raw::HeapType::NoExtern => Val::ExternRef(None),

@@ -223,9 +223,9 @@ fn own_state_is_made_and_exported() {
     assert_eq!(&memory.data(&*store)[65530..], b"abcdef");
     let (wide, long) =
         (instance.get_global(&mut *store, "v128").unwrap(), instance.get_global(&mut *store, "i64").unwrap());
-    wide.set(&mut *store, Val::V128(u128::MAX)).unwrap();
+    wide.set(&mut *store, Val::V128(u128::MAX.into())).unwrap();
     long.set(&mut *store, Val::I64(-5)).unwrap();
-    assert!(matches!(wide.get(&mut *store), Val::V128(u128::MAX)));
+    assert_eq!(wide.get(&mut *store).v128(), Some(u128::MAX.into()));
     assert_eq!(long.get(&mut *store).i64(), Some(-5));
     assert_eq!(instance.get_table(&mut *store, "table").unwrap().size(&*store), 1);
     assert!(instance.get_tag(&mut *store, "tag").is_some());

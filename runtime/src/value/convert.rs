@@ -28,7 +28,7 @@ impl Val {
             raw::ValType::I64 => Self::I64(bits as i64),
             raw::ValType::F32 => Self::F32(bits as u32),
             raw::ValType::F64 => Self::F64(bits as u64),
-            raw::ValType::V128 => Self::V128(bits),
+            raw::ValType::V128 => Self::V128(bits.into()),
             raw::ValType::Ref(ty) => reference_from_word(store, ty.heap, bits as u32),
         }
     }
@@ -49,7 +49,7 @@ impl Val {
             (Self::I64(value), raw::ValType::I64) => u128::from(value.cast_unsigned()),
             (Self::F32(bits), raw::ValType::F32) => u128::from(*bits),
             (Self::F64(bits), raw::ValType::F64) => u128::from(*bits),
-            (Self::V128(bits), raw::ValType::V128) => *bits,
+            (Self::V128(vector), raw::ValType::V128) => vector.as_u128(),
             (_, raw::ValType::Ref(ty)) => match self.word_of_type(store, ty)? {
                 Some(word) => u128::from(word),
                 None => return Err(self.type_error(store, raw::ValType::Ref(ty), place)),

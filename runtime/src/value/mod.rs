@@ -6,10 +6,12 @@
 mod convert;
 mod reference;
 mod root;
+mod vector;
 
 pub(crate) use convert::reference_from_word;
 pub use reference::{AnyRef, ExnRef, ExternRef};
 pub(crate) use root::RootList;
+pub use vector::V128;
 
 use crate::externals::Func;
 use crate::store::AsContext;
@@ -24,7 +26,7 @@ pub enum Val {
     F32(u32),
     /// By its bits, so that NaNs keep theirs.
     F64(u64),
-    V128(u128),
+    V128(V128),
     FuncRef(Option<Func>),
     AnyRef(Option<AnyRef>),
     ExternRef(Option<ExternRef>),
@@ -51,7 +53,7 @@ impl Val {
             ValType::I64 => Self::I64(0),
             ValType::F32 => Self::F32(0),
             ValType::F64 => Self::F64(0),
-            ValType::V128 => Self::V128(0),
+            ValType::V128 => Self::V128(V128::default()),
             ValType::Ref(ty) if ty.is_nullable() => Self::null_ref(ty.heap_type()),
             ValType::Ref(_) => return None,
         })
@@ -107,6 +109,12 @@ impl Val {
     pub fn f64(&self) -> Option<f64> {
         if let Self::F64(bits) = self { Some(f64::from_bits(*bits)) } else { None }
     }
+
+    /// The vector, if it is one.
+    #[must_use]
+    pub fn v128(&self) -> Option<V128> {
+        if let Self::V128(vector) = self { Some(*vector) } else { None }
+    }
 }
 
 impl From<i32> for Val {
@@ -130,6 +138,12 @@ impl From<f32> for Val {
 impl From<f64> for Val {
     fn from(value: f64) -> Self {
         Self::F64(value.to_bits())
+    }
+}
+
+impl From<V128> for Val {
+    fn from(value: V128) -> Self {
+        Self::V128(value)
     }
 }
 

@@ -64,7 +64,8 @@ pub struct CompileArgs {
 #[command(
     after_help = "Exit status: that of the program's proc_exit, else 0; 1 when the module cannot be loaded or linked \
                         or the command line is wrong; 134 after a trap. Options go before FILE: what follows it belongs to \
-                        the program.\n\nCompiled code is kept in $XDG_CACHE_HOME/dolmen (~/.cache/dolmen), up to \
+                        the program.\n\nArguments of an export: numbers as in the text format, null, vectors as 0x… (all \
+                        bits) or lane by lane (i32x4:1,-2,3,4 or f64x2:0.5,nan).\n\nCompiled code is kept in $XDG_CACHE_HOME/dolmen (~/.cache/dolmen), up to \
                         DOLMEN_CACHE_MAX bytes (1G)."
 )]
 pub struct RunArgs {

@@ -23,6 +23,7 @@ mod size;
 mod source;
 mod stats;
 mod values;
+mod vectors;
 mod wast;
 
 use args::Command;

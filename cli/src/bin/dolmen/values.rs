@@ -1,6 +1,6 @@
 //! WebAssembly values as text: arguments of `--invoke` and the results it prints.
 
-use crate::floats;
+use crate::{floats, vectors};
 use anyhow::{Context, Result, bail};
 use dolmen::{AnyRef, AsContext, AsContextMut, ExternRef, FuncType, HeapType, RefType, Val, ValType};
 use std::ffi::OsString;
@@ -45,7 +45,7 @@ pub fn format_value(store: impl AsContext, value: &Val) -> Result<String> {
         Val::I64(value) => value.to_string(),
         Val::F32(bits) => floats::format_f32(*bits),
         Val::F64(bits) => floats::format_f64(*bits),
-        Val::V128(bits) => format!("{bits:#034x}"),
+        Val::V128(value) => value.to_string(),
         Val::FuncRef(None) => "(ref.null func)".into(),
         Val::FuncRef(Some(_)) => "(ref.func)".into(),
         Val::AnyRef(None) => "(ref.null any)".into(),
@@ -79,7 +79,7 @@ fn parse_value(store: impl AsContextMut, ty: &ValType, text: &str) -> Result<Opt
         ValType::I64 => parse_int(text, 64).map(|bits| Val::I64(bits.cast_signed())),
         ValType::F32 => floats::parse_f32(text).map(Val::F32),
         ValType::F64 => floats::parse_f64(text).map(Val::F64),
-        ValType::V128 => bail!("arguments of type v128 cannot be given on the command line"),
+        ValType::V128 => vectors::parse(text).map(Val::V128),
         ValType::Ref(ty) => parse_reference(store, ty, text)?,
     })
 }
@@ -104,7 +104,7 @@ fn parse_reference(store: impl AsContextMut, ty: &RefType, text: &str) -> Result
 
 /// Parses a decimal or hexadecimal number in the range of signed or unsigned numbers of `bits` bits, into the
 /// lowest bits of the result.
-fn parse_int(text: &str, bits: u32) -> Option<u64> {
+pub(crate) fn parse_int(text: &str, bits: u32) -> Option<u64> {
     let (negative, magnitude) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
         None => (false, text),
