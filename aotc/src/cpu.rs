@@ -89,6 +89,11 @@ impl Cpu {
         Self { base: "x86-64", tune, features }
     }
 
+    /// Whether code may use a feature beyond the baseline, by LLVM's name.
+    pub(crate) fn has_feature(&self, name: &str) -> bool {
+        self.features.iter().any(|feature| feature == name)
+    }
+
     /// The features in LLVM's notation.
     pub(crate) fn feature_string(&self) -> String {
         self.features.iter().map(|f| format!("+{f}")).collect::<Vec<_>>().join(",")

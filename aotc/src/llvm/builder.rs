@@ -336,6 +336,12 @@ impl<'c> Builder<'c> {
         Value(unsafe { LLVMBuildInsertElement(self.raw, vector.0, element.0, index.0, UNNAMED) })
     }
 
+    /// The lanes of `lhs` and `rhs`, counted through, that a constant vector of `i32` names.
+    pub(crate) fn shuffle_vector(&self, lhs: Value, rhs: Value, lanes: Value) -> Value {
+        // SAFETY: handles are valid (module rule).
+        Value(unsafe { LLVMBuildShuffleVector(self.raw, lhs.0, rhs.0, lanes.0, UNNAMED) })
+    }
+
     /// `memmove` of `bytes` bytes; both addresses in one address space.
     pub(crate) fn memmove(&self, dst: Value, src: Value, align: u32, bytes: Value) -> Value {
         // SAFETY: handles are valid (module rule).

@@ -105,6 +105,13 @@ impl Context {
         Value(unsafe { LLVMConstBitCast(self.int_type(64).int(bits).0, self.f64_type().0) })
     }
 
+    /// The constant vector of these constants, of which there is at least one; all have one type.
+    pub(crate) fn vector_const(&self, lanes: &[Value]) -> Value {
+        let mut raw: Vec<_> = lanes.iter().map(|lane| lane.0).collect();
+        // SAFETY: the constants belong to this context; LLVM copies the array.
+        Value(unsafe { LLVMConstVector(raw.as_mut_ptr(), raw.len() as u32) })
+    }
+
     pub(crate) fn enum_attribute(&self, name: &str, value: u64) -> Attribute {
         // SAFETY: the name's bytes live during the call; an unknown name gives kind 0, which is checked.
         unsafe {

@@ -27,6 +27,7 @@ pub(crate) enum Opcode {
     Alloca,
     Unreachable,
     FpExt,
+    BitCast,
     Other,
 }
 
@@ -61,6 +62,7 @@ impl Value {
             LLVMOpcode::LLVMAlloca => Opcode::Alloca,
             LLVMOpcode::LLVMUnreachable => Opcode::Unreachable,
             LLVMOpcode::LLVMFPExt => Opcode::FpExt,
+            LLVMOpcode::LLVMBitCast => Opcode::BitCast,
             _ => Opcode::Other,
         }
     }

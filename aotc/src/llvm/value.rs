@@ -131,6 +131,16 @@ impl Value {
         self.is_constant() && unsafe { LLVMIsNull(self.0) != 0 }
     }
 
+    /// A lane of a constant vector, unless the constant is an expression.
+    pub(crate) fn constant_lane(self, lane: u32) -> Option<Value> {
+        if !self.is_constant() {
+            return None;
+        }
+        // SAFETY: the handle is a constant's.
+        let element = unsafe { LLVMGetAggregateElement(self.0, lane) };
+        (!element.is_null()).then_some(Value(element))
+    }
+
     pub(crate) fn replace_all_uses_with(self, new: Value) {
         // SAFETY: both handles are valid (module rule) and of one type, which LLVM asserts.
         unsafe { LLVMReplaceAllUsesWith(self.0, new.0) }

@@ -135,14 +135,14 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// The alignment that the operator names is a hint only.
-    fn mark_memory_access(&self, access: Value) {
+    pub(crate) fn mark_memory_access(&self, access: Value) {
         access.set_alignment(1);
         self.unit.alias.tag(access, self.unit.metadata.tbaa, self.unit.alias.memory);
     }
 
     /// Pops an address and gives the native address of `size_bytes` bytes there; traps if the memory does not
     /// have them.
-    fn pop_address(&mut self, place: MemArg, size_bytes: u64) -> Result<Value, CompileError> {
+    pub(crate) fn pop_address(&mut self, place: MemArg, size_bytes: u64) -> Result<Value, CompileError> {
         let MemArgTarget::Memory(memory) = place.target else {
             return self.unsupported("memory access to an array");
         };

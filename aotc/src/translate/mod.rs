@@ -23,6 +23,7 @@ mod memory;
 mod numeric;
 mod operators;
 mod reference;
+mod simd;
 mod stack;
 mod structs;
 mod table;

@@ -18,6 +18,7 @@
 use crate::error::CompileError;
 use crate::llvm::{C_CC, Cast, FloatPredicate, IntPredicate, Op, Type, Value, attribute_index};
 use crate::translate::function::FunctionTranslator;
+use crate::translate::unit::Types;
 use dolmen_abi::trap::TrapCode;
 use dolmen_abi::types::ValType::{self, F32, F64, I32, I64};
 use wasmparser::Operator;
@@ -42,19 +43,32 @@ enum Rule {
     EqualsZero,
     Compare(IntPredicate),
     CompareFloat(FloatPredicate),
-    /// Arithmetic of floats, with the intrinsic that keeps it from being simplified.
-    Float(Op, &'static str),
+    /// Arithmetic of floats.
+    Float(FloatOp),
     Negate,
     CopySign,
     Minimum,
     Maximum,
 }
 
-const ADD: Rule = Rule::Float(Op::FAdd, CONSTRAINED_ADD);
-const SUB: Rule = Rule::Float(Op::FSub, "llvm.experimental.constrained.fsub");
-const MUL: Rule = Rule::Float(Op::FMul, "llvm.experimental.constrained.fmul");
-const DIV: Rule = Rule::Float(Op::FDiv, "llvm.experimental.constrained.fdiv");
-const CONSTRAINED_ADD: &str = "llvm.experimental.constrained.fadd";
+const ADD: Rule = Rule::Float(ADD_FLOATS);
+const SUB: Rule = Rule::Float(SUB_FLOATS);
+const MUL: Rule = Rule::Float(MUL_FLOATS);
+const DIV: Rule = Rule::Float(DIV_FLOATS);
+
+/// Arithmetic of floats: the instruction, and the intrinsic that keeps it from being simplified.
+pub(crate) type FloatOp = (Op, &'static str);
+
+pub(crate) const ADD_FLOATS: FloatOp = (Op::FAdd, "llvm.experimental.constrained.fadd");
+pub(crate) const SUB_FLOATS: FloatOp = (Op::FSub, "llvm.experimental.constrained.fsub");
+pub(crate) const MUL_FLOATS: FloatOp = (Op::FMul, "llvm.experimental.constrained.fmul");
+pub(crate) const DIV_FLOATS: FloatOp = (Op::FDiv, "llvm.experimental.constrained.fdiv");
+
+/// Which of two floats is the less, and how bits that differ in the sign of zero combine: `-0` is the less.
+pub(crate) const MINIMUM: (FloatPredicate, Op) = (FloatPredicate::Olt, Op::Or);
+
+/// As [`MINIMUM`], for the greater.
+pub(crate) const MAXIMUM: (FloatPredicate, Op) = (FloatPredicate::Ogt, Op::And);
 
 /// The rule of a numeric operator and the type of its operands; `None` for operators of other families.
 fn rule(operator: &Operator<'_>) -> Option<(Rule, ValType)> {
@@ -245,11 +259,10 @@ impl FunctionTranslator<'_, '_, '_> {
             Rule::Rotate(intrinsic) => self.call_intrinsic(intrinsic, &[lhs.ty()], &[lhs, lhs, rhs]),
             Rule::Compare(predicate) => self.bool_to_i32(self.b.icmp(predicate, lhs, rhs)),
             Rule::CompareFloat(predicate) => self.bool_to_i32(self.b.fcmp(predicate, lhs, rhs)),
-            Rule::Float(op, constrained) => self.float_arithmetic((op, constrained), ty, lhs, rhs),
+            Rule::Float(operation) => self.float_arithmetic(operation, lhs, rhs),
             Rule::CopySign => self.call_intrinsic("llvm.copysign", &[lhs.ty()], &[lhs, rhs]),
-            // Where the operands are equal, only their signs can differ: `-0` is the less.
-            Rule::Minimum => self.min_max(ty, (FloatPredicate::Olt, Op::Or), lhs, rhs),
-            Rule::Maximum => self.min_max(ty, (FloatPredicate::Ogt, Op::And), lhs, rhs),
+            Rule::Minimum => self.min_max(MINIMUM, lhs, rhs),
+            Rule::Maximum => self.min_max(MAXIMUM, lhs, rhs),
             _ => unreachable!("operators of the other rules have one operand or none"),
         }
     }
@@ -289,49 +302,72 @@ impl FunctionTranslator<'_, '_, '_> {
         self.b.binary(op, lhs, divisor)
     }
 
-    /// Arithmetic whose NaN results are quiet.
-    fn float_arithmetic(&self, (op, constrained): (Op, &str), ty: ValType, lhs: Value, rhs: Value) -> Value {
-        if self.is_identity(op, ty, lhs, rhs) {
+    /// Arithmetic of floats, or of vectors of floats, whose NaN results are quiet.
+    pub(crate) fn float_arithmetic(&self, (op, constrained): FloatOp, lhs: Value, rhs: Value) -> Value {
+        if self.is_identity(op, lhs, rhs) {
             self.call_constrained(constrained, &[lhs.ty()], &[lhs, rhs])
         } else {
             self.b.binary(op, lhs, rhs)
         }
     }
 
-    /// Whether a constant operand can let LLVM simplify the operation to its other operand, negated or not.
-    fn is_identity(&self, op: Op, ty: ValType, lhs: Value, rhs: Value) -> bool {
+    /// Whether a constant operand can let LLVM simplify the operation to its other operand, negated or not, in
+    /// any lane.
+    fn is_identity(&self, op: Op, lhs: Value, rhs: Value) -> bool {
         if lhs.is_constant() == rhs.is_constant() {
             return false;
         }
-        let is = |value: Value, constant: f64| value == self.float_constant(ty, constant);
-        let is_zero = |value| is(value, 0.0) || is(value, -0.0);
-        let is_one = |value| is(value, 1.0) || is(value, -1.0);
+        let is_zero = |value| self.has_lane(value, &[0.0, -0.0]);
+        let is_one = |value| self.has_lane(value, &[1.0, -1.0]);
         match op {
             Op::FAdd => is_zero(lhs) || is_zero(rhs),
-            Op::FSub => is(lhs, -0.0) || is_zero(rhs),
+            Op::FSub => self.has_lane(lhs, &[-0.0]) || is_zero(rhs),
             Op::FMul => is_one(lhs) || is_one(rhs),
             Op::FDiv => is_one(rhs),
             _ => false,
         }
     }
 
-    /// Minimum or maximum.
+    /// Whether a float, or a lane of a vector of floats, is one of these constants.
+    fn has_lane(&self, value: Value, constants: &[f64]) -> bool {
+        let is_one_of = |lane: Value| {
+            let ty = if lane.ty() == self.unit.types.f32 { F32 } else { F64 };
+            constants.iter().any(|&constant| lane == self.float_constant(ty, constant))
+        };
+        match value.ty().vector_len() {
+            None => is_one_of(value),
+            Some(len) => (0..len).filter_map(|lane| value.constant_lane(lane)).any(is_one_of),
+        }
+    }
+
+    /// Minimum or maximum of floats, or of the lanes of vectors of them.
     ///
     /// ```text
     /// either NaN:  lhs + rhs
     /// otherwise:   bits(lhs < rhs ? lhs : rhs) | bits(rhs < lhs ? rhs : lhs)      (maximum: >, &)
     /// ```
-    fn min_max(&self, ty: ValType, (better, combine): (FloatPredicate, Op), lhs: Value, rhs: Value) -> Value {
-        let int = if ty == F32 { self.unit.types.i32 } else { self.unit.types.i64 };
+    pub(crate) fn min_max(&self, (better, combine): (FloatPredicate, Op), lhs: Value, rhs: Value) -> Value {
+        let bits_ty = self.bits_type(lhs.ty());
         let bits_of_better = |a: Value, b: Value| {
             let chosen = self.b.select(self.b.fcmp(better, a, b), a, b);
-            self.b.cast(Cast::BitCast, chosen, int)
+            self.b.cast(Cast::BitCast, chosen, bits_ty)
         };
         let bits = self.b.binary(combine, bits_of_better(lhs, rhs), bits_of_better(rhs, lhs));
         let ordered = self.b.cast(Cast::BitCast, bits, lhs.ty());
-        let nan = self.float_arithmetic((Op::FAdd, CONSTRAINED_ADD), ty, lhs, rhs);
+        let nan = self.float_arithmetic(ADD_FLOATS, lhs, rhs);
         let is_nan = self.b.fcmp(FloatPredicate::Uno, lhs, rhs);
         self.b.select(is_nan, nan, ordered)
+    }
+
+    /// The integer type of a float type's width, or a vector of it.
+    fn bits_type(&self, float: Type) -> Type {
+        let Types { i32, i64, f32, .. } = self.unit.types;
+        match float.vector_len() {
+            None if float == f32 => i32,
+            None => i64,
+            Some(len) if float == f32.vector(len) => i32.vector(len),
+            Some(len) => i64.vector(len),
+        }
     }
 
     /// Calls an intrinsic of LLVM, overloaded for these types.

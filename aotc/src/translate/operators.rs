@@ -19,7 +19,8 @@ impl FunctionTranslator<'_, '_, '_> {
             || self.translate_i31(operator)
             || self.translate_memory(operator)?
             || self.translate_table(operator)?
-            || self.translate_legacy_exception(operator)?;
+            || self.translate_legacy_exception(operator)?
+            || self.translate_simd(operator)?;
         if done { Ok(()) } else { self.unsupported(format!("operator {}", operator_name(operator))) }
     }
 

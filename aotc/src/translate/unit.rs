@@ -79,6 +79,8 @@ pub(crate) struct Unit<'c, 'm> {
     pub(crate) metadata: MetadataKind,
     pub(crate) markers: Markers,
     pub(crate) polls: bool,
+    /// Whether code may use x86-64's SSSE3: its instructions for what LLVM's IR has no words for.
+    pub(crate) ssse3: bool,
     pub(crate) barrier: dolmen_abi::collector::Barrier,
     /// Branch weights of a branch whose first successor is almost never taken.
     unlikely: Metadata,
@@ -114,6 +116,7 @@ impl<'c, 'm> Unit<'c, 'm> {
             unlikely: context.metadata_node(&weights),
             empty: context.metadata_node(&[]),
             struct_layouts: RefCell::default(),
+            ssse3: options.cpu.has_feature("ssse3"),
             target_attributes: vec![
                 ("target-cpu", options.cpu.base.to_owned()),
                 ("tune-cpu", options.cpu.tune.clone()),

@@ -17,7 +17,7 @@ pub struct Configuration {
 /// A set of scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// WebAssembly 3.0 without SIMD, and our own scripts.
+    /// WebAssembly 3.0, and our own scripts.
     Core,
     /// Scripts about references, and our own.
     References,
