@@ -64,7 +64,7 @@ pub fn compile(wasm: &[u8], options: &Options) -> Result<Vec<u8>, CompileError> 
 /// See [`compile`].
 pub fn compile_with_progress(wasm: &[u8], options: &Options, progress: Progress<'_>) -> Result<Vec<u8>, CompileError> {
     let settings = Settings::resolve(options)?;
-    let mut module = Module::decode(wasm)?;
+    let mut module = Module::decode(wasm, options.features)?;
     validate_bodies(&module, settings.jobs)?;
     let signatures = trampolines::signatures(&module);
     let init_steps = std::mem::take(&mut module.init);

@@ -13,6 +13,7 @@ pub mod artifact;
 mod compile;
 mod cpu;
 mod error;
+mod features;
 mod gc;
 mod llvm;
 mod module;
@@ -23,5 +24,6 @@ pub mod unwind;
 
 pub use compile::{compile, compile_with_progress};
 pub use error::CompileError;
+pub use features::{Features, UnknownFeature};
 pub use llvm::LlvmError;
 pub use options::{Emit, OptLevel, Options, Progress, TargetCpu};

@@ -1,5 +1,6 @@
 //! All knobs of the compiler.
 
+use crate::features::Features;
 use dolmen_abi::collector::Collector;
 
 /// How much LLVM optimises.
@@ -73,6 +74,8 @@ pub struct Options {
     pub collector: Collector,
     /// Whether loops poll for requests to stop.
     pub polls: bool,
+    /// The language that modules may be written in.
+    pub features: Features,
     pub emit: Emit,
 }
 
@@ -84,6 +87,7 @@ impl Default for Options {
             jobs: std::thread::available_parallelism().map_or(1, Into::into),
             collector: Collector::DEFAULT,
             polls: true,
+            features: Features::default(),
             emit: Emit::default(),
         }
     }

@@ -60,6 +60,8 @@ pub struct Request {
     pub collector: Collector,
     /// Whether loops poll for requests to stop.
     pub polls: bool,
+    /// Language features, as `dolmen_aotc::Features` is written; empty for all.
+    pub features: String,
     pub source: Source,
 }
 
@@ -200,6 +202,7 @@ mod tests {
             jobs: 3,
             collector: Collector::DEFAULT,
             polls: true,
+            features: "3.0".into(),
             source: Source::Text,
         }
     }

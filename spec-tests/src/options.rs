@@ -5,10 +5,12 @@ use std::num::NonZeroU64;
 
 /// What the compiler must know besides the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CompileOptions {
+pub struct CompileOptions<'a> {
     /// LLVM's optimisation level, 0 to 3.
     pub opt_level: u8,
     pub collector: Collector,
+    /// Language features, in the compiler's notation; empty for all.
+    pub features: &'a str,
 }
 
 /// Why there is no artifact.
@@ -29,11 +31,11 @@ pub trait Compiler {
     /// # Errors
     ///
     /// When there is none; which kind matters to scripts, see [`CompileFailure`].
-    fn compile(&self, wasm: &[u8], options: CompileOptions) -> Result<Vec<u8>, CompileFailure>;
+    fn compile(&self, wasm: &[u8], options: CompileOptions<'_>) -> Result<Vec<u8>, CompileFailure>;
 }
 
-impl<F: Fn(&[u8], CompileOptions) -> Result<Vec<u8>, CompileFailure>> Compiler for F {
-    fn compile(&self, wasm: &[u8], options: CompileOptions) -> Result<Vec<u8>, CompileFailure> {
+impl<F: Fn(&[u8], CompileOptions<'_>) -> Result<Vec<u8>, CompileFailure>> Compiler for F {
+    fn compile(&self, wasm: &[u8], options: CompileOptions<'_>) -> Result<Vec<u8>, CompileFailure> {
         self(wasm, options)
     }
 }
@@ -45,6 +47,8 @@ pub struct RunOptions<'a> {
     /// LLVM's optimisation level, 0 to 3.
     pub opt_level: u8,
     pub collector: Collector,
+    /// As [`CompileOptions::features`].
+    pub features: &'a str,
     /// Collect at every N-th allocation.
     pub gc_stress: Option<NonZeroU64>,
     /// Verify the heap before and after each collection.
@@ -54,12 +58,13 @@ pub struct RunOptions<'a> {
 impl<'a> RunOptions<'a> {
     /// The default collector without stress, at the default optimisation level.
     pub fn new(compiler: &'a dyn Compiler) -> Self {
-        Self { compiler, opt_level: 2, collector: Collector::DEFAULT, gc_stress: None, gc_verify: false }
+        let collector = Collector::DEFAULT;
+        Self { compiler, opt_level: 2, collector, features: "", gc_stress: None, gc_verify: false }
     }
 
     /// What of these the compiler must know.
     #[must_use]
-    pub fn for_compiler(&self) -> CompileOptions {
-        CompileOptions { opt_level: self.opt_level, collector: self.collector }
+    pub fn for_compiler(&self) -> CompileOptions<'a> {
+        CompileOptions { opt_level: self.opt_level, collector: self.collector, features: self.features }
     }
 }

@@ -4,7 +4,7 @@
 
 use dolmen::{
     AnyRef, AsContextMut, Caller, Collector, Config, Engine, Error, Extern, ExternRef, Func, FuncType, Instance,
-    Linker, Module, RefType, Store, Table, TableType, Tag, TagType, TrapCode, Val, ValType,
+    Linker, Memory, MemoryType, Module, RefType, Store, Table, TableType, Tag, TagType, TrapCode, Val, ValType,
 };
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -413,4 +413,17 @@ fn stores_call_each_other() {
     let mut results = [Val::I32(0)];
     run.call(&mut store, &[Val::I32(5)], &mut results).unwrap();
     assert_eq!(results[0].i32(), Some(15));
+}
+
+#[test]
+fn memories_may_have_pages_of_one_byte() {
+    let mut store = Store::new(&plain(), 0).unwrap();
+    let memory = Memory::new(&mut store, MemoryType::new(3, Some(70_000)).with_byte_pages()).unwrap();
+    assert_eq!((memory.page_size(&store), memory.size(&store), memory.data_size(&store)), (1, 3, 3));
+    assert_eq!(memory.grow(&mut store, 5).unwrap(), 3);
+    assert_eq!(memory.data_size(&store), 8);
+    assert!(memory.write(&mut store, 7, &[1, 2]).is_err());
+    assert!(memory.grow(&mut store, 70_000).is_err());
+    let plain = Memory::new(&mut store, MemoryType::new(1, None)).unwrap();
+    assert_eq!(plain.page_size(&store), 65_536);
 }

@@ -3,7 +3,7 @@
 use dolmen_aotc::{CompileError, Options};
 use dolmen_spec_tests::{CompileFailure, CompileOptions, FileReport, RunOptions, run_script};
 
-fn compile(wasm: &[u8], _: CompileOptions) -> Result<Vec<u8>, CompileFailure> {
+fn compile(wasm: &[u8], _: CompileOptions<'_>) -> Result<Vec<u8>, CompileFailure> {
     dolmen_aotc::compile(wasm, &Options::default()).map_err(|error| match error {
         CompileError::Invalid { .. } => CompileFailure::Invalid(error.to_string()),
         error => CompileFailure::Other(error.to_string()),
@@ -164,8 +164,9 @@ fn modules_that_are_accepted_are_noticed() {
 
 #[test]
 fn features_that_are_missing_are_no_proof_of_invalidity() {
-    let compiler =
-        |_: &[u8], _: CompileOptions| -> Result<Vec<u8>, CompileFailure> { Err(CompileFailure::Other("later".into())) };
+    let compiler = |_: &[u8], _: CompileOptions<'_>| -> Result<Vec<u8>, CompileFailure> {
+        Err(CompileFailure::Other("later".into()))
+    };
     let report = run_script("s", r#"(assert_invalid (module (func (result i32))) "")"#, &RunOptions::new(&compiler));
     assert_eq!(report.failures[0].reason, "refused, but not as invalid: later");
 }
@@ -211,7 +212,7 @@ fn failures_carry_their_place() {
 
 #[test]
 fn a_panic_of_the_compiler_is_a_failure_of_the_directive() {
-    let compiler = |_: &[u8], _: CompileOptions| -> Result<Vec<u8>, CompileFailure> { panic!("out of ideas") };
+    let compiler = |_: &[u8], _: CompileOptions<'_>| -> Result<Vec<u8>, CompileFailure> { panic!("out of ideas") };
     let report = run_script("s", "(module)", &RunOptions::new(&compiler));
     assert_eq!(report.failures[0].reason, "panic: out of ideas");
 }

@@ -13,12 +13,11 @@ mod sections;
 pub(crate) mod types;
 
 use crate::error::CompileError;
+use crate::features::Features;
 use dolmen_abi::meta::{ModuleMeta, Names};
 use dolmen_abi::types::{CompositeType, FuncType, SubType, TypeIdx};
 use std::collections::BTreeSet;
-use wasmparser::{
-    ConstExpr, FuncToValidate, FunctionBody, Parser, ValidPayload, Validator, ValidatorResources, WasmFeatures,
-};
+use wasmparser::{ConstExpr, FuncToValidate, FunctionBody, Parser, ValidPayload, Validator, ValidatorResources};
 
 /// A decoded module.
 pub(crate) struct Module<'a> {
@@ -62,19 +61,18 @@ pub(crate) enum InitStep<'a> {
     ElemDrop { segment: u32 },
 }
 
-/// The language that this version validates: WebAssembly 3.0, and proposals beyond it.
-pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM3.union(WasmFeatures::LEGACY_EXCEPTIONS);
-
 impl<'a> Module<'a> {
     /// Decodes and validates everything but function bodies.
     ///
     /// # Errors
     ///
     /// The module is malformed or invalid, or is a component.
-    pub(crate) fn decode(wasm: &'a [u8]) -> Result<Self, CompileError> {
-        let mut validator = Validator::new_with_features(FEATURES);
+    pub(crate) fn decode(wasm: &'a [u8], features: Features) -> Result<Self, CompileError> {
+        let mut validator = Validator::new_with_features(features.wasm());
         let mut sections = sections::Sections::default();
-        for payload in Parser::new(0).parse_all(wasm) {
+        let mut parser = Parser::new(0);
+        parser.set_features(features.wasm());
+        for payload in parser.parse_all(wasm) {
             let payload = payload?;
             match validator.payload(&payload)? {
                 ValidPayload::Func(validate, body) => sections.bodies.push(Body { validate, body }),

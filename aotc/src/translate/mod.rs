@@ -30,3 +30,4 @@ mod table;
 pub(crate) mod trampolines;
 pub(crate) mod unit;
 mod variables;
+mod wide;

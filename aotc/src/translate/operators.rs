@@ -20,7 +20,8 @@ impl FunctionTranslator<'_, '_, '_> {
             || self.translate_memory(operator)?
             || self.translate_table(operator)?
             || self.translate_legacy_exception(operator)?
-            || self.translate_simd(operator)?;
+            || self.translate_simd(operator)?
+            || self.translate_wide(operator);
         if done { Ok(()) } else { self.unsupported(format!("operator {}", operator_name(operator))) }
     }
 

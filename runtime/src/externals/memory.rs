@@ -68,6 +68,16 @@ impl Memory {
         inner.memories[self.0.index(inner)].pages()
     }
 
+    /// Size of a page in bytes: the unit of [`size`](Self::size) and [`grow`](Self::grow).
+    ///
+    /// # Panics
+    ///
+    /// If the memory belongs to another store.
+    #[must_use]
+    pub fn page_size(&self, store: impl AsContext) -> u64 {
+        self.ty(store).page_bytes()
+    }
+
     /// Size in bytes.
     ///
     /// # Panics

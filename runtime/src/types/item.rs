@@ -152,6 +152,12 @@ impl MemoryType {
         Self(raw::MemoryType { limits, index64, shared: false, log_page_bytes: LOG_WASM_PAGE_BYTES })
     }
 
+    /// The same numbers of pages, but of one byte each.
+    #[must_use]
+    pub fn with_byte_pages(self) -> Self {
+        Self(raw::MemoryType { log_page_bytes: 0, ..self.0 })
+    }
+
     /// Number of pages at the start.
     #[must_use]
     pub fn minimum(&self) -> u64 {

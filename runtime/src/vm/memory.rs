@@ -11,7 +11,7 @@ use dolmen_abi::context::MemoryDef;
 use dolmen_abi::types::MemoryType;
 use std::ptr::NonNull;
 
-/// Most bytes that a memory with 32-bit addresses has.
+/// Most bytes that a memory with 32-bit addresses has; the number of its pages must fit 32 bits, too.
 const MAX_BYTES_32: u64 = 1 << 32;
 
 /// Most bytes that a memory with 64-bit addresses has here.
@@ -32,7 +32,7 @@ impl MemoryData {
     ///
     /// If the size exceeds the limits, or the system has no room for it.
     pub(crate) fn new(ty: MemoryType) -> Result<Self, StoreError> {
-        let limit = if ty.index64 { MAX_BYTES_64 } else { MAX_BYTES_32 };
+        let limit = max_bytes(ty);
         let bytes = |pages: u64| pages.checked_shl(ty.log_page_bytes).filter(|b| b >> ty.log_page_bytes == pages);
         let min_bytes = bytes(ty.limits.min).filter(|&min| min <= limit).ok_or(StoreError::Limit {
             what: "memory (in pages)",
@@ -72,7 +72,7 @@ impl MemoryData {
             return None;
         }
         let len_bytes = pages.checked_shl(self.ty.log_page_bytes)?;
-        if len_bytes >> self.ty.log_page_bytes != pages {
+        if len_bytes >> self.ty.log_page_bytes != pages || len_bytes > max_bytes(self.ty) {
             return None;
         }
         self.commit(len_bytes).ok()?;
@@ -111,6 +111,11 @@ impl MemoryData {
         self.def.set(MemoryDef { base, len_bytes });
         Ok(())
     }
+}
+
+/// Most bytes that memories of a type have here.
+fn max_bytes(ty: MemoryType) -> u64 {
+    if ty.index64 { MAX_BYTES_64 } else { MAX_BYTES_32.min(u64::from(u32::MAX) << ty.log_page_bytes) }
 }
 
 /// Reserves `max_bytes`, or as much as the system grants but no less than `min_bytes`.
@@ -164,5 +169,8 @@ mod tests {
         assert_eq!(memory.grow(5000), Some(5));
         memory.bytes_mut()[5004] = 1;
         assert_eq!(memory.pages(), 5005);
+        // One page more could not be told from failure.
+        assert_eq!(memory.grow((1 << 32) - 5005), None);
+        assert_eq!(memory.grow((1 << 32) - 5006), Some(5005));
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::matrix::{Arguments, Configuration};
 use crate::scripts;
-use dolmen_aotc::{CompileError, OptLevel, Options};
+use dolmen_aotc::{CompileError, Features, OptLevel, Options, UnknownFeature};
 use dolmen_spec_tests::progress::Event;
 use dolmen_spec_tests::{CompileFailure, CompileOptions, RunOptions, run_script};
 use std::io::Write as _;
@@ -40,7 +40,8 @@ fn run_scripts(args: &[String]) -> Result<(), String> {
         let text = scripts::text(name)?;
         let gc_stress = gc_stress.map(|wanted| scripts::stress(name, wanted));
         let gc_verify = gc_stress.is_some();
-        let options = RunOptions { compiler: &compile, opt_level, collector, gc_stress, gc_verify };
+        let features = scripts::features(name);
+        let options = RunOptions { compiler: &compile, opt_level, collector, features, gc_stress, gc_verify };
         tell(&Event::Begin(name.clone()))?;
         let report = run_script(name, &text, &options);
         Event::of_report(&report).try_for_each(|event| tell(&event))?;
@@ -54,12 +55,17 @@ fn tell(event: &Event) -> Result<(), String> {
     writeln!(out, "{event}").and_then(|()| out.flush()).map_err(|error| format!("the parent is gone: {error}"))
 }
 
-fn compile(wasm: &[u8], options: CompileOptions) -> Result<Vec<u8>, CompileFailure> {
+fn compile(wasm: &[u8], options: CompileOptions<'_>) -> Result<Vec<u8>, CompileFailure> {
+    let features = match options.features {
+        "" => Features::default(),
+        list => list.parse().map_err(|error: UnknownFeature| CompileFailure::Other(error.to_string()))?,
+    };
     let options = Options {
         opt_level: OptLevel::from_number(options.opt_level).unwrap_or_default(),
         collector: options.collector,
         // The parent runs as many children as there are processors.
         jobs: 1,
+        features,
         ..Options::default()
     };
     dolmen_aotc::compile(wasm, &options).map_err(|error| match error {

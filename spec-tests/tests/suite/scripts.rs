@@ -36,6 +36,23 @@ pub fn stress(name: &str, wanted: NonZeroU64) -> NonZeroU64 {
     least.map_or(wanted, |least| least.max(wanted))
 }
 
+/// The language of suites of before 3.0, whose scripts expect that later features are refused.
+const OLDER_LANGUAGES: &[(&str, &str)] = &[
+    ("v1", "1.0"),
+    ("v2", "2.0"),
+    ("function-references", "3.0,-multi-memory"),
+    ("memory64", "3.0,-multi-memory"),
+    ("multi-value", "2.0"),
+    ("mutable-global", "2.0"),
+    ("reference-types", "2.0"),
+];
+
+/// The language that a script is written in; empty for the newest.
+pub fn features(name: &str) -> &'static str {
+    let suite = name.split('/').next().unwrap_or(name);
+    OLDER_LANGUAGES.iter().find(|(older, _)| *older == suite).map_or("", |(_, features)| features)
+}
+
 /// The names of a selection's scripts, sorted.
 pub fn names(selection: Selection) -> Result<Vec<String>, String> {
     let mut names = own_names()?;

@@ -51,6 +51,8 @@ pub struct CompileArgs {
     /// The processor to compile for: native, generic, or a name that LLVM knows
     #[arg(long, value_name = "NAME", default_value = "native")]
     pub target_cpu: String,
+    #[command(flatten)]
+    pub language: LanguageArg,
     /// Threads to compile with [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
@@ -117,6 +119,8 @@ pub struct WastArgs {
     #[command(flatten)]
     pub level: OptLevelArg,
     #[command(flatten)]
+    pub language: LanguageArg,
+    #[command(flatten)]
     pub gc: GcArgs,
 }
 
@@ -134,6 +138,14 @@ pub struct OptLevelArg {
     /// Optimisation level, 0 to 3
     #[arg(short = 'O', value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub opt_level: u8,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct LanguageArg {
+    /// The language that modules may be written in: 1.0, 2.0, 3.0 or all, then proposals to add or, with - in front,
+    /// to take away, as in 3.0,custom-page-sizes
+    #[arg(long, value_name = "LIST", default_value = "all", allow_hyphen_values = true)]
+    pub features: String,
 }
 
 #[derive(Clone, Debug, Args)]

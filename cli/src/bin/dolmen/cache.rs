@@ -217,6 +217,7 @@ mod tests {
             jobs: 1,
             collector: Collector::DEFAULT,
             polls: false,
+            features: String::new(),
             source: Source::Binary,
         }
     }

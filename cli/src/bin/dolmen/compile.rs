@@ -29,6 +29,7 @@ pub fn compile(args: &CompileArgs) -> Result<()> {
         jobs: args.jobs.unwrap_or(0),
         collector: args::collector(&args.gc),
         polls: true,
+        features: args.language.features.clone(),
         source,
     };
     let compiled = compile_bytes(&mut Compiler::find()?, &request, &input, &args.input)?;

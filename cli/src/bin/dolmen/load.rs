@@ -103,6 +103,7 @@ impl<'a> Loader<'a> {
             jobs: 0,
             collector: args::collector(&self.args.gc.collector),
             polls: true,
+            features: String::new(),
             source,
         }
     }

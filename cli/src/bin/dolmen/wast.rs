@@ -19,7 +19,7 @@ use std::process::ExitCode;
 /// When a script cannot be read or there is no compiler.
 pub fn wast(args: &WastArgs) -> Result<ExitCode> {
     let child = RefCell::new(Compiler::find()?);
-    let compiler = |wasm: &[u8], options: CompileOptions| {
+    let compiler = |wasm: &[u8], options: CompileOptions<'_>| {
         child.borrow_mut().compile(&request(options), wasm, |_| ()).map_err(|failure| match failure {
             ChildFailure::Invalid(message) => CompileFailure::Invalid(message),
             other => CompileFailure::Other(output::one_line(&anyhow::Error::new(other))),
@@ -27,6 +27,7 @@ pub fn wast(args: &WastArgs) -> Result<ExitCode> {
     };
     let options = RunOptions {
         opt_level: args.level.opt_level,
+        features: &args.language.features,
         collector: args::collector(&args.gc.collector),
         gc_stress: args.gc.stress,
         gc_verify: args.gc.verify,
@@ -45,7 +46,7 @@ pub fn wast(args: &WastArgs) -> Result<ExitCode> {
 }
 
 /// The runner has turned text into the binary format already, as that is part of what scripts test.
-fn request(options: CompileOptions) -> Request {
+fn request(options: CompileOptions<'_>) -> Request {
     Request {
         opt_level: options.opt_level,
         emit: Emit::Artifact,
@@ -53,6 +54,7 @@ fn request(options: CompileOptions) -> Request {
         jobs: 1,
         collector: options.collector,
         polls: true,
+        features: options.features.to_owned(),
         source: Source::Binary,
     }
 }

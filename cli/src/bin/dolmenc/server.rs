@@ -1,7 +1,7 @@
 //! Answers requests one after the other.
 
 use crate::text;
-use dolmen_aotc::{CompileError, OptLevel, Options, TargetCpu};
+use dolmen_aotc::{CompileError, Features, OptLevel, Options, TargetCpu, UnknownFeature};
 use dolmen_cli::protocol::{self, Emit, Progress, Request, Response, Source, VERSION};
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
@@ -92,8 +92,16 @@ fn options(request: &Request, emit: dolmen_aotc::Emit) -> Result<Options, Refusa
         jobs: if request.jobs == 0 { default_jobs() } else { request.jobs as usize },
         collector: request.collector,
         polls: request.polls,
+        features: features(&request.features)?,
         emit,
     })
+}
+
+fn features(list: &str) -> Result<Features, Refusal> {
+    if list.is_empty() {
+        return Ok(Features::default());
+    }
+    list.parse().map_err(|error: UnknownFeature| Refusal::Failed(error.to_string()))
 }
 
 fn report(answers: &Mutex<Answers<impl Write>>, progress: Progress) {

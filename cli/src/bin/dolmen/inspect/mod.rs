@@ -82,6 +82,7 @@ fn assemble(args: &InspectArgs, text: &[u8]) -> Result<Vec<u8>> {
         jobs: 1,
         collector: Collector::DEFAULT,
         polls: false,
+        features: String::new(),
         source: Source::Text,
     };
     compile::compile_bytes(&mut Compiler::find()?, &request, text, &args.file)
