@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask setup | run | test | bench`.
+//! The project's own commands: `cargo xtask setup | run | test | bench | fuzz`.
 //!
 //! A fresh machine has Rust, a C compiler and git, and nothing else; the workspace needs LLVM 22 to build its
 //! compiler. This crate closes the gap, so it may depend on neither LLVM nor any other crate: it builds in
@@ -10,6 +10,7 @@
 //! | [`run`] | build, compile a program ahead of time, run it, say where the time went |
 //! | [`mod@test`] | everything that must hold before a change is accepted |
 //! | [`mod@bench`] | time the workloads |
+//! | [`fuzz`] | compare engines on generated modules |
 //! | [`tidy`] | what a machine can check of the project's style |
 //!
 //! Every command prints the programs that it starts and stops at the first that cannot go on.
@@ -18,6 +19,7 @@
 
 pub mod bench;
 pub mod command;
+pub mod fuzz;
 pub mod run;
 pub mod setup;
 pub mod stats;

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
-use xtask::{bench, command::Failure, run, setup, test};
+use xtask::{bench, command::Failure, fuzz, run, setup, test};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -12,7 +12,8 @@ usage: cargo xtask COMMAND
   run [FILE [ARGS]]   build, compile a WebAssembly program ahead of time (FILE or a bundled one), run it
       run --invoke NAME FILE [ARGS]   call an export instead of _start
   test [--all]        set up and run all tests (--all: also the long ones)
-  bench [NAME...]     time the workloads, or those whose name contains NAME";
+  bench [NAME...]     time the workloads, or those whose name contains NAME
+  fuzz [OPTIONS]      compare optimisation levels on generated modules; --node NODE: with V8, too (--help: more)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Some("run") => run::run(rest),
         Some("test") => test::test(rest),
         Some("bench") => bench::bench(rest),
+        Some("fuzz") => fuzz::fuzz(rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)

@@ -1,0 +1,24 @@
+//! Differential testing: random modules, run in several ways that must agree.
+//!
+//! A conformance suite asks what its authors thought of. This package asks what nobody thought of: it generates
+//! valid modules, calls their functions, and compares results, traps and the state left behind, between
+//! optimisation levels of Dolmen, with and without GC stress, and with V8 if there is a `node`.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`generate`] | the module of a seed |
+//! | [`probes`] | functions added to it, through which an engine is asked |
+//! | [`outcome`] | what an engine said, and how two of them compare |
+//! | [`dolmen`](mod@dolmen), [`v8`] | the engines |
+//! | [`server`] | an engine in a process of its own |
+//! | [`campaign`] | many seeds, in child processes |
+
+#![forbid(unsafe_code)]
+
+pub mod campaign;
+pub mod dolmen;
+pub mod generate;
+pub mod outcome;
+pub mod probes;
+pub mod server;
+pub mod v8;
