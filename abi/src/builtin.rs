@@ -1,8 +1,8 @@
 //! Functions of the runtime that compiled code calls.
 //!
 //! Compiled code loads a builtin's address from the table at
-//! [`ThreadContext::builtins`](crate::context::ThreadContext::builtins) and calls it in the platform's C
-//! convention. The first argument is always the thread context. A builtin has one name here, in the compiler
+//! [`ThreadContext::builtins`](crate::context::ThreadContext::builtins) and calls it in the builtin's
+//! [`Convention`]. The first argument is always the thread context. A builtin has one name here, in the compiler
 //! and in the runtime.
 
 /// The type of an argument or result of a builtin.
@@ -31,6 +31,17 @@ pub enum Effect {
     Throws,
 }
 
+/// How compiled code calls a builtin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Convention {
+    /// The platform's C convention.
+    C,
+    /// Arguments and result as in C, but all general registers keep their values, except the result's and LLVM's
+    /// scratch register of `preserve_mostcc` (r11 on x86-64). For slow paths in code that otherwise calls
+    /// nothing: such code then needs no callee-saved registers, and so no stores on its fast path.
+    PreserveMost,
+}
+
 /// The type of a builtin.
 #[derive(Clone, Copy, Debug)]
 pub struct BuiltinSignature {
@@ -53,6 +64,15 @@ macro_rules! builtins {
         impl Builtin {
             /// All builtins, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// How compiled code calls it.
+            #[must_use]
+            pub const fn convention(self) -> Convention {
+                match self {
+                    Self::AllocStruct | Self::AllocArray | Self::SafepointPoll => Convention::PreserveMost,
+                    _ => Convention::C,
+                }
+            }
 
             /// The builtin's type.
             #[must_use]

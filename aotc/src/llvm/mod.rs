@@ -34,3 +34,6 @@ pub(crate) const TAIL_CC: u32 = 18;
 
 /// LLVM's number of the C calling convention.
 pub(crate) const C_CC: u32 = 0;
+
+/// LLVM's `preserve_mostcc`.
+pub(crate) const PRESERVE_MOST_CC: u32 = 14;

@@ -6,11 +6,12 @@
 
 use crate::gc::markers::Markers;
 use crate::llvm::{
-    Block, Builder, C_CC, Context, Metadata, MetadataKind, Module as LlvmModule, TAIL_CC, Type, Value, attribute_index,
+    Block, Builder, C_CC, Context, Metadata, MetadataKind, Module as LlvmModule, PRESERVE_MOST_CC, TAIL_CC, Type,
+    Value, attribute_index,
 };
 use crate::module::Module;
 use crate::translate::alias::AliasClasses;
-use dolmen_abi::builtin::{Builtin, BuiltinType, Effect};
+use dolmen_abi::builtin::{Builtin, BuiltinType, Convention, Effect};
 use dolmen_abi::context::{InstanceLayout, MemoryDef, TableDef, ValueSlot};
 use dolmen_abi::layout::{StructLayout, exception_layout, struct_layout};
 use dolmen_abi::signature::{MAX_REGISTER_RESULTS, MachineSignature, MachineType, surplus_params};
@@ -339,9 +340,13 @@ impl<'c, 'm> Unit<'c, 'm> {
         let mut all = vec![thread];
         all.extend_from_slice(args);
         let ty = self.builtin_type(builtin);
+        let convention = match builtin.convention() {
+            Convention::C => C_CC,
+            Convention::PreserveMost => PRESERVE_MOST_CC,
+        };
         let call = match unwind {
-            Some(blocks) => b.invoke(ty, address, &all, C_CC, blocks),
-            None => b.call(ty, address, &all, C_CC),
+            Some(blocks) => b.invoke(ty, address, &all, convention, blocks),
+            None => b.call(ty, address, &all, convention),
         };
         self.add_builtin_attributes(builtin, call);
         call

@@ -204,22 +204,58 @@ mod shims {
 /// The functions that compiled code calls.
 mod gates {
     use super::Builtin;
-    use crate::thread::entry::{gate, throw_gate as throw, trap_gate as trap};
+    use crate::thread::entry::{throw_gate as throw, trap_gate as trap};
+    use dolmen_abi::builtin::Convention;
 
-    macro_rules! gate_for {
-        (trap) => {};
-        (throw) => {};
-        ($name:ident) => { gate!($name => super::shims::$name); };
+    /// Gates in the C convention.
+    mod plain {
+        use crate::thread::entry::gate;
+
+        macro_rules! gate_for {
+            (trap, $($result:ident)?) => {};
+            (throw, $($result:ident)?) => {};
+            ($name:ident, $($result:ident)?) => { gate!($name => crate::builtins::shims::$name); };
+        }
+        macro_rules! define_gates {
+            ($($variant:ident $name:ident($($arg:ident: $param:ident),*) $(-> $result:ident)?;)*) => {
+                $(gate_for!($name, $($result)?);)*
+                pub(super) use super::{throw, trap};
+            };
+        }
+        dolmen_abi::for_each_builtin!(define_gates);
     }
 
-    macro_rules! define_gates {
-        ($($variant:ident $name:ident($($arg:ident: $param:ident),*) $(-> $result:ident)?;)*) => {
-            $(gate_for!($name);)*
+    /// Gates that keep registers.
+    mod preserving {
+        use crate::thread::entry::preserving_gate;
 
+        macro_rules! gate_for {
+            (trap, $($result:ident)?) => {};
+            (throw, $($result:ident)?) => {};
+            ($name:ident,) => { preserving_gate!($name => crate::builtins::shims::$name, keeping "rax"); };
+            ($name:ident, $result:ident) => {
+                preserving_gate!($name => crate::builtins::shims::$name, keeping "r11");
+            };
+        }
+        macro_rules! define_gates {
+            ($($variant:ident $name:ident($($arg:ident: $param:ident),*) $(-> $result:ident)?;)*) => {
+                $(gate_for!($name, $($result)?);)*
+                pub(super) use super::{throw, trap};
+            };
+        }
+        dolmen_abi::for_each_builtin!(define_gates);
+    }
+
+    macro_rules! define_table {
+        ($($variant:ident $name:ident($($arg:ident: $param:ident),*) $(-> $result:ident)?;)*) => {
             /// All gates in the order of [`Builtin`].
-            pub(super) static TABLE: [unsafe extern "C" fn(); Builtin::ALL.len()] = [$($name),*];
+            pub(super) static TABLE: [unsafe extern "C" fn(); Builtin::ALL.len()] = [$(
+                match Builtin::$variant.convention() {
+                    Convention::C => plain::$name,
+                    Convention::PreserveMost => preserving::$name,
+                },
+            )*];
         };
     }
-
-    dolmen_abi::for_each_builtin!(define_gates);
+    dolmen_abi::for_each_builtin!(define_table);
 }

@@ -5,7 +5,7 @@
 //! | piece | from → to |
 //! |---|---|
 //! | [`enter`] | Rust → compiled code; also the place where every activation ends |
-//! | [`gate!`] | compiled code → one builtin in Rust, and back |
+//! | [`gate!`], [`preserving_gate!`] | compiled code → one builtin in Rust, and back |
 //! | [`raise`] | compiled code that must not go on → its landing pad, or the end of its activation |
 //! | [`raise_fault`] | the same for code that the signal handler has stopped |
 //!
@@ -307,6 +307,65 @@ macro_rules! gate {
     };
 }
 pub(crate) use gate;
+
+/// Defines the gate of a builtin that is called in [`Convention::PreserveMost`](dolmen_abi::builtin::Convention):
+/// as [`gate!`], and every general register but r11 keeps its value. `keeping "rax"` is for builtins without a
+/// result; `keeping "r11"`, of which nothing is expected, leaves the result in rax.
+macro_rules! preserving_gate {
+    ($(#[$doc:meta])* $name:ident => $target:path, keeping $kept:literal) => {
+        $(#[$doc])*
+        #[unsafe(naked)]
+        pub(crate) unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                "lea r11, [rsp + 8]",
+                "mov [rdi + {exit_sp}], r11",
+                "cmp rsp, [rdi + {stack_limit}]",
+                "jb 2f",
+                "mov r11, [rsp]",
+                "mov [rdi + {exit_pc}], r11",
+                "push rbp",
+                "push rdi",
+                "push rax",
+                "push rcx",
+                "push rdx",
+                "push rsi",
+                "push r8",
+                "push r9",
+                // Nine pushes and the return address: the stack is aligned.
+                "push r10",
+                "call {target}",
+                "mov edi, edx",
+                "pop r10",
+                "pop r9",
+                "pop r8",
+                "pop rsi",
+                "pop rdx",
+                "pop rcx",
+                concat!("pop ", $kept),
+                "mov r11d, edi",
+                "pop rdi",
+                "pop rbp",
+                "mov qword ptr [rdi + {exit_pc}], 0",
+                "test r11d, r11d",
+                "jnz 3f",
+                "ret",
+                "2:",
+                "mov edx, {overflow}",
+                "jmp {raise}",
+                "3:",
+                "mov edx, r11d",
+                "jmp {raise}",
+                exit_sp = const core::mem::offset_of!(dolmen_abi::context::ThreadContext, exit_sp),
+                exit_pc = const core::mem::offset_of!(dolmen_abi::context::ThreadContext, exit_pc),
+                stack_limit = const core::mem::offset_of!(dolmen_abi::context::ThreadContext, stack_limit),
+                overflow = const dolmen_abi::trap::TrapCode::StackOverflow as u32,
+                target = sym $target,
+                raise = sym $crate::thread::entry::raise,
+            )
+        }
+    };
+}
+pub(crate) use preserving_gate;
 
 /// Room for [`Registers`], a multiple of the stack's alignment.
 const REGISTERS_BYTES: usize = size_of::<Registers>().next_multiple_of(16);

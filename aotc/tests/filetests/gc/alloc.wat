@@ -16,8 +16,10 @@
     (i32.mul (struct.get $point $x (local.get $p)) (struct.get $point $y (local.get $p))))
 
   ;; The fast path bumps the cursor, compares it with the limit, and stores header and fields; 16 bytes are 4
-  ;; units of a reference.
+  ;; units of a reference. The slow path keeps registers, so that nothing is saved for it.
   ;; FUNC: bump
+  ;; NOT: pushq %rb
+  ;; NOT: pushq %r1
   ;; CHECK: movl (%rdi), %eax
   ;; CHECK: leal 4(%rax)
   ;; CHECK: cmpl 4(%rdi)
