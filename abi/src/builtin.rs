@@ -114,15 +114,21 @@ builtins! {
     /// Calls the host function whose record is `func`; arguments and results in `slots`.
     HostCall host_call(func: Ptr, slots: Ptr), Calls;
     /// Grows a memory by `delta` pages; the old size in pages, or -1.
-    MemoryGrow memory_grow(instance: Ptr, memory: I32, delta: I64) -> I64, Leaf;
-    /// `memory.fill`, bounds checked.
-    MemoryFill memory_fill(instance: Ptr, memory: I32, dst: I64, value: I32, len: I64), Leaf;
+    MemoryGrow memory_grow(instance: Ptr, memory: I32, delta: I64) -> I64, Collects;
+    /// `memory.fill`, bounds checked. Memories are named by the address of their definition, here and below.
+    MemoryFill memory_fill(memory: Ptr, dst: I64, value: I32, len: I64), Leaf;
     /// `memory.copy`, bounds checked.
-    MemoryCopy memory_copy(instance: Ptr, dst_memory: I32, src_memory: I32, dst: I64, src: I64, len: I64), Leaf;
-    /// `memory.init`, bounds checked.
-    MemoryInit memory_init(instance: Ptr, memory: I32, segment: I32, dst: I64, src: I32, len: I32), Leaf;
+    MemoryCopy memory_copy(dst_memory: Ptr, src_memory: Ptr, dst: I64, src: I64, len: I64), Leaf;
+    /// `memory.init`, bounds checked. Segments are named by the address of their definition, here and below.
+    MemoryInit memory_init(memory: Ptr, segment: Ptr, dst: I64, src: I32, len: I32), Leaf;
     /// `data.drop`.
-    DataDrop data_drop(instance: Ptr, segment: I32), Leaf;
+    DataDrop data_drop(segment: Ptr), Leaf;
+    /// `memory.atomic.notify` at a checked address of a shared memory; the number of threads that it woke.
+    AtomicNotify memory_atomic_notify(address: Ptr, count: I32) -> I32, Leaf;
+    /// `memory.atomic.wait32` at a checked address of a shared memory; `timeout` in nanoseconds, negative for none.
+    AtomicWait32 memory_atomic_wait32(address: Ptr, expected: I32, timeout: I64) -> I32, Collects;
+    /// `memory.atomic.wait64`, likewise.
+    AtomicWait64 memory_atomic_wait64(address: Ptr, expected: I64, timeout: I64) -> I32, Collects;
     /// Grows a table by `delta` elements `init`; the old size, or -1.
     TableGrow table_grow(instance: Ptr, table: I32, init: Ref, delta: I64) -> I64, Leaf;
     /// `table.fill`, bounds checked.

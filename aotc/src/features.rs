@@ -17,6 +17,7 @@ pub struct Features(WasmFeatures);
 
 /// Proposals beyond 3.0 that this compiler knows.
 const BEYOND: WasmFeatures = WasmFeatures::LEGACY_EXCEPTIONS
+    .union(WasmFeatures::THREADS)
     .union(WasmFeatures::WIDE_ARITHMETIC)
     .union(WasmFeatures::CUSTOM_PAGE_SIZES)
     .union(WasmFeatures::COMPACT_IMPORTS);

@@ -112,6 +112,8 @@ pub enum ArgumentError {
     Reference { expected: &'static str, found: &'static str },
     #[error("range {offset}..{offset}+{len} is out of bounds of {bytes} bytes")]
     MemoryRange { offset: u64, len: u64, bytes: u64 },
+    #[error("the memory's type is not shared")]
+    NotShared,
     #[error("the type {ty} is invalid: {reason}")]
     InvalidType { ty: String, reason: &'static str },
 }

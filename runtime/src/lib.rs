@@ -77,7 +77,7 @@ pub use dolmen_abi::collector::Collector;
 pub use dolmen_abi::trap::TrapCode;
 pub use engine::Engine;
 pub use error::{ArgumentError, EngineError, Error, Exception, Frame, HostError, LinkError, Place, StoreError, Trap};
-pub use externals::{Extern, Func, Global, Memory, Table, Tag};
+pub use externals::{Extern, Func, Global, Memory, SharedMemory, Table, Tag};
 pub use instance::Instance;
 pub use linker::Linker;
 pub use module::Module;
@@ -88,3 +88,4 @@ pub use types::{
     StorageType, StructType, TableType, TagType, TypeError, ValType,
 };
 pub use value::{AnyRef, ExnRef, ExternRef, V128, Val};
+pub use vm::waiters::WaitResult;

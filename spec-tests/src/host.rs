@@ -79,6 +79,8 @@ fn add_storage(store: &mut Store<()>, items: &mut HostItems) -> Result<(), Error
     items.insert(("spectest", "table"), table.into());
     let memory = Memory::new(&mut *store, MemoryType::new(1, Some(2)))?;
     items.insert(("spectest", "memory"), memory.into());
+    let shared = Memory::new(&mut *store, MemoryType::shared(1, 2))?;
+    items.insert(("spectest", "shared_memory"), shared.into());
     Ok(())
 }
 

@@ -22,6 +22,7 @@ pub mod options;
 pub mod progress;
 pub mod report;
 pub mod runner;
+mod threads;
 pub mod values;
 
 pub use options::{CompileFailure, CompileOptions, Compiler, RunOptions};

@@ -25,7 +25,7 @@ pub enum CompileFailure {
 }
 
 /// Compiles modules in the binary format to artifacts.
-pub trait Compiler {
+pub trait Compiler: Sync {
     /// The artifact's bytes.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ pub trait Compiler {
     fn compile(&self, wasm: &[u8], options: CompileOptions<'_>) -> Result<Vec<u8>, CompileFailure>;
 }
 
-impl<F: Fn(&[u8], CompileOptions<'_>) -> Result<Vec<u8>, CompileFailure>> Compiler for F {
+impl<F: Fn(&[u8], CompileOptions<'_>) -> Result<Vec<u8>, CompileFailure> + Sync> Compiler for F {
     fn compile(&self, wasm: &[u8], options: CompileOptions<'_>) -> Result<Vec<u8>, CompileFailure> {
         self(wasm, options)
     }

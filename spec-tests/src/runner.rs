@@ -5,14 +5,17 @@
 //! instances first, then in the [host's modules](crate::host), for each instantiation anew: a script may
 //! register another instance under an old name.
 //!
+//! Threads of a script have a store each ([`crate::threads`]).
+//!
 //! A directive that does not hold is recorded and the script goes on. If a module cannot be instantiated, what
 //! refers to it afterwards fails too, rather than using an older module.
 
 use crate::host::{HostItems, host_items};
 use crate::options::{CompileFailure, RunOptions};
 use crate::report::{FileReport, Location};
+use crate::threads::{Exports, Inherited, Threads, directives_at};
 use crate::values::{argument, check_results};
-use dolmen::{Config, Engine, Error, Extern, Instance, Linker, Module, Store, Trap, Val};
+use dolmen::{Config, Engine, Error, Extern, Instance, Linker, Memory, Module, Store, Trap, Val};
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -43,28 +46,84 @@ pub fn run_script(name: &str, text: &str, options: &RunOptions<'_>) -> FileRepor
 }
 
 fn run_directives(text: &str, options: &RunOptions<'_>, report: &mut FileReport) -> Result<(), wast::Error> {
-    let mut lexer = Lexer::new(text);
-    // The suite has scripts that are about such characters.
-    lexer.allow_confusing_unicode(true);
-    let buffer = ParseBuffer::new_with_lexer(lexer)?;
-    let script: Wast<'_> = parser::parse(&buffer)?;
-    let mut runner = match Runner::new(options) {
-        Ok(runner) => runner,
+    let engine = match engine(options) {
+        Ok(engine) => engine,
         Err(reason) => {
             report.record(Location { line: 1, column: 1 }, Err(reason));
             return Ok(());
         }
     };
-    for directive in script.directives {
-        let place = location(directive.span(), text);
-        let outcome = catch_unwind(AssertUnwindSafe(|| runner.run(directive)));
-        let panicked = outcome.is_err();
-        report.record(place, outcome.unwrap_or_else(|panic| Err(format!("panic: {}", panic_text(&*panic)))));
-        if panicked {
-            break;
+    Sequence { text, options, engine: &engine }.run(None, Inherited::default(), report)
+}
+
+/// Directives that run one after the other: those of a script or of one of its threads.
+#[derive(Clone, Copy)]
+struct Sequence<'a> {
+    text: &'a str,
+    options: &'a RunOptions<'a>,
+    engine: &'a Engine,
+}
+
+impl Sequence<'_> {
+    /// Runs the directives of the thread at a place, or those of the script.
+    fn run(self, thread: Option<Span>, inherited: Inherited, report: &mut FileReport) -> Result<(), wast::Error> {
+        let mut lexer = Lexer::new(self.text);
+        // The suite has scripts that are about such characters.
+        lexer.allow_confusing_unicode(true);
+        let buffer = ParseBuffer::new_with_lexer(lexer)?;
+        let script: Wast<'_> = parser::parse(&buffer)?;
+        let directives = match thread {
+            None => script.directives,
+            Some(place) => directives_at(script.directives, place).unwrap_or_default(),
+        };
+        match Runner::new(self.options, self.engine, inherited) {
+            Ok(runner) => self.run_all(runner, directives, report),
+            Err(reason) => report.record(Location { line: 1, column: 1 }, Err(reason)),
         }
+        Ok(())
     }
-    Ok(())
+
+    fn run_all(self, mut runner: Runner<'_>, directives: Vec<WastDirective<'_>>, report: &mut FileReport) {
+        std::thread::scope(|scope| {
+            let mut threads = Threads::default();
+            for directive in directives {
+                let span = directive.span();
+                let place = location(span, self.text);
+                let outcome = match directive {
+                    WastDirective::Thread(thread) => runner.inherited(thread.shared_module).and_then(|inherited| {
+                        let run = move || self.run_thread(span, inherited);
+                        threads.add(thread.name.name(), scope.spawn(run))
+                    }),
+                    WastDirective::Wait { thread, .. } => threads.wait(thread.name(), report),
+                    directive => match catch_unwind(AssertUnwindSafe(|| runner.run(directive))) {
+                        Ok(outcome) => outcome,
+                        Err(panic) => {
+                            report.record(place, Err(format!("panic: {}", panic_text(&*panic))));
+                            break;
+                        }
+                    },
+                };
+                report.record(place, outcome);
+            }
+            if let Err(reason) = threads.wait_for_all(report) {
+                report.record(Location { line: 1, column: 1 }, Err(reason));
+            }
+        });
+    }
+
+    fn run_thread(self, span: Span, inherited: Inherited) -> FileReport {
+        let mut report = FileReport::default();
+        if let Err(error) = self.run(Some(span), inherited, &mut report) {
+            report.record(location(error.span(), self.text), Err(error.message()));
+        }
+        report
+    }
+}
+
+fn engine(options: &RunOptions<'_>) -> Result<Engine, Reason> {
+    let mut config = Config::new();
+    config.collector(options.collector).gc_stress(options.gc_stress).gc_verify(options.gc_verify);
+    Engine::new(&config).map_err(|error| error.to_string())
 }
 
 fn location(span: Span, text: &str) -> Location {
@@ -110,8 +169,12 @@ struct Runner<'a> {
     engine: Engine,
     store: Store<()>,
     host: HostItems,
+    /// What the thread shares with the one that started it.
+    inherited: Inherited,
     /// Instances that modules import from.
     registered: HashMap<String, Instance>,
+    /// Shared memories that modules import, by the name that their module is registered under.
+    shared: HashMap<String, Exports>,
     instances: Named<Instance>,
     definitions: Named<Module>,
 }
@@ -149,18 +212,17 @@ impl<T: Clone> Named<T> {
 }
 
 impl<'a> Runner<'a> {
-    fn new(options: &RunOptions<'a>) -> Result<Self, Reason> {
-        let mut config = Config::new();
-        config.collector(options.collector).gc_stress(options.gc_stress).gc_verify(options.gc_verify);
-        let engine = Engine::new(&config).map_err(|error| error.to_string())?;
-        let mut store = Store::new(&engine, ()).map_err(|error| error.to_string())?;
+    fn new(options: &RunOptions<'a>, engine: &Engine, inherited: Inherited) -> Result<Self, Reason> {
+        let mut store = Store::new(engine, ()).map_err(|error| error.to_string())?;
         let host = host_items(&mut store).map_err(|error| error.to_string())?;
         Ok(Self {
             options: *options,
-            engine,
+            engine: engine.clone(),
             store,
             host,
+            inherited,
             registered: HashMap::new(),
+            shared: HashMap::new(),
             instances: Named::new(),
             definitions: Named::new(),
         })
@@ -185,7 +247,7 @@ impl<'a> Runner<'a> {
                 Err("contents of custom sections are not checked".into())
             }
             D::AssertSuspension { .. } => Err("stack switching is not supported".into()),
-            D::Thread(_) | D::Wait { .. } => Err("threads are not supported".into()),
+            D::Thread(_) | D::Wait { .. } => Err("a thread where none can be started".into()),
         }
     }
 
@@ -209,7 +271,25 @@ impl<'a> Runner<'a> {
         describe(outcome).map(drop)
     }
 
+    /// What a thread has in common with this one that shares the exports of a module.
+    fn inherited(&mut self, module: Option<Id<'_>>) -> Result<Inherited, Reason> {
+        let Some(name) = module else { return Ok(Inherited::default()) };
+        let exports = self.instances.get(module)?.exports(&self.store);
+        let memories = exports.into_iter().filter_map(|(export, item)| match item {
+            Extern::Memory(memory) => Some((export, memory.as_shared(&self.store)?)),
+            _ => None,
+        });
+        Ok(Inherited { module: Some((name.name().to_owned(), memories.collect())) })
+    }
+
     fn register(&mut self, name: &str, module: Option<Id<'_>>) -> Result<(), Reason> {
+        self.shared.remove(name);
+        if let (Some(module), Some((inherited, exports))) = (module, &self.inherited.module)
+            && module.name() == inherited
+        {
+            self.shared.insert(name.to_owned(), exports.clone());
+            return Ok(());
+        }
         let instance = self.instances.get(module);
         if instance.is_err() {
             self.registered.remove(name);
@@ -243,6 +323,9 @@ impl<'a> Runner<'a> {
     }
 
     fn find_import(&mut self, module: &str, name: &str) -> Option<Extern> {
+        if let Some(memory) = self.shared.get(module).and_then(|exports| exports.get(name)) {
+            return Memory::from_shared(&mut self.store, memory).ok().map(Extern::Memory);
+        }
         match self.registered.get(module) {
             Some(instance) => instance.get_export(&mut self.store, name),
             None => self.host.get(&(module, name)).copied(),

@@ -3,7 +3,7 @@
 use super::{Block, Context, Type, Value};
 use llvm_sys::core::*;
 use llvm_sys::prelude::*;
-use llvm_sys::{LLVMIntPredicate, LLVMOpcode, LLVMRealPredicate};
+use llvm_sys::{LLVMAtomicOrdering, LLVMAtomicRMWBinOp, LLVMIntPredicate, LLVMOpcode, LLVMRealPredicate};
 use std::marker::PhantomData;
 
 /// Appends instructions at a position.
@@ -34,6 +34,42 @@ pub(crate) enum Op {
     FSub,
     FMul,
     FDiv,
+}
+
+/// How an access is ordered with those of other threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ordering {
+    /// Not torn and never undefined, but not ordered.
+    Unordered,
+    SequentiallyConsistent,
+}
+
+/// What an atomic access writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtomicOp {
+    Add,
+    Sub,
+    And,
+    Or,
+    Xor,
+    Exchange,
+}
+
+impl Ordering {
+    fn raw(self) -> LLVMAtomicOrdering {
+        match self {
+            Self::Unordered => LLVMAtomicOrdering::LLVMAtomicOrderingUnordered,
+            Self::SequentiallyConsistent => LLVMAtomicOrdering::LLVMAtomicOrderingSequentiallyConsistent,
+        }
+    }
+}
+
+impl Value {
+    /// Makes a load or store atomic; its alignment must be its size.
+    pub(crate) fn set_ordering(self, ordering: Ordering) {
+        // SAFETY: the handle is a load's or store's by contract of this function.
+        unsafe { LLVMSetOrdering(self.0, ordering.raw()) }
+    }
 }
 
 /// A conversion.
@@ -340,6 +376,36 @@ impl<'c> Builder<'c> {
     pub(crate) fn shuffle_vector(&self, lhs: Value, rhs: Value, lanes: Value) -> Value {
         // SAFETY: handles are valid (module rule).
         Value(unsafe { LLVMBuildShuffleVector(self.raw, lhs.0, rhs.0, lanes.0, UNNAMED) })
+    }
+
+    /// Orders all accesses before with those behind.
+    pub(crate) fn fence(&self, ordering: Ordering) -> Value {
+        // SAFETY: the builder has a position.
+        Value(unsafe { LLVMBuildFence(self.raw, ordering.raw(), 0, UNNAMED) })
+    }
+
+    /// Combines a naturally aligned integer in memory with `value`; gives what it was before.
+    pub(crate) fn atomic_rmw(&self, op: AtomicOp, address: Value, value: Value, ordering: Ordering) -> Value {
+        use LLVMAtomicRMWBinOp::*;
+        let op = match op {
+            AtomicOp::Add => LLVMAtomicRMWBinOpAdd,
+            AtomicOp::Sub => LLVMAtomicRMWBinOpSub,
+            AtomicOp::And => LLVMAtomicRMWBinOpAnd,
+            AtomicOp::Or => LLVMAtomicRMWBinOpOr,
+            AtomicOp::Xor => LLVMAtomicRMWBinOpXor,
+            AtomicOp::Exchange => LLVMAtomicRMWBinOpXchg,
+        };
+        // SAFETY: handles are valid (module rule); LLVM takes the type's size as alignment.
+        Value(unsafe { LLVMBuildAtomicRMW(self.raw, op, address.0, value.0, ordering.raw(), 0) })
+    }
+
+    /// Replaces a naturally aligned value in memory if it is `expected`; gives what it was before.
+    pub(crate) fn cmpxchg(&self, address: Value, expected: Value, new: Value, ordering: Ordering) -> Value {
+        // SAFETY: handles are valid (module rule); LLVM takes the type's size as alignment.
+        let pair = Value(unsafe {
+            LLVMBuildAtomicCmpXchg(self.raw, address.0, expected.0, new.0, ordering.raw(), ordering.raw(), 0)
+        });
+        self.extract_value(pair, 0)
     }
 
     /// `memmove` of `bytes` bytes; both addresses in one address space.

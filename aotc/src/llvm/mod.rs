@@ -18,7 +18,7 @@ mod module;
 mod target;
 mod value;
 
-pub(crate) use builder::{Builder, Cast, FloatPredicate, IntPredicate, Op};
+pub(crate) use builder::{AtomicOp, Builder, Cast, FloatPredicate, IntPredicate, Op, Ordering};
 pub(crate) use context::{Context, Metadata, MetadataKind, attribute_index};
 pub(crate) use instruction::Opcode;
 pub use module::LlvmError;

@@ -42,8 +42,8 @@ impl<'a> Sections<'a> {
             Payload::TableSection(reader) => self.read_tables(reader),
             Payload::MemorySection(reader) => {
                 for memory in reader.into_iter_with_offsets() {
-                    let (offset, memory) = memory?;
-                    self.meta.memories.push(types::memory_type(&memory, offset)?);
+                    let (_, memory) = memory?;
+                    self.meta.memories.push(types::memory_type(&memory));
                 }
                 Ok(())
             }
@@ -107,7 +107,7 @@ impl<'a> Sections<'a> {
                 let ty = match import.ty {
                     TypeRef::Func(ty) | TypeRef::FuncExact(ty) => ExternType::Func(TypeIdx(ty)),
                     TypeRef::Table(ty) => ExternType::Table(types::table_type(&ty, offset)?),
-                    TypeRef::Memory(ty) => ExternType::Memory(types::memory_type(&ty, offset)?),
+                    TypeRef::Memory(ty) => ExternType::Memory(types::memory_type(&ty)),
                     TypeRef::Global(ty) => ExternType::Global(types::global_type(&ty, offset)?),
                     TypeRef::Tag(ty) => ExternType::Tag(TypeIdx(ty.func_type_idx)),
                 };

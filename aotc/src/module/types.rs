@@ -103,16 +103,13 @@ pub(crate) fn table_type(ty: &wasmparser::TableType, offset: u64) -> Result<Tabl
     })
 }
 
-pub(crate) fn memory_type(ty: &wasmparser::MemoryType, offset: u64) -> Result<MemoryType, CompileError> {
-    if ty.shared {
-        return Err(CompileError::unsupported(offset, "shared memories"));
-    }
-    Ok(MemoryType {
+pub(crate) fn memory_type(ty: &wasmparser::MemoryType) -> MemoryType {
+    MemoryType {
         limits: Limits { min: ty.initial, max: ty.maximum },
         index64: ty.memory64,
         shared: ty.shared,
         log_page_bytes: ty.page_size_log2.unwrap_or(16),
-    })
+    }
 }
 
 pub(crate) fn global_type(ty: &wasmparser::GlobalType, offset: u64) -> Result<GlobalType, CompileError> {

@@ -56,9 +56,10 @@ impl FunctionTranslator<'_, '_, '_> {
             }
             InitStep::ActiveData { segment, memory, offset, len } => {
                 let dst = self.translate_offset(offset)?;
-                let args = [self.instance, self.i32(*memory), self.i32(*segment), dst, self.i32(0), self.i32(*len)];
+                let data = self.data_definition(*segment);
+                let args = [self.memory_definition(*memory), data, dst, self.i32(0), self.i32(*len)];
                 self.call_builtin(Builtin::MemoryInit, &args);
-                self.call_builtin(Builtin::DataDrop, &[self.instance, self.i32(*segment)]);
+                self.call_builtin(Builtin::DataDrop, &[data]);
             }
             InitStep::ElemDrop { segment } => {
                 self.call_builtin(Builtin::ElemDrop, &[self.instance, self.i32(*segment)]);

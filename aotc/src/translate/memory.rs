@@ -14,14 +14,21 @@
 //!   check of an access that a check of the same address with a larger offset dominates;
 //! - 64-bit addresses: `address >= saturating_sub(len_bytes, offset + size - 1)`, since a sum could wrap.
 //!
+//! A *shared* memory may be written to, and grow, while code of another thread runs. Its base never changes; its
+//! size is loaded with LLVM's `unordered`, which a racing store cannot make undefined, and only ever grows, so an
+//! old size is as good as an access that came earlier. Values are loaded plainly, because LLVM's atomics ask for
+//! an alignment that operators do not promise, and frozen: a load that races gives LLVM an undefined value, which
+//! `freeze` makes one arbitrary value, as the specification wants of a non-atomic access that races. Atomic
+//! accesses are in [`super::atomic`].
+//!
 //! Checks are explicit branches, so an access whose result is unused still traps. Multi-memory and 64-bit
 //! addresses hold for all operators. Reference: WebAssembly 3.0, section 4.6 "Memory instructions".
 
 use crate::error::CompileError;
-use crate::llvm::{Cast, IntPredicate, Op, Type, Value};
+use crate::llvm::{Cast, IntPredicate, Op, Ordering, Type, Value};
 use crate::translate::function::FunctionTranslator;
 use dolmen_abi::builtin::Builtin;
-use dolmen_abi::context::MemoryDef;
+use dolmen_abi::context::{DataDef, MemoryDef};
 use dolmen_abi::trap::TrapCode;
 use dolmen_abi::types::ValType::{self, F32, F64, I32, I64};
 use dolmen_abi::types::{Limits, MemoryType};
@@ -99,7 +106,8 @@ impl FunctionTranslator<'_, '_, '_> {
             Operator::MemoryCopy { dst_mem, src_mem } => self.translate_memory_copy(dst_mem, src_mem),
             Operator::MemoryInit { data_index, mem } => self.translate_memory_init(data_index, mem),
             Operator::DataDrop { data_index } => {
-                self.call_builtin(Builtin::DataDrop, &[self.instance, self.i32(data_index)]);
+                let segment = self.data_definition(data_index);
+                self.call_builtin(Builtin::DataDrop, &[segment]);
             }
             _ => return Ok(false),
         }
@@ -112,6 +120,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let address = self.pop_address(place, size_bytes(cell, ty))?;
         let load = self.b.load(cell_ty, address);
         self.mark_memory_access(load);
+        let load = if self.memory_type(self.memory_of(place)?).shared { self.b.freeze(load) } else { load };
         let value = if cell_ty == value_ty { load } else { self.b.cast(widen, load, value_ty) };
         self.push(value, ty);
         Ok(())
@@ -143,10 +152,21 @@ impl FunctionTranslator<'_, '_, '_> {
     /// Pops an address and gives the native address of `size_bytes` bytes there; traps if the memory does not
     /// have them.
     pub(crate) fn pop_address(&mut self, place: MemArg, size_bytes: u64) -> Result<Value, CompileError> {
-        let MemArgTarget::Memory(memory) = place.target else {
-            return self.unsupported("memory access to an array");
-        };
+        let memory = self.memory_of(place)?;
         let address = self.pop();
+        Ok(self.native_address(memory, place, address, size_bytes))
+    }
+
+    /// The memory that an access names.
+    pub(crate) fn memory_of(&self, place: MemArg) -> Result<u32, CompileError> {
+        match place.target {
+            MemArgTarget::Memory(memory) => Ok(memory),
+            _ => self.unsupported("memory access to an array"),
+        }
+    }
+
+    /// The native address of `size_bytes` bytes at an address; traps if the memory does not have them.
+    pub(crate) fn native_address(&mut self, memory: u32, place: MemArg, address: Value, size_bytes: u64) -> Value {
         // Loaded in front of the check, so that it can leave a loop that traps.
         let definition = self.memory_definition(memory);
         let base = self.load_definition(definition, self.unit.types.ptr, offset_of!(MemoryDef, base));
@@ -160,9 +180,9 @@ impl FunctionTranslator<'_, '_, '_> {
         self.trap_if(outside, TrapCode::MemoryOutOfBounds);
         let start = self.b.gep(self.unit.types.i8, base, self.widen_index(address));
         if place.offset == 0 {
-            return Ok(start);
+            return start;
         }
-        Ok(self.b.gep(self.unit.types.i8, start, self.i64(place.offset)))
+        self.b.gep(self.unit.types.i8, start, self.i64(place.offset))
     }
 
     /// Whether a memory has fewer than `end` bytes from a 32-bit address on.
@@ -197,14 +217,15 @@ impl FunctionTranslator<'_, '_, '_> {
         let len = self.pop_index();
         let value = self.pop();
         let dst = self.pop_index();
-        self.call_builtin(Builtin::MemoryFill, &[self.instance, self.i32(memory), dst, value, len]);
+        let memory = self.memory_definition(memory);
+        self.call_builtin(Builtin::MemoryFill, &[memory, dst, value, len]);
     }
 
     fn translate_memory_copy(&mut self, dst_memory: u32, src_memory: u32) {
         let len = self.pop_index();
         let src = self.pop_index();
         let dst = self.pop_index();
-        let args = [self.instance, self.i32(dst_memory), self.i32(src_memory), dst, src, len];
+        let args = [self.memory_definition(dst_memory), self.memory_definition(src_memory), dst, src, len];
         self.call_builtin(Builtin::MemoryCopy, &args);
     }
 
@@ -212,17 +233,23 @@ impl FunctionTranslator<'_, '_, '_> {
         let len = self.pop();
         let src = self.pop();
         let dst = self.pop_index();
-        let args = [self.instance, self.i32(memory), self.i32(segment), dst, src, len];
+        let args = [self.memory_definition(memory), self.data_definition(segment), dst, src, len];
         self.call_builtin(Builtin::MemoryInit, &args);
     }
 
-    fn memory_type(&self, memory: u32) -> MemoryType {
+    pub(crate) fn memory_type(&self, memory: u32) -> MemoryType {
         self.unit.module.meta.memories[memory as usize]
     }
 
     /// The address of a memory's [`MemoryDef`].
-    fn memory_definition(&mut self, memory: u32) -> Value {
+    pub(crate) fn memory_definition(&mut self, memory: u32) -> Value {
         self.definition(self.unit.layout.memories + 8 * memory)
+    }
+
+    /// The address of a data segment's [`DataDef`].
+    pub(crate) fn data_definition(&self, segment: u32) -> Value {
+        let offset = self.unit.layout.data as usize + segment as usize * size_of::<DataDef>();
+        self.unit.context_address(&self.b, self.instance, offset)
     }
 
     fn memory_len_bytes(&mut self, memory: u32) -> Value {
@@ -231,7 +258,11 @@ impl FunctionTranslator<'_, '_, '_> {
             Some(len_bytes) => self.i64(len_bytes),
             None => {
                 let definition = self.memory_definition(memory);
-                self.load_definition(definition, self.unit.types.i64, offset_of!(MemoryDef, len_bytes))
+                let len = self.load_definition(definition, self.unit.types.i64, offset_of!(MemoryDef, len_bytes));
+                if ty.shared {
+                    len.set_ordering(Ordering::Unordered);
+                }
+                len
             }
         }
     }

@@ -10,6 +10,7 @@
 
 pub(crate) mod alias;
 mod arrays;
+mod atomic;
 mod calls;
 mod cast;
 mod control;

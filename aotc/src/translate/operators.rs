@@ -18,6 +18,7 @@ impl FunctionTranslator<'_, '_, '_> {
             || self.translate_cast(operator)?
             || self.translate_i31(operator)
             || self.translate_memory(operator)?
+            || self.translate_atomic(operator)?
             || self.translate_table(operator)?
             || self.translate_legacy_exception(operator)?
             || self.translate_simd(operator)?

@@ -1,11 +1,15 @@
 //! Bulk operations on linear memories. All bounds are checked before the first byte is written.
+//!
+//! What need not change a memory's size works on its definition and needs no store, so that threads of one store
+//! do not wait for each other.
 
 use super::{Raise, Result};
 use crate::store::StoreInner;
 use crate::vm::context::instance_number;
-use dolmen_abi::context::DataDef;
+use dolmen_abi::context::{DataDef, MemoryDef};
 use dolmen_abi::trap::TrapCode;
-use std::ops::Range;
+use libc::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const OUT_OF_BOUNDS: Raise = Raise::Trap(TrapCode::MemoryOutOfBounds);
 
@@ -14,63 +18,54 @@ pub(super) fn memory_grow(store: &mut StoreInner, instance: u64, memory: u32, de
     Ok(store.memory_mut(number(instance), memory).grow(delta).unwrap_or(u64::MAX))
 }
 
-pub(super) fn memory_fill(
-    store: &mut StoreInner,
-    instance: u64,
-    memory: u32,
-    dst: u64,
-    value: u32,
-    len: u64,
-) -> Result<()> {
-    let bytes = store.memory_mut(number(instance), memory).bytes_mut();
-    bytes.get_mut(range(dst, len)?).ok_or(OUT_OF_BOUNDS)?.fill(value as u8);
+pub(super) fn memory_fill(memory: u64, dst: u64, value: u32, len: u64) -> Result<()> {
+    let target = place(memory, dst, len)?;
+    // SAFETY: `place` has checked that the range is inside the memory. Other threads may access it meanwhile if it
+    // is shared, or shared by the threads of a store; the C library makes no assumption about the bytes. So below.
+    unsafe { libc::memset(target, (value as u8).into(), len as usize) };
     Ok(())
 }
 
-pub(super) fn memory_copy(
-    store: &mut StoreInner,
-    instance: u64,
-    dst_memory: u32,
-    src_memory: u32,
-    dst: u64,
-    src: u64,
-    len: u64,
-) -> Result<()> {
-    let (dst, src) = (range(dst, len)?, range(src, len)?);
-    let memories = &store.instances[number(instance) as usize].memories;
-    let numbers = [memories[dst_memory as usize] as usize, memories[src_memory as usize] as usize];
-    if let Ok([to, from]) = store.memories.get_disjoint_mut(numbers) {
-        let from = from.bytes().get(src).ok_or(OUT_OF_BOUNDS)?;
-        to.bytes_mut().get_mut(dst).ok_or(OUT_OF_BOUNDS)?.copy_from_slice(from);
-    } else {
-        let bytes = store.memories[numbers[0]].bytes_mut();
-        if dst.end > bytes.len() || src.end > bytes.len() {
-            return Err(OUT_OF_BOUNDS);
-        }
-        bytes.copy_within(src, dst.start);
+pub(super) fn memory_copy(dst_memory: u64, src_memory: u64, dst: u64, src: u64, len: u64) -> Result<()> {
+    let (target, source) = (place(dst_memory, dst, len)?, place(src_memory, src, len)?);
+    // SAFETY: as in `memory_fill`; the ranges may overlap.
+    unsafe { libc::memmove(target, source, len as usize) };
+    Ok(())
+}
+
+pub(super) fn memory_init(memory: u64, segment: u64, dst: u64, src: u32, len: u32) -> Result<()> {
+    // SAFETY: compiled code passes a definition of its instance.
+    let segment = unsafe { (segment as *const DataDef).read_volatile() };
+    let (src, len) = (u64::from(src), u64::from(len));
+    let target = place(memory, dst, len)?;
+    if src + len > segment.len_bytes {
+        return Err(OUT_OF_BOUNDS);
     }
+    // SAFETY: as in `memory_fill`; the segment is a range of the module's artifact, which stays mapped.
+    unsafe { libc::memcpy(target, segment.base.wrapping_add(src) as *const c_void, len as usize) };
     Ok(())
 }
 
-pub(super) fn memory_init(
-    store: &mut StoreInner,
-    instance: u64,
-    memory: u32,
-    segment: u32,
-    dst: u64,
-    src: u32,
-    len: u32,
-) -> Result<()> {
-    let source = data_segment(store, instance, segment).get(range(src.into(), len.into())?).ok_or(OUT_OF_BOUNDS)?;
-    let bytes = store.memory_mut(number(instance), memory).bytes_mut();
-    bytes.get_mut(range(dst, len.into())?).ok_or(OUT_OF_BOUNDS)?.copy_from_slice(source);
+pub(super) fn data_drop(segment: u64) -> Result<()> {
+    // SAFETY: compiled code passes a definition of its instance, which no reference of ours refers to.
+    unsafe { (&raw mut (*(segment as *mut DataDef)).len_bytes).write_volatile(0) };
     Ok(())
 }
 
-pub(super) fn data_drop(store: &mut StoreInner, instance: u64, segment: u32) -> Result<()> {
-    let context = &mut store.instances[number(instance) as usize].context;
-    context.set_data(segment as usize, DataDef { len_bytes: 0, ..context.data(segment as usize) });
-    Ok(())
+/// Address of `len` bytes from `start` on in the memory whose definition lies at an address.
+fn place(memory: u64, start: u64, len: u64) -> Result<*mut c_void> {
+    // SAFETY: compiled code passes the definition of a memory of its instance; the size changes by atomic accesses
+    // only, the base never.
+    let (base, size) = unsafe {
+        let definition = memory as *mut MemoryDef;
+        (
+            (*definition).base,
+            // Acquire: whoever sees a size finds that many bytes accessible.
+            AtomicU64::from_ptr(&raw mut (*definition).len_bytes).load(Ordering::Acquire),
+        )
+    };
+    let end = start.checked_add(len).filter(|&end| end <= size);
+    end.map(|_| base.wrapping_add(start) as *mut c_void).ok_or(OUT_OF_BOUNDS)
 }
 
 /// The bytes of a data segment: none if it was dropped.
@@ -88,10 +83,4 @@ pub(super) fn data_segment(store: &StoreInner, instance: u64, segment: u32) -> &
 pub(super) fn number(instance: u64) -> u32 {
     // SAFETY: compiled code passes its own instance context.
     unsafe { instance_number(instance) }
-}
-
-/// The range of `len` bytes or elements from `start`.
-pub(super) fn range(start: u64, len: u64) -> Result<Range<usize>> {
-    let end = start.checked_add(len).ok_or(OUT_OF_BOUNDS)?;
-    Ok(start as usize..end as usize)
 }

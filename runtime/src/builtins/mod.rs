@@ -21,6 +21,7 @@ mod memory;
 mod table;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use crate::error::{Error, StoreError};
 use crate::store::StoreInner;
@@ -132,7 +133,7 @@ impl Raise {
 
 /// The functions that gates call.
 mod shims {
-    use super::{Outcome, StoreInner, ThreadContext, array, gc, host, memory, run, table};
+    use super::{Outcome, StoreInner, ThreadContext, array, gc, host, memory, run, table, wait};
     use dolmen_abi::context::ValueSlot;
 
     macro_rules! rust_type {
@@ -167,14 +168,30 @@ mod shims {
         };
     }
 
+    /// A builtin that needs nothing of the store.
+    macro_rules! storeless {
+        ($family:ident $name:ident($($arg:ident: $param:ident),*)) => {
+            pub(super) unsafe extern "C" fn $name(
+                context: *mut ThreadContext,
+                $($arg: rust_type!($param)),*
+            ) -> Outcome {
+                // SAFETY: a gate passes the context of the running thread.
+                unsafe { run(context, |_| $family::$name($($arg),*)) }
+            }
+        };
+    }
+
     shim!(gc alloc_struct(type_word: I32));
     shim!(gc alloc_array(type_word: I32, length: I32));
     shim!(gc safepoint_poll());
     shim!(memory memory_grow(instance: Ptr, memory: I32, delta: I64));
-    shim!(memory memory_fill(instance: Ptr, memory: I32, dst: I64, value: I32, len: I64));
-    shim!(memory memory_copy(instance: Ptr, dst_memory: I32, src_memory: I32, dst: I64, src: I64, len: I64));
-    shim!(memory memory_init(instance: Ptr, memory: I32, segment: I32, dst: I64, src: I32, len: I32));
-    shim!(memory data_drop(instance: Ptr, segment: I32));
+    storeless!(memory memory_fill(memory: Ptr, dst: I64, value: I32, len: I64));
+    storeless!(memory memory_copy(dst_memory: Ptr, src_memory: Ptr, dst: I64, src: I64, len: I64));
+    storeless!(memory memory_init(memory: Ptr, segment: Ptr, dst: I64, src: I32, len: I32));
+    storeless!(memory data_drop(segment: Ptr));
+    storeless!(wait memory_atomic_notify(address: Ptr, count: I32));
+    storeless!(wait memory_atomic_wait32(address: Ptr, expected: I32, timeout: I64));
+    storeless!(wait memory_atomic_wait64(address: Ptr, expected: I64, timeout: I64));
     shim!(table table_grow(instance: Ptr, table: I32, init: Ref, delta: I64));
     shim!(table table_fill(instance: Ptr, table: I32, dst: I64, value: Ref, len: I64));
     shim!(table table_copy(instance: Ptr, dst_table: I32, src_table: I32, dst: I64, src: I64, len: I64));

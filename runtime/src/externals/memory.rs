@@ -1,10 +1,14 @@
 //! Linear memories.
 
-use super::Stored;
+use super::{SharedMemory, Stored};
 use crate::error::{ArgumentError, Error};
 use crate::store::{AsContext, AsContextMut, StoreContext, StoreContextMut, StoreInner};
 use crate::types::MemoryType;
 use crate::vm::memory::MemoryData;
+use std::sync::Arc;
+
+/// Why a shared memory cannot be borrowed.
+const SHARED: &str = "the bytes of a shared memory cannot be borrowed";
 
 /// A linear memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,37 +27,68 @@ impl Memory {
         Ok(Self(Stored::new(inner, inner.memories.len() - 1)))
     }
 
-    /// The contents.
+    /// Makes a shared memory an item of a store, for a module to import.
+    ///
+    /// # Errors
+    ///
+    /// If the memory belongs to another engine.
+    pub fn from_shared(mut store: impl AsContextMut, memory: &SharedMemory) -> Result<Self, ArgumentError> {
+        let mut context = store.as_context_mut();
+        let inner = context.inner_mut();
+        if !memory.engine().same(&inner.engine) {
+            return Err(ArgumentError::WrongStore);
+        }
+        inner.memories.push(MemoryData::shared(memory.data_arc()));
+        Ok(Self(Stored::new(inner, inner.memories.len() - 1)))
+    }
+
+    /// The memory apart from its store, if its type is shared.
     ///
     /// # Panics
     ///
     /// If the memory belongs to another store.
     #[must_use]
-    pub fn data<'a, T: 'a>(&self, store: impl Into<StoreContext<'a, T>>) -> &'a [u8] {
-        let inner = store.into().inner();
-        inner.memories[self.0.index(inner)].bytes()
+    pub fn as_shared(&self, store: impl AsContext) -> Option<SharedMemory> {
+        let context = store.as_context();
+        let inner = context.inner();
+        let memory = inner.memories[self.0.index(inner)].as_shared()?;
+        Some(SharedMemory::from_parts(inner.engine.clone(), Arc::clone(memory)))
     }
 
     /// The contents.
     ///
     /// # Panics
     ///
-    /// If the memory belongs to another store.
+    /// If the memory belongs to another store; if it is shared, since its bytes may change at any time: see
+    /// [`Memory::as_shared`].
+    #[must_use]
+    pub fn data<'a, T: 'a>(&self, store: impl Into<StoreContext<'a, T>>) -> &'a [u8] {
+        let inner = store.into().inner();
+        inner.memories[self.0.index(inner)].bytes().expect(SHARED)
+    }
+
+    /// The contents.
+    ///
+    /// # Panics
+    ///
+    /// If the memory belongs to another store; if it is shared, since its bytes may change at any time: see
+    /// [`Memory::as_shared`].
     pub fn data_mut<'a, T: 'a>(&self, store: impl Into<StoreContextMut<'a, T>>) -> &'a mut [u8] {
         let inner = &mut store.into().0.inner;
         let number = self.0.index(inner);
-        inner.memories[number].bytes_mut()
+        inner.memories[number].bytes_mut().expect(SHARED)
     }
 
     /// The contents and the embedder's data, both at once.
     ///
     /// # Panics
     ///
-    /// If the memory belongs to another store.
+    /// If the memory belongs to another store; if it is shared, since its bytes may change at any time: see
+    /// [`Memory::as_shared`].
     pub fn data_and_store_mut<'a, T: 'a>(&self, store: impl Into<StoreContextMut<'a, T>>) -> (&'a mut [u8], &'a mut T) {
         let data = store.into().0;
         let number = self.0.index(&data.inner);
-        (data.inner.memories[number].bytes_mut(), &mut data.data)
+        (data.inner.memories[number].bytes_mut().expect(SHARED), &mut data.data)
     }
 
     /// Size in pages.
@@ -99,7 +134,7 @@ impl Memory {
         let mut context = store.as_context_mut();
         let inner = context.inner_mut();
         let number = self.0.number(inner)? as usize;
-        let memory = &mut inner.memories[number];
+        let memory = &inner.memories[number];
         let from = memory.pages();
         Ok(memory.grow(delta).ok_or(ArgumentError::Grow { from, delta })?)
     }
@@ -112,10 +147,9 @@ impl Memory {
     pub fn read(&self, store: impl AsContext, offset: u64, buffer: &mut [u8]) -> Result<(), ArgumentError> {
         let context = store.as_context();
         let inner = context.inner();
-        let bytes = inner.memories[self.0.number(inner)? as usize].bytes();
-        let range = range(offset, buffer.len(), bytes.len())?;
-        buffer.copy_from_slice(&bytes[range]);
-        Ok(())
+        let memory = &inner.memories[self.0.number(inner)? as usize];
+        let (len, bytes) = (buffer.len() as u64, memory.len_bytes());
+        memory.read(offset, buffer).ok_or(ArgumentError::MemoryRange { offset, len, bytes })
     }
 
     /// Copies bytes in, from `offset` on.
@@ -127,10 +161,9 @@ impl Memory {
         let mut context = store.as_context_mut();
         let inner = context.inner_mut();
         let number = self.0.number(inner)? as usize;
-        let bytes = inner.memories[number].bytes_mut();
-        let range = range(offset, buffer.len(), bytes.len())?;
-        bytes[range].copy_from_slice(buffer);
-        Ok(())
+        let memory = &inner.memories[number];
+        let (len, bytes) = (buffer.len() as u64, memory.len_bytes());
+        memory.write(offset, buffer).ok_or(ArgumentError::MemoryRange { offset, len, bytes })
     }
 
     /// The type, with the current size as minimum.
@@ -146,10 +179,4 @@ impl Memory {
     pub(super) fn type_in(&self, inner: &StoreInner) -> MemoryType {
         MemoryType::from_raw(inner.memories[self.0.index(inner)].ty())
     }
-}
-
-fn range(offset: u64, len: usize, bytes: usize) -> Result<std::ops::Range<usize>, ArgumentError> {
-    let error = ArgumentError::MemoryRange { offset, len: len as u64, bytes: bytes as u64 };
-    let end = usize::try_from(offset).ok().and_then(|start| start.checked_add(len)).filter(|&end| end <= bytes);
-    end.map(|end| end - len..end).ok_or(error)
 }

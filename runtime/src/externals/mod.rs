@@ -6,12 +6,14 @@
 mod func;
 mod global;
 mod memory;
+mod shared_memory;
 mod table;
 mod tag;
 
 pub use func::Func;
 pub use global::Global;
 pub use memory::Memory;
+pub use shared_memory::SharedMemory;
 pub use table::Table;
 pub use tag::Tag;
 

@@ -158,6 +158,13 @@ impl MemoryType {
         Self(raw::MemoryType { log_page_bytes: 0, ..self.0 })
     }
 
+    /// A memory of `min` to `max` pages of 64 KiB with 32-bit addresses that threads may share.
+    #[must_use]
+    pub fn shared(min: u32, max: u32) -> Self {
+        let Self(unshared) = Self::new(min, Some(max));
+        Self(raw::MemoryType { shared: true, ..unshared })
+    }
+
     /// Number of pages at the start.
     #[must_use]
     pub fn minimum(&self) -> u64 {

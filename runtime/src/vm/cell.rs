@@ -1,6 +1,8 @@
 //! A value at a fixed address that compiled code reads and writes.
 
+use dolmen_abi::context::MemoryDef;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 /// A value that compiled code knows the address of. It stays there until the cell is dropped.
 #[derive(Debug)]
@@ -8,20 +10,15 @@ pub(crate) struct SharedCell<T: Copy> {
     value: NonNull<T>,
 }
 
-// SAFETY: the cell owns its value, which it hands out only by copy.
+// SAFETY: the cell owns its value, of which it hands out nothing but the address.
 unsafe impl<T: Copy + Send> Send for SharedCell<T> {}
-// SAFETY: through a shared reference the value can only be copied; it changes through `set`, which needs
-// exclusive access, or by compiled code, which runs only while its store is exclusively borrowed.
+// SAFETY: through a shared reference nothing but atomic parts of the value can be read; it changes through `set`,
+// which needs exclusive access, or by compiled code.
 unsafe impl<T: Copy + Sync> Sync for SharedCell<T> {}
 
 impl<T: Copy> SharedCell<T> {
     pub(crate) fn new(value: T) -> Self {
         Self { value: NonNull::from(Box::leak(Box::new(value))) }
-    }
-
-    pub(crate) fn get(&self) -> T {
-        // SAFETY: the value lives as long as the cell; nobody writes to it meanwhile (see `Sync`).
-        unsafe { self.value.read() }
     }
 
     pub(crate) fn set(&mut self, value: T) {
@@ -32,6 +29,14 @@ impl<T: Copy> SharedCell<T> {
     /// The address for compiled code.
     pub(crate) fn address(&self) -> NonNull<T> {
         self.value
+    }
+}
+
+impl SharedCell<MemoryDef> {
+    /// The size, which other threads may change at any time if the memory is shared.
+    pub(crate) fn len_bytes(&self) -> &AtomicU64 {
+        // SAFETY: the field lives as long as the cell, is aligned, and changes by atomic accesses only.
+        unsafe { AtomicU64::from_ptr(&raw mut (*self.value.as_ptr()).len_bytes) }
     }
 }
 

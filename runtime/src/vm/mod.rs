@@ -15,3 +15,4 @@ pub(crate) mod memory;
 pub(crate) mod object;
 pub(crate) mod table;
 pub(crate) mod type_region;
+pub(crate) mod waiters;

@@ -34,7 +34,7 @@ pub fn fd_read(call: &mut Call<'_>) -> Result<(), Failure> {
     };
     let read = match buffers.as_slice() {
         [] => 0,
-        [buffer] => read_once(stream, call.memory.slice_mut(buffer.addr, buffer.len_bytes)?)?,
+        [buffer] => call.memory.fill(buffer.addr, buffer.len_bytes, |bytes| read_once(stream, bytes))?,
         buffers => read_scattered(stream, &mut call.memory, buffers)?,
     };
     call.memory.write_u32(out, u32::try_from(read).map_err(|_| Errno::Overflow)?)?;
@@ -47,10 +47,16 @@ pub fn fd_write(call: &mut Call<'_>) -> Result<(), Failure> {
     let Descriptor::Output(stream) = call.ctx.descriptors.get_mut(call.u32(0))? else {
         return Err(Errno::NotCapable.into());
     };
-    let mut slices = Vec::with_capacity(buffers.len());
+    let mut parts = Vec::with_capacity(buffers.len());
     for buffer in &buffers {
-        slices.push(IoSlice::new(call.memory.read(buffer.addr, buffer.len_bytes)?));
+        let part = call.memory.read(buffer.addr, buffer.len_bytes)?;
+        let is_whole = part.len() == buffer.len_bytes as usize;
+        parts.push(part);
+        if !is_whole {
+            break;
+        }
     }
+    let slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
     let written = loop {
         match stream.write(&slices) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -61,6 +67,7 @@ pub fn fd_write(call: &mut Call<'_>) -> Result<(), Failure> {
         }
     };
     let written = u32::try_from(written).map_err(|_| Errno::Overflow)?;
+    drop(parts);
     call.memory.write_u32(call.u32(3), written)?;
     Ok(())
 }

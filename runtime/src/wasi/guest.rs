@@ -4,14 +4,20 @@
 //! exports as `memory`. Nothing that the guest passes is trusted: each access is checked against the memory's
 //! size, and one outside is the error [`Errno::Fault`], never a panic or a trap. Numbers are little endian;
 //! unaligned addresses are allowed, as no host access depends on alignment.
+//!
+//! Memory that other threads may write to at the same time is never borrowed, but copied.
 
 use super::errno::Errno;
+use crate::externals::SharedMemory;
+use std::borrow::Cow;
 use std::ops::Range;
 
-/// A borrowed guest memory.
+/// A guest memory.
 #[derive(Debug)]
-pub struct Guest<'a> {
-    bytes: &'a mut [u8],
+pub enum Guest<'a> {
+    /// The guest's alone, and borrowed.
+    Own(&'a mut [u8]),
+    Shared(SharedMemory),
 }
 
 /// A buffer that the guest names by address and length, as in its `iovec` and `ciovec` arrays.
@@ -24,31 +30,70 @@ pub struct Buffer {
 /// Buffers of one call that are used; reading and writing less than was asked for is always allowed.
 const MAX_BUFFERS: usize = 1024;
 
+/// Bytes of a shared memory that are copied at once; transferring less than was asked for is always allowed.
+const MAX_COPIED_BYTES: u32 = 1 << 20;
+
 /// Size of an `iovec` in the guest's memory, in bytes.
 const IOVEC_BYTES: u32 = 8;
 
 impl<'a> Guest<'a> {
     /// Wraps the bytes of a memory.
     pub const fn new(bytes: &'a mut [u8]) -> Self {
-        Self { bytes }
+        Self::Own(bytes)
     }
 
-    /// The bytes at `addr`.
+    /// Checks that all bytes of a range are inside the memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::Fault`] if not.
+    pub fn check(&self, addr: u32, len_bytes: u32) -> Result<(), Errno> {
+        let size = match self {
+            Self::Own(bytes) => bytes.len(),
+            Self::Shared(memory) => memory.data_size(),
+        };
+        if range(addr, len_bytes)?.end <= size { Ok(()) } else { Err(Errno::Fault) }
+    }
+
+    /// The bytes at `addr`; of a shared memory a copy, of the beginning of a long range.
     ///
     /// # Errors
     ///
     /// [`Errno::Fault`] if they are not all inside the memory.
-    pub fn read(&self, addr: u32, len_bytes: u32) -> Result<&[u8], Errno> {
-        self.bytes.get(range(addr, len_bytes)?).ok_or(Errno::Fault)
+    pub fn read(&self, addr: u32, len_bytes: u32) -> Result<Cow<'_, [u8]>, Errno> {
+        self.check(addr, len_bytes)?;
+        match self {
+            Self::Own(bytes) => bytes.get(range(addr, len_bytes)?).map(Cow::Borrowed).ok_or(Errno::Fault),
+            Self::Shared(memory) => {
+                let mut copy = vec![0; len_bytes.min(MAX_COPIED_BYTES) as usize];
+                memory.read(addr.into(), &mut copy).map_err(|_| Errno::Fault)?;
+                Ok(Cow::Owned(copy))
+            }
+        }
     }
 
-    /// The bytes at `addr`, to be written.
+    /// Has bytes at `addr`, or the beginning of a long range in a shared memory, written by `fill`, which says how
+    /// many it wrote.
     ///
     /// # Errors
     ///
-    /// [`Errno::Fault`] if they are not all inside the memory.
-    pub fn slice_mut(&mut self, addr: u32, len_bytes: u32) -> Result<&mut [u8], Errno> {
-        self.bytes.get_mut(range(addr, len_bytes)?).ok_or(Errno::Fault)
+    /// [`Errno::Fault`] if the range is not inside the memory; those of `fill`.
+    pub fn fill(
+        &mut self,
+        addr: u32,
+        len_bytes: u32,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        self.check(addr, len_bytes)?;
+        match self {
+            Self::Own(bytes) => fill(bytes.get_mut(range(addr, len_bytes)?).ok_or(Errno::Fault)?),
+            Self::Shared(memory) => {
+                let mut copy = vec![0; len_bytes.min(MAX_COPIED_BYTES) as usize];
+                let filled = fill(&mut copy)?.min(copy.len());
+                memory.write(addr.into(), &copy[..filled]).map_err(|_| Errno::Fault)?;
+                Ok(filled)
+            }
+        }
     }
 
     /// Copies `data` to `addr`.
@@ -58,14 +103,19 @@ impl<'a> Guest<'a> {
     /// [`Errno::Fault`] if it does not fit into the memory.
     pub fn write(&mut self, addr: u32, data: &[u8]) -> Result<(), Errno> {
         let len_bytes = u32::try_from(data.len()).map_err(|_| Errno::Fault)?;
-        self.slice_mut(addr, len_bytes)?.copy_from_slice(data);
-        Ok(())
+        match self {
+            Self::Own(bytes) => {
+                bytes.get_mut(range(addr, len_bytes)?).ok_or(Errno::Fault)?.copy_from_slice(data);
+                Ok(())
+            }
+            Self::Shared(memory) => memory.write(addr.into(), data).map_err(|_| Errno::Fault),
+        }
     }
 
     /// Reads a number of `N` bytes.
     fn number<const N: usize>(&self, addr: u32) -> Result<[u8; N], Errno> {
         let bytes = self.read(addr, N as u32)?;
-        bytes.try_into().map_err(|_| Errno::Fault)
+        (*bytes).try_into().map_err(|_| Errno::Fault)
     }
 
     /// Reads an 8-bit number.
@@ -130,14 +180,15 @@ impl<'a> Guest<'a> {
     /// [`Errno::Fault`] if the array or a buffer is outside, [`Errno::Inval`] if the lengths add up to more
     /// than the 32 bits in which the guest is told how many bytes were transferred.
     pub fn buffers(&self, addr: u32, count: u32) -> Result<Vec<Buffer>, Errno> {
-        let array = self.read(addr, count.checked_mul(IOVEC_BYTES).ok_or(Errno::Fault)?)?;
+        self.check(addr, count.checked_mul(IOVEC_BYTES).ok_or(Errno::Fault)?)?;
+        let array = self.read(addr, count.min(MAX_BUFFERS as u32) * IOVEC_BYTES)?;
         let word = |chunk: &[u8]| chunk.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte));
         let mut total: u32 = 0;
         let mut buffers = Vec::with_capacity((count as usize).min(MAX_BUFFERS));
-        for entry in array.chunks_exact(IOVEC_BYTES as usize).take(MAX_BUFFERS) {
+        for entry in array.chunks_exact(IOVEC_BYTES as usize) {
             let (addr, len_bytes) = entry.split_at(4);
             let buffer = Buffer { addr: word(addr), len_bytes: word(len_bytes) };
-            self.read(buffer.addr, buffer.len_bytes)?;
+            self.check(buffer.addr, buffer.len_bytes)?;
             total = total.checked_add(buffer.len_bytes).ok_or(Errno::Inval)?;
             buffers.push(buffer);
         }
@@ -165,7 +216,7 @@ mod tests {
         assert_eq!(guest.read_u8(15), Ok(1));
         assert_eq!(guest.write_u32(13, 0), Err(Errno::Fault));
         assert_eq!(guest.read_u64(u32::MAX), Err(Errno::Fault));
-        assert_eq!(guest.read(16, 0), Ok(&[][..]));
+        assert_eq!(guest.read(16, 0).as_deref(), Ok(&[][..]));
         assert_eq!(guest.read(17, 0), Err(Errno::Fault));
     }
 

@@ -74,6 +74,10 @@ fn call<T: 'static>(
     let args = &words[..function.params.len()];
     match caller.get_export(MEMORY_EXPORT) {
         Some(Extern::Memory(memory)) => {
+            if let Some(shared) = memory.as_shared(&mut *caller) {
+                let memory = Guest::Shared(shared);
+                return (function.run)(&mut Call { ctx: context(caller.data_mut()), memory, args });
+            }
             let (bytes, data) = memory.data_and_store_mut(caller.as_context_mut());
             (function.run)(&mut Call { ctx: context(data), memory: Guest::new(bytes), args })
         }

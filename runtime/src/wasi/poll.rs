@@ -50,8 +50,8 @@ pub fn poll_oneoff(call: &mut Call<'_>) -> Result<(), Failure> {
         return Err(Errno::Inval.into());
     }
     // All addresses are checked before the wait.
-    call.memory.read(subscriptions_addr, count * SUBSCRIPTION_BYTES)?;
-    call.memory.read(events_addr, count * EVENT_BYTES)?;
+    call.memory.check(subscriptions_addr, count * SUBSCRIPTION_BYTES)?;
+    call.memory.check(events_addr, count * EVENT_BYTES)?;
     call.memory.read_u32(out)?;
     let subscriptions: Vec<Subscription> = (0..count)
         .map(|i| read_subscription(&call.memory, subscriptions_addr + i * SUBSCRIPTION_BYTES, call.ctx))

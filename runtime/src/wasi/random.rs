@@ -7,13 +7,18 @@ use rustix::rand::{GetRandomFlags, getrandom};
 /// `random_get(buffer: *u8, length: u32)`.
 pub fn random_get(call: &mut Call<'_>) -> Result<(), Failure> {
     let (addr, len_bytes) = (call.u32(0), call.u32(1));
-    let mut rest = call.memory.slice_mut(addr, len_bytes)?;
-    while !rest.is_empty() {
-        match getrandom(&mut *rest, GetRandomFlags::empty()) {
-            Ok(filled) => rest = &mut rest[filled..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return Err(Errno::Io.into()),
-        }
+    call.memory.check(addr, len_bytes)?;
+    let mut done = 0;
+    while done < len_bytes {
+        let filled = call.memory.fill(addr + done, len_bytes - done, |bytes| {
+            match getrandom(bytes, GetRandomFlags::empty()) {
+                Ok(filled) => Ok(filled),
+                Err(rustix::io::Errno::INTR) => Ok(0),
+                Err(_) => Err(Errno::Io),
+            }
+        })?;
+        // At most what is left, so it fits.
+        done += filled as u32;
     }
     Ok(())
 }

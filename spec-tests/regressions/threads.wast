@@ -1,0 +1,118 @@
+;; Shared memories: what the suite's scripts on atomics leave out.
+
+(module $memory
+  (memory (export "shared") 1 3 shared)
+)
+(register "memory" $memory)
+
+;; Narrow accesses wrap their operands; unaligned offsets trap even where the access is in bounds.
+(module
+  (memory 1 1)
+  (func (export "cmpxchg8") (param i32 i32 i32) (result i32)
+    (i32.atomic.rmw8.cmpxchg_u (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "load8") (param i32) (result i32) (i32.atomic.load8_u (local.get 0)))
+  (func (export "store8") (param i32 i32) (i32.atomic.store8 (local.get 0) (local.get 1)))
+  (func (export "load offset 2") (param i32) (result i32) (i32.atomic.load offset=2 (local.get 0)))
+  (func (export "load far") (param i32) (result i64) (i64.atomic.load offset=0xfffffff8 (local.get 0)))
+  (func (export "add16") (param i32 i64) (result i64) (i64.atomic.rmw16.add_u (local.get 0) (local.get 1)))
+  (func (export "wait") (param i32) (result i32)
+    (memory.atomic.wait32 (local.get 0) (i32.const 0) (i64.const 0)))
+  (func (export "notify") (param i32) (result i32) (memory.atomic.notify (local.get 0) (i32.const 1)))
+  (func (export "fence") (atomic.fence))
+)
+(invoke "store8" (i32.const 3) (i32.const 0x1ff))
+(assert_return (invoke "load8" (i32.const 3)) (i32.const 255))
+(assert_return (invoke "cmpxchg8" (i32.const 3) (i32.const 0x7ff) (i32.const 0x301)) (i32.const 255))
+(assert_return (invoke "load8" (i32.const 3)) (i32.const 1))
+(assert_return (invoke "load offset 2" (i32.const 6)) (i32.const 0))
+(assert_trap (invoke "load offset 2" (i32.const 4)) "unaligned atomic")
+(assert_trap (invoke "load offset 2" (i32.const 65532)) "unaligned atomic")
+(assert_trap (invoke "load offset 2" (i32.const 65534)) "out of bounds memory access")
+(assert_trap (invoke "load far" (i32.const 16)) "out of bounds memory access")
+(assert_trap (invoke "load far" (i32.const 4)) "unaligned atomic")
+(assert_return (invoke "add16" (i32.const 16) (i64.const 0x1_ffff)) (i64.const 0))
+(assert_return (invoke "add16" (i32.const 16) (i64.const 2)) (i64.const 65535))
+(assert_return (invoke "add16" (i32.const 16) (i64.const 0)) (i64.const 1))
+(assert_trap (invoke "wait" (i32.const 0)) "expected shared memory")
+(assert_trap (invoke "wait" (i32.const 2)) "unaligned atomic")
+(assert_trap (invoke "wait" (i32.const 65536)) "out of bounds memory access")
+(assert_return (invoke "notify" (i32.const 0)) (i32.const 0))
+(assert_trap (invoke "notify" (i32.const 1)) "unaligned atomic")
+(assert_trap (invoke "notify" (i32.const 65536)) "out of bounds memory access")
+(assert_return (invoke "fence"))
+
+;; 64-bit addresses.
+(module
+  (memory i64 1 2 shared)
+  (func (export "add") (param i64 i64) (result i64) (i64.atomic.rmw.add (local.get 0) (local.get 1)))
+  (func (export "wait") (param i64 i64) (result i32)
+    (memory.atomic.wait64 (local.get 0) (i64.const 7) (local.get 1)))
+)
+(assert_return (invoke "add" (i64.const 8) (i64.const 7)) (i64.const 0))
+(assert_return (invoke "add" (i64.const 8) (i64.const 0)) (i64.const 7))
+(assert_trap (invoke "add" (i64.const -8) (i64.const 0)) "out of bounds memory access")
+(assert_trap (invoke "add" (i64.const -7) (i64.const 0)) "unaligned atomic")
+(assert_return (invoke "wait" (i64.const 8) (i64.const 1000)) (i32.const 2))
+(assert_return (invoke "wait" (i64.const 16) (i64.const -1)) (i32.const 1))
+
+;; Two threads count to 20000 together, then pass a token back and forth 1000 times.
+(thread $counter (shared (module $memory))
+  (register "memory" $memory)
+  (module
+    (memory (import "memory" "shared") 1 3 shared)
+    (func (export "count")
+      (local $i i32)
+      (loop $again
+        (drop (i32.atomic.rmw.add (i32.const 0) (i32.const 1)))
+        (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 10000)))))
+    (func (export "pong")
+      (local $i i32)
+      (loop $again
+        ;; Wait for an odd number, make it even.
+        (loop $wait
+          (drop (memory.atomic.wait32 (i32.const 4) (i32.mul (local.get $i) (i32.const 2)) (i64.const -1)))
+          (br_if $wait (i32.eq (i32.atomic.load (i32.const 4)) (i32.mul (local.get $i) (i32.const 2)))))
+        (drop (i32.atomic.rmw.add (i32.const 4) (i32.const 1)))
+        (drop (memory.atomic.notify (i32.const 4) (i32.const 1)))
+        (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000)))))
+    ;; What the other thread adds becomes visible.
+    (func (export "size") (result i32)
+      (loop $again (br_if $again (i32.ne (i32.atomic.load (i32.const 8)) (i32.const 1))))
+      (i32.store8 (i32.const 0x2ffff) (i32.const 9))
+      (memory.size))
+  )
+  (invoke "count")
+  (invoke "pong")
+  (assert_return (invoke "size") (i32.const 3))
+)
+
+(module
+  (memory (import "memory" "shared") 1 3 shared)
+  (func (export "count")
+    (local $i i32)
+    (loop $again
+      (drop (i32.atomic.rmw.add (i32.const 0) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 10000)))))
+  (func (export "ping")
+    (local $i i32)
+    (loop $again
+      (drop (i32.atomic.rmw.add (i32.const 4) (i32.const 1)))
+      (drop (memory.atomic.notify (i32.const 4) (i32.const 1)))
+      (loop $wait
+        (drop (memory.atomic.wait32 (i32.const 4) (i32.add (i32.mul (local.get $i) (i32.const 2)) (i32.const 1)) (i64.const -1)))
+        (br_if $wait (i32.eq (i32.atomic.load (i32.const 4))
+          (i32.add (i32.mul (local.get $i) (i32.const 2)) (i32.const 1)))))
+      (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000)))))
+  (func (export "grow") (result i32)
+    (memory.grow (i32.const 2))
+    (i32.atomic.store (i32.const 8) (i32.const 1)))
+  (func (export "load") (param i32) (result i32) (i32.atomic.load (local.get 0)))
+  (func (export "load8") (param i32) (result i32) (i32.load8_u (local.get 0)))
+)
+(invoke "count")
+(invoke "ping")
+(assert_return (invoke "grow") (i32.const 1))
+(wait $counter)
+(assert_return (invoke "load" (i32.const 0)) (i32.const 20000))
+(assert_return (invoke "load" (i32.const 4)) (i32.const 2000))
+(assert_return (invoke "load8" (i32.const 0x2ffff)) (i32.const 9))
