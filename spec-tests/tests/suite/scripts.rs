@@ -16,8 +16,7 @@ const OWN_SUITE: &str = "regressions";
 const OWN_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions");
 
 /// Proposals that [`Selection::Core`] leaves out.
-const BEYOND_CORE: &[Proposal] =
-    &[Proposal::CustomDescriptors, Proposal::CustomPageSizes, Proposal::Threads, Proposal::WideArithmetic];
+const BEYOND_CORE: &[Proposal] = &[Proposal::CustomDescriptors, Proposal::CustomPageSizes, Proposal::WideArithmetic];
 
 /// Proposals whose scripts are about references.
 const ABOUT_REFERENCES: &[Proposal] = &[Proposal::ExceptionHandling, Proposal::FunctionReferences, Proposal::GC];
