@@ -44,7 +44,7 @@ const OLDER_LANGUAGES: &[(&str, &str)] = &[
     ("multi-value", "2.0"),
     ("mutable-global", "2.0"),
     ("reference-types", "2.0"),
-    ("threads", "2.0,threads"),
+    ("threads", "2.0,-reference-types,threads"),
 ];
 
 /// The language that a script is written in; empty for the newest.
