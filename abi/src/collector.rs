@@ -16,20 +16,29 @@
 //! Memory in a buffer is zero. An empty buffer has `cursor == limit == 0`, so every allocation is slow: that is
 //! also how allocation stress works.
 //!
-//! **Barrier.** After a reference is stored into a heap object ([`Barrier::Card`]):
+//! **Barrier.** After references are stored into a heap object, and before the next safepoint
+//! ([`Barrier::Card`]):
 //!
 //! ```text
-//! card_base[object >> (LOG_CARD_BYTES - LOG_REF_SCALE)] = CARD_DIRTY
+//! struct, exception:          card_base[object >> LOG_CARD_REF_UNITS] = CARD_DIRTY
+//! array, elements i .. i + n: card_base[(array + ARRAY_ELEMENTS_REF_UNITS + i + k) >> LOG_CARD_REF_UNITS]
+//!                               = CARD_DIRTY   for 0 <= k < n
 //! ```
 //!
-//! Stores into an object that no safepoint separates from its allocation need no barrier.
+//! So the card of a struct is that of its header, the card of an element that of the element: a store into a
+//! large array makes the collector look at a few elements only. Stores into an object that no safepoint
+//! separates from its allocation need no barrier. Initialising stores that the compiler delays past a safepoint
+//! need none either: the object is then on the shadow stack, and whatever is there stays remembered.
 
-use crate::reference::{LOG_REF_SCALE, MAX_HEAP_BYTES, REF_UNIT_BYTES};
+use crate::object::ARRAY_ELEMENTS_OFFSET;
+use crate::reference::{LOG_REF_SCALE, MAX_HEAP_BYTES, REF_BYTES, REF_UNIT_BYTES};
 use serde::{Deserialize, Serialize};
 
 /// A collector, chosen per store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Collector {
+    /// Mark-region space with sticky mark bits: most collections look at young objects only.
+    Generational,
     /// Mark-region space with full stop-the-world collections.
     MarkSweep,
     /// Never collects.
@@ -41,7 +50,7 @@ pub enum Collector {
 #[repr(u8)]
 pub enum Barrier {
     None = 0,
-    /// Dirty the card of the object's header.
+    /// Dirty the card of the struct's header or of the array's elements.
     Card = 1,
 }
 
@@ -76,12 +85,18 @@ pub const LOG_CARD_BYTES: u32 = 9;
 /// Binary logarithm of the reference units of one card.
 pub const LOG_CARD_REF_UNITS: u32 = LOG_CARD_BYTES - LOG_REF_SCALE;
 
+/// Reference units from the start of an array to its first element; a reference is one unit.
+pub const ARRAY_ELEMENTS_REF_UNITS: u32 = ARRAY_ELEMENTS_OFFSET / REF_UNIT_BYTES;
+
+const _: () = assert!(REF_BYTES == REF_UNIT_BYTES, "the card of an element is found by its index");
+
 /// Value of a card whose objects may hold references to young objects.
 pub const CARD_DIRTY: u8 = 1;
 
 impl Collector {
     /// All collectors with the names that users give them; the first is the default.
-    pub const NAMES: &[(&str, Self)] = &[("marksweep", Self::MarkSweep), ("null", Self::Null)];
+    pub const NAMES: &[(&str, Self)] =
+        &[("generational", Self::Generational), ("marksweep", Self::MarkSweep), ("null", Self::Null)];
 
     /// The collector that is used unless another is named.
     pub const DEFAULT: Self = Self::NAMES[0].1;
@@ -102,6 +117,7 @@ impl Collector {
     #[must_use]
     pub const fn protocol(self) -> Protocol {
         match self {
+            Self::Generational => Protocol { barrier: Barrier::Card, moving: false },
             Self::MarkSweep | Self::Null => Protocol { barrier: Barrier::None, moving: false },
         }
     }

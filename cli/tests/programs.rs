@@ -395,7 +395,7 @@ fn the_heap_follows_its_options() {
     let said = scratch.run(["run", "--gc", "null", "--stats", "--invoke", "push", "test.wat", "50"]);
     said.prints("50\n");
     assert_eq!(stats(&said)["gc"]["collections"], 0);
-    for gc in ["null", "marksweep"] {
+    for gc in ["generational", "marksweep", "null"] {
         scratch
             .run(["run", "--gc", gc, "--gc-heap-max", "8M", "--gc-heap-initial", "1M", "--invoke", "keep", "test.wat"])
             .traps_with("out of memory");

@@ -91,8 +91,8 @@ fn tree(w: &mut World, node: u32, depth: u32, objects: &mut u64) -> u32 {
     if depth > 0 {
         let right = w.runtime.roots.pop().unwrap();
         let left = w.runtime.roots.pop().unwrap();
-        w.write(object, 4, left);
-        w.write(object, 8, right);
+        w.store(object, 4, left);
+        w.store(object, 8, right);
     }
     object
 }
@@ -133,10 +133,10 @@ fn random_graph() -> Outcome {
             let other = w.read(table, 8 + 4 * rng.below(ENTRIES) as u32);
             // Only young objects point at older ones, and chains are cut.
             if other != 0 {
-                w.write(other, 4, 0);
+                w.store(other, 4, 0);
             }
-            w.write(object, 4, other);
-            w.write(table, 8 + 4 * rng.below(ENTRIES) as u32, object);
+            w.store(object, 4, other);
+            w.store(table, 8 + 4 * rng.below(ENTRIES) as u32, object);
         }
         OBJECTS
     })
@@ -153,10 +153,10 @@ fn long_list() -> Outcome {
         w.runtime.roots.push(0);
         for _ in 0..NODES {
             let object = w.alloc_known_struct(node, 16);
-            w.write(object, 4, w.runtime.roots[0]);
+            w.store(object, 4, w.runtime.roots[0]);
             w.runtime.roots[0] = object;
             let load = w.alloc_known_struct(payload, 8);
-            w.write(object, 8, load);
+            w.store(object, 8, load);
         }
         w.collect();
         2 * NODES
@@ -179,7 +179,7 @@ fn mixed_sizes() -> Outcome {
             let magnitude = rng.below(10);
             let object = w.alloc_array(numbers, rng.below(2 << magnitude) as u32).unwrap();
             if i % 10 == 0 {
-                w.write(table, 8 + 4 * rng.below(WINDOW) as u32, object);
+                w.store(table, 8 + 4 * rng.below(WINDOW) as u32, object);
             }
         }
         OBJECTS

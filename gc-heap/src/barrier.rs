@@ -1,19 +1,36 @@
 //! The card table: where mutators note that they stored a reference.
 //!
 //! ```text
-//! after heap[object].field = reference:   card_base[object >> LOG_CARD_REF_UNITS] = CARD_DIRTY
+//! after struct.field = reference:     card_base[struct >> LOG_CARD_REF_UNITS] = CARD_DIRTY
+//! after array[i] = reference:         card_base[(array + ARRAY_ELEMENTS_REF_UNITS + i) >> LOG_CARD_REF_UNITS] = CARD_DIRTY
 //! ```
 //!
-//! No collector here reads the cards yet, but code compiled with the barrier runs on collectors that need none,
-//! and its stores must go somewhere. One byte stands for the objects that start in [`CARD_BYTES`] of the region.
-//! The table is reserved for the whole region and takes memory as it is touched.
+//! One byte stands for `1 << LOG_CARD_BYTES` bytes of the region. A collection that looks at young objects only finds the old
+//! ones that may refer to them by the dirty cards ([`crate::trace`]), and cleans all. The table is reserved for the
+//! whole region and takes memory as it is touched.
+//!
+//! Collectors without a remembered set read no cards, but code compiled with the barrier runs on them, and its
+//! stores must go somewhere.
+//!
+//! Invariant of collectors that need the barrier: whenever the mutators are stopped, each reference from an
+//! object that survived a collection to one that did not yet is in a dirty card.
 
+#![allow(unsafe_code, reason = "a table over the region, written by compiled code")]
+
+use crate::block::{Block, LOG_BLOCK_BYTES};
+use crate::line;
 use crate::os::{Mapping, System};
-use dolmen_abi::collector::LOG_CARD_BYTES;
+use dolmen_abi::collector::{CARD_DIRTY, LOG_CARD_BYTES, LOG_CARD_REF_UNITS};
 use std::io;
+use std::ops::Range;
 
-/// Bytes of heap that one card stands for.
-pub const CARD_BYTES: u64 = 1 << LOG_CARD_BYTES;
+/// Binary logarithm of the cards of a block.
+const LOG_CARDS_PER_BLOCK: u32 = LOG_BLOCK_BYTES - LOG_CARD_BYTES;
+
+/// The cards of one block.
+type BlockCards = [u8; 1 << LOG_CARDS_PER_BLOCK];
+
+const _: () = assert!(1 << LOG_CARDS_PER_BLOCK == u64::BITS, "the dirty cards of a block are a 64-bit mask");
 
 /// The card table of a heap.
 #[derive(Debug)]
@@ -22,13 +39,74 @@ pub struct CardTable {
 }
 
 impl CardTable {
-    /// Clean cards for a region of `region_bytes` bytes.
-    pub fn new(system: &mut System, region_bytes: u64) -> io::Result<Self> {
-        Ok(Self { table: system.map_table(region_bytes.div_ceil(CARD_BYTES))? })
+    /// Clean cards for a region of `blocks` blocks.
+    pub fn new(system: &mut System, blocks: u32) -> io::Result<Self> {
+        Ok(Self { table: system.map_table(u64::from(blocks) << LOG_CARDS_PER_BLOCK)? })
     }
 
     /// Address of the card of reference word 0.
     pub fn base(&self) -> u64 {
         self.table.base() as u64
+    }
+
+    /// Dirties the cards of the units `start..end`.
+    ///
+    /// # Panics
+    ///
+    /// If they are not in the region.
+    pub fn dirty(&self, start: u32, end: u32) {
+        for card in start >> LOG_CARD_REF_UNITS..((end - 1) >> LOG_CARD_REF_UNITS) + 1 {
+            assert!(u64::from(card) < self.table.bytes(), "card {card} beyond the region");
+            // SAFETY: the byte lies inside the table (checked); whoever else writes it now writes the same value.
+            unsafe { self.table.base().add(card as usize).write_volatile(CARD_DIRTY) };
+        }
+    }
+
+    /// Whether the card of a unit is dirty. The mutators are stopped.
+    pub fn is_dirty(&self, unit: u32) -> bool {
+        let block = Block::of_unit(unit);
+        let card = (unit >> LOG_CARD_REF_UNITS) as usize % size_of::<BlockCards>();
+        self.blocks(block..Block(block.0 + 1))[0][card] == CARD_DIRTY
+    }
+
+    /// The first of these blocks that has a dirty card. The mutators are stopped.
+    pub fn next_dirty(&self, blocks: Range<Block>) -> Option<Block> {
+        let is_dirty = |cards: &BlockCards| {
+            let (words, _) = cards.as_chunks::<8>();
+            words.iter().fold(0, |all, word| all | u64::from_ne_bytes(*word)) != 0
+        };
+        let start = blocks.start.0;
+        self.blocks(blocks).iter().position(is_dirty).map(|n| Block(start + n as u32))
+    }
+
+    /// The dirty cards of a block as a mask; cleans them. The mutators are stopped.
+    pub fn take(&mut self, block: Block) -> u64 {
+        let at = (block.0 as usize) << LOG_CARDS_PER_BLOCK;
+        assert!(((at + size_of::<BlockCards>()) as u64) <= self.table.bytes(), "block {} beyond the region", block.0);
+        // SAFETY: the block's bytes lie inside the table (checked); the mutators are stopped and `&mut self`
+        // excludes other users.
+        let cards = unsafe { &mut *self.table.base().add(at).cast::<BlockCards>() };
+        let mask = line::low_bits(cards);
+        cards.fill(0);
+        mask
+    }
+
+    /// Cleans the cards of all blocks below the frontier. The mutators are stopped.
+    pub fn clean(&mut self, frontier: Block) {
+        let mut from = Block(0);
+        while let Some(block) = self.next_dirty(from..frontier) {
+            self.take(block);
+            from = Block(block.0 + 1);
+        }
+    }
+
+    fn blocks(&self, blocks: Range<Block>) -> &[BlockCards] {
+        let count = blocks.end.0.saturating_sub(blocks.start.0) as usize;
+        let at = (blocks.start.0 as usize) << LOG_CARDS_PER_BLOCK;
+        let bytes = count << LOG_CARDS_PER_BLOCK;
+        assert!((at + bytes) as u64 <= self.table.bytes(), "blocks beyond the region");
+        // SAFETY: the bytes lie inside the table (checked); callers are promised that mutators are stopped, and
+        // `&self` excludes other writers but `dirty`, which belongs to the caller's own thread.
+        unsafe { std::slice::from_raw_parts(self.table.base().add(at).cast(), count) }
     }
 }

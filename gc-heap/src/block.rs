@@ -67,6 +67,8 @@ pub struct BlockTable {
     entries: Vec<Entry>,
     /// Bit `b % 64` of word `b / 64`: block `b` is free.
     free: Vec<u64>,
+    /// Bit `b % 64` of word `b / 64`: block `b` has memory that was handed out since the last collection.
+    fresh: Vec<u64>,
     free_count: u32,
     dirty_count: u32,
     /// No word below this one has a bit set.
@@ -117,12 +119,25 @@ impl BlockTable {
     /// A table for a region of `limit` blocks, of which none is known but the reserved one.
     pub fn new(limit: u32) -> Self {
         let reserved = Entry { state: BlockState::Reserved, dirty: false, rescan: false, largest_hole: 0 };
-        Self { entries: vec![reserved], free: vec![0], free_count: 0, dirty_count: 0, first_free_word: 0, limit }
+        Self {
+            entries: vec![reserved],
+            free: vec![0],
+            fresh: vec![0],
+            free_count: 0,
+            dirty_count: 0,
+            first_free_word: 0,
+            limit,
+        }
     }
 
     /// Number of the first block that was never used.
     pub fn frontier(&self) -> u32 {
         self.entries.len() as u32
+    }
+
+    /// The first block that was never used.
+    pub fn frontier_block(&self) -> Block {
+        Block(self.frontier())
     }
 
     /// Number of blocks of the region.
@@ -190,6 +205,21 @@ impl BlockTable {
         }
     }
 
+    /// Notes that memory of the block is handed out.
+    pub fn set_fresh(&mut self, block: Block) {
+        self.fresh[block.0 as usize / 64] |= 1 << (block.0 % 64);
+    }
+
+    /// The first block at or after `from` with fresh memory; forgets that it has.
+    pub fn take_fresh(&mut self, from: Block) -> Option<Block> {
+        let start = from.0 as usize / 64;
+        let tail = self.fresh.get_mut(start..)?;
+        let word = tail.iter().position(|&w| w != 0)?;
+        let bit = tail[word].trailing_zeros();
+        tail[word] &= tail[word] - 1;
+        Some(Block(((start + word) * 64) as u32 + bit))
+    }
+
     /// Notes that a marked object of the block must be scanned again.
     pub fn request_rescan(&mut self, block: Block) {
         self.entries[block.0 as usize].rescan = true;
@@ -207,12 +237,14 @@ impl BlockTable {
         let words = (end as usize).div_ceil(64);
         if self.entries.try_reserve(count as usize).is_err()
             || self.free.try_reserve(words.saturating_sub(self.free.len())).is_err()
+            || self.fresh.try_reserve(words.saturating_sub(self.fresh.len())).is_err()
         {
             return false;
         }
         self.entries
             .resize(end as usize, Entry { state: BlockState::Free, dirty: false, rescan: false, largest_hole: 0 });
         self.free.resize(words.max(self.free.len()), 0);
+        self.fresh.resize(words.max(self.fresh.len()), 0);
         for block in frontier..end {
             self.set_free_bit(block);
         }
@@ -308,6 +340,20 @@ mod tests {
         assert_eq!(table.find_run(1), Some(Block(1)));
         assert_eq!(table.free_tail(), 130);
         assert_eq!(table.free_count(), 198);
+    }
+
+    #[test]
+    fn remembers_fresh_blocks() {
+        let mut table = BlockTable::new(1000);
+        assert!(table.extend(200));
+        for block in [3, 4, 64, 199] {
+            table.set_fresh(Block(block));
+        }
+        assert_eq!(table.take_fresh(Block(1)), Some(Block(3)));
+        assert_eq!(table.take_fresh(Block(3)), Some(Block(4)));
+        assert_eq!(table.take_fresh(Block(4)), Some(Block(64)));
+        assert_eq!(table.take_fresh(Block(64)), Some(Block(199)));
+        assert_eq!(table.take_fresh(Block(1)), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use crate::interface::to_runtime::Runtime;
 use crate::space::Space;
+use crate::stats::Scope;
 use dolmen_abi::object::EXTERN_DATA_OFFSET;
 use std::collections::VecDeque;
 
@@ -14,6 +15,8 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub struct HostObjects {
     living: Vec<HostObject>,
+    /// So many of the living survived a collection; they come first.
+    old: usize,
     dead: VecDeque<u64>,
 }
 
@@ -36,21 +39,26 @@ impl HostObjects {
         self.living.push(HostObject { unit, data });
     }
 
-    /// Moves those that the last trace did not mark to the dead.
-    pub fn find_dead(&mut self, space: &Space) {
+    /// Moves those that the last trace did not mark to the dead; looks at young ones only if it was minor.
+    pub fn find_dead(&mut self, space: &Space, scope: Scope) {
         let dead = &mut self.dead;
+        let mut to_keep = if scope == Scope::Minor { self.old } else { 0 };
         self.living.retain(|object| {
-            let live = space.marks.get(object.unit);
+            let is_kept = to_keep > 0;
+            to_keep -= usize::from(is_kept);
+            let live = is_kept || space.marks.get(object.unit);
             if !live {
                 dead.push_back(object.data);
             }
             live
         });
+        self.old = self.living.len();
     }
 
     /// Declares all dead.
     pub fn kill_all(&mut self) {
         self.dead.extend(self.living.drain(..).map(|object| object.data));
+        self.old = 0;
     }
 
     /// Passes the data of the dead to the runtime.

@@ -2,10 +2,11 @@
 //!
 //! An object of more than half a block would leave much of it unused and could never move into a hole. It gets
 //! whole blocks instead. Pages behind its end are never touched, so the system provides no memory for them.
-//! Large objects are listed, and a sweep looks at their mark bits alone.
+//! Large objects are listed in the order of their age, and a sweep looks at their mark bits alone.
 
 use crate::block::{BLOCK_BYTES, Block, BlockState, LOG_BLOCK_BYTES};
 use crate::space::Space;
+use crate::stats::Scope;
 use dolmen_abi::collector::MAX_INLINE_ALLOC_BYTES;
 
 /// Objects of more bytes than this are large.
@@ -17,6 +18,8 @@ const _: () = assert!(MAX_INLINE_ALLOC_BYTES <= MAX_SHARED_BYTES, "compiled code
 #[derive(Debug, Default)]
 pub struct LargeObjects {
     objects: Vec<LargeObject>,
+    /// So many of them survived a collection; they come first.
+    old: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,11 +42,15 @@ pub fn alloc(space: &mut Space, bytes: u32) -> Option<u32> {
     Some(start.start_unit())
 }
 
-/// Frees the blocks of large objects that are not marked; `dead` sees each run before.
-pub fn sweep(space: &mut Space, dead: &mut dyn FnMut(&mut Space, Block, u32)) {
+/// Frees the blocks of large objects that are not marked, of young ones only after a minor collection; `dead` sees
+/// each run before.
+pub fn sweep(space: &mut Space, scope: Scope, dead: &mut dyn FnMut(&mut Space, Block, u32)) {
     let mut objects = std::mem::take(&mut space.large.objects);
+    let mut to_keep = if scope == Scope::Minor { space.large.old } else { 0 };
     objects.retain(|object| {
-        let live = space.marks.get(object.start.start_unit());
+        let is_kept = to_keep > 0;
+        to_keep -= usize::from(is_kept);
+        let live = is_kept || space.marks.get(object.start.start_unit());
         if !live {
             dead(space, object.start, object.blocks);
             for block in object.start.0..object.start.0 + object.blocks {
@@ -52,5 +59,6 @@ pub fn sweep(space: &mut Space, dead: &mut dyn FnMut(&mut Space, Block, u32)) {
         }
         live
     });
+    space.large.old = objects.len();
     space.large.objects = objects;
 }

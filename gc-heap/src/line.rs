@@ -106,16 +106,26 @@ pub fn line_range(start: u32, end: u32) -> Range<usize> {
 
 /// One bit for each line of a block that is not free.
 pub fn used_mask(lines: &BlockLines) -> u128 {
-    const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-    // Multiplying gathers the low bits of the eight bytes in the highest byte.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
     const _: () = assert!(LINE_LIVE | LINE_FRESH == 3, "two bits tell whether a line is free");
     let (words, _) = lines.as_chunks::<8>();
     words.iter().rev().fold(0, |mask, bytes| {
         let word = u64::from_le_bytes(*bytes);
-        let used = ((word | word >> 1) & LOW_BITS).wrapping_mul(GATHER) >> 56;
-        mask << 8 | u128::from(used)
+        mask << 8 | u128::from(gather(word | word >> 1))
     })
+}
+
+/// The lowest bits of 64 bytes.
+pub fn low_bits(bytes: &[u8; 64]) -> u64 {
+    let (words, _) = bytes.as_chunks::<8>();
+    words.iter().rev().fold(0, |mask, bytes| mask << 8 | gather(u64::from_le_bytes(*bytes)))
+}
+
+/// The lowest bits of the eight bytes of a word.
+fn gather(word: u64) -> u64 {
+    const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+    // Multiplying moves the bits into the highest byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    (word & LOW_BITS).wrapping_mul(GATHER) >> 56
 }
 
 /// The first run of free lines at or after `from`.

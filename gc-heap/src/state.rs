@@ -4,14 +4,15 @@
 //! than an owner of them.
 
 use crate::alloc::Allocator;
+use crate::barrier::CardTable;
 use crate::host_objects::HostObjects;
 use crate::interface::to_runtime::{Runtime, TypeTable};
 use crate::options::HeapOptions;
-use crate::roots;
 use crate::space::Space;
 use crate::stats::Stats;
-use crate::trace::{MarkStack, Tracer};
+use crate::trace::MarkStack;
 use crate::verify::{Verifier, VerifyError};
+use dolmen_abi::collector::Barrier;
 use std::sync::Arc;
 
 /// Everything that belongs to a heap but the choice of collector.
@@ -19,6 +20,7 @@ pub struct HeapState {
     pub options: HeapOptions,
     pub types: Arc<dyn TypeTable>,
     pub space: Space,
+    pub cards: Option<CardTable>,
     pub allocator: Allocator,
     pub host_objects: HostObjects,
     pub mark_stack: MarkStack,
@@ -38,17 +40,11 @@ impl HeapState {
         self.allocator.retire_own();
     }
 
-    /// Marks everything reachable anew; the bytes of all survivors but the immortal ones.
-    pub fn mark(&mut self, runtime: &mut dyn Runtime) -> u64 {
-        self.space.clear_marks();
-        let mut tracer = Tracer::new(&mut self.space, &*self.types, &mut self.mark_stack);
-        roots::mark_roots(runtime, &mut tracer);
-        tracer.finish()
-    }
-
     /// Runs the verifier over what is reachable. The mutators are stopped.
     pub fn verify(&mut self, runtime: &mut dyn Runtime) -> Result<u64, VerifyError> {
-        self.verifier.walk(&mut self.space, &*self.types, runtime)
+        let Self { verifier, space, types, cards, .. } = self;
+        let remembered = cards.as_ref().filter(|_| self.options.collector.protocol().barrier == Barrier::Card);
+        verifier.walk(space, &**types, remembered, runtime)
     }
 
     /// Runs the verifier over what is reachable if it is on and due; whether it was.

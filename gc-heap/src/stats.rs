@@ -57,23 +57,83 @@ pub struct Collection {
     pub cause: Cause,
     /// Bytes in use when it began: survivors of the collection before and what was allocated since.
     pub before_bytes: u64,
+    /// Bytes handed out since the collection before.
+    pub allocated_bytes: u64,
     /// Bytes of the survivors.
     pub live_bytes: u64,
     /// See [`Stats::heap_bytes`].
     pub heap_bytes: u64,
-    /// From stop to resume, without the verifier.
-    pub pause: Duration,
-    /// Part of the pause spent on roots and tracing.
-    pub mark: Duration,
-    /// Part of the pause spent on sweeping.
+    /// The parts of the pause.
+    pub phases: Phases,
+}
+
+/// The parts of a pause, in their order; the verifier's time is in none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Until all mutators were stopped.
+    pub stop: Duration,
+    /// Clearing marks and cards, or visiting what dirty cards remember.
+    pub prepare: Duration,
+    /// Visiting the roots.
+    pub roots: Duration,
+    /// Tracing from there.
+    pub trace: Duration,
+    /// Finding dead host objects and free memory.
     pub sweep: Duration,
+    /// Giving memory back to the system.
+    pub release: Duration,
+}
+
+impl Phases {
+    /// Names and times in order.
+    #[must_use]
+    pub fn list(&self) -> [(&'static str, Duration); 6] {
+        let Self { stop, prepare, roots, trace, sweep, release } = *self;
+        [
+            ("stop", stop),
+            ("prepare", prepare),
+            ("roots", roots),
+            ("trace", trace),
+            ("sweep", sweep),
+            ("release", release),
+        ]
+    }
+
+    /// The whole pause, from stop to resume.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.list().iter().map(|(_, time)| *time).sum()
+    }
 }
 
 impl Stats {
+    /// Counts a collection, and numbers it.
+    pub(crate) fn count(&mut self, collection: &mut Collection) {
+        match collection.scope {
+            Scope::Minor => self.minor += 1,
+            Scope::Major => self.major += 1,
+        }
+        collection.number = self.collections();
+        let pause = collection.phases.total();
+        self.total_pause += pause;
+        self.max_pause = self.max_pause.max(pause);
+    }
+
     /// Number of collections of any scope.
     #[must_use]
     pub fn collections(&self) -> u64 {
         self.minor + self.major
+    }
+}
+
+impl Scope {
+    /// The word that the log prints.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Minor => "minor",
+            Self::Major => "major",
+        }
     }
 }
 
@@ -92,22 +152,22 @@ impl Cause {
 
 impl fmt::Display for Collection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scope = match self.scope {
-            Scope::Minor => "minor",
-            Scope::Major => "major",
-        };
         let ms = |d: Duration| d.as_secs_f64() * 1e3;
         write!(
             f,
-            "gc {} {scope} ({}): {} -> {} KiB, heap {} KiB, pause {:.3} ms (mark {:.3}, sweep {:.3})",
+            "gc {} {} ({}): {} -> {} KiB, heap {} KiB, pause {:.3} ms (",
             self.number,
+            self.scope.name(),
             self.cause.name(),
             self.before_bytes >> 10,
             self.live_bytes >> 10,
             self.heap_bytes >> 10,
-            ms(self.pause),
-            ms(self.mark),
-            ms(self.sweep),
-        )
+            ms(self.phases.total()),
+        )?;
+        for (index, (name, time)) in self.phases.list().into_iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{name} {:.3}", ms(time))?;
+        }
+        f.write_str(")")
     }
 }

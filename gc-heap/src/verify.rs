@@ -6,8 +6,9 @@
 //!
 //! | when | check |
 //! |---|---|
-//! | before marking, or when asked | each reachable reference names an object in memory in use: a survivor's mark bit or lines handed out since; its type exists; it fits its block; no two objects overlap |
-//! | after marking | mark bits are exactly the reachable objects; line marks are exactly the lines they touch |
+//! | before marking, or when asked | with a remembered set: each reference from an old to a young object is in a dirty card |
+//! | | each reachable reference names an object in memory in use: a survivor's mark bit or lines handed out since; its type exists; it fits its block; no two objects overlap |
+//! | after marking | mark bits are exactly the reachable objects, and line marks the lines they touch; after a minor collection at least these |
 //! | after sweeping | block states agree with line marks |
 //!
 //! Invariants: the verifier changes nothing but its own tables, and reads object memory only where the block
@@ -19,12 +20,14 @@ mod walk;
 mod tests;
 
 use crate::address::ObjRef;
+use crate::barrier::CardTable;
 use crate::block::{Block, BlockState};
 use crate::interface::to_runtime::{RootKind, Runtime, TypeTable};
-use crate::line::{LINES_PER_BLOCK, LOG_LINES_PER_BLOCK, used_mask};
+use crate::line::{LINE_LIVE, LINES_PER_BLOCK, LOG_LINES_PER_BLOCK, used_mask};
 use crate::object::{Object, type_desc};
 use crate::space::Space;
 use crate::space::mark_bits::WORDS_PER_BLOCK;
+use crate::stats::Scope;
 use dolmen_abi::object::TYPE_WORD_OFFSET;
 use thiserror::Error;
 use walk::Findings;
@@ -50,6 +53,9 @@ pub enum VerifyError {
     /// Two reachable objects share memory.
     #[error("object {first:#x} of {first_bytes} bytes overlaps object {second:#x}")]
     Overlap { first: u32, first_bytes: u32, second: u32 },
+    /// A reference from an old to a young object that no dirty card shows.
+    #[error("old object {object:#x} refers to young {word:#x} at offset {offset}, and its card is clean")]
+    NotRemembered { object: u32, offset: u32, word: u32 },
     /// A reachable object that the collector did not mark.
     #[error("reachable object {word:#x} is not marked")]
     NotMarked { word: u32 },
@@ -79,7 +85,13 @@ pub struct Verifier {
 
 impl Verifier {
     /// Walks and checks everything reachable; the number of objects.
-    pub fn walk(&mut self, space: &mut Space, types: &dyn TypeTable, runtime: &mut dyn Runtime) -> Result<u64> {
+    pub fn walk(
+        &mut self,
+        space: &mut Space,
+        types: &dyn TypeTable,
+        remembered: Option<&CardTable>,
+        runtime: &mut dyn Runtime,
+    ) -> Result<u64> {
         let mut findings = match self.findings.take() {
             Some(mut findings) => {
                 findings.clear(space.blocks.frontier());
@@ -87,7 +99,7 @@ impl Verifier {
             }
             None => Findings::new(space)?,
         };
-        let walked = walk::walk(space, types, runtime, &mut findings);
+        let walked = walk::walk(space, types, remembered, runtime, &mut findings);
         self.findings = Some(findings);
         walked
     }
@@ -118,12 +130,12 @@ impl Verifier {
     }
 
     /// After marking: compares the last walk's findings with mark bits and line marks.
-    pub fn check_marks(&self, space: &Space) -> Result<()> {
+    pub fn check_marks(&self, space: &Space, scope: Scope) -> Result<()> {
         let Some(findings) = &self.findings else { return Ok(()) };
         for block in space.blocks.iter() {
             if space.blocks.state(block) != BlockState::Immortal {
-                check_mark_bits(space, findings, block)?;
-                check_lines(space, findings, block)?;
+                check_mark_bits(space, findings, block, scope)?;
+                check_lines(space, findings, block, scope)?;
             }
         }
         Ok(())
@@ -156,7 +168,7 @@ impl std::fmt::Display for Holder {
     }
 }
 
-fn check_mark_bits(space: &Space, findings: &Findings, block: Block) -> Result<()> {
+fn check_mark_bits(space: &Space, findings: &Findings, block: Block, scope: Scope) -> Result<()> {
     if space.marks.block_words(block) == findings.visited.block_words(block) {
         return Ok(());
     }
@@ -166,19 +178,26 @@ fn check_mark_bits(space: &Space, findings: &Findings, block: Block) -> Result<(
             return Err(VerifyError::NotMarked { word });
         }
         let marked = space.marks.word_of_block(block, index);
-        if let Some(word) = marked.units().find(|&u| !findings.visited.get(u)) {
+        // Old objects stay marked until the next major collection.
+        if scope == Scope::Major
+            && let Some(word) = marked.units().find(|&u| !findings.visited.get(u))
+        {
             return Err(VerifyError::NotReachable { word });
         }
     }
     Ok(())
 }
 
-fn check_lines(space: &Space, findings: &Findings, block: Block) -> Result<()> {
+fn check_lines(space: &Space, findings: &Findings, block: Block, scope: Scope) -> Result<()> {
     let (found, expected) = (space.lines.of_block(block), findings.lines.of_block(block));
     if found == expected {
         return Ok(());
     }
-    match (0..LINES_PER_BLOCK).find(|&l| found[l] != expected[l]) {
+    let is_wrong = |l: &usize| match scope {
+        Scope::Major => found[*l] != expected[*l],
+        Scope::Minor => expected[*l] == LINE_LIVE && found[*l] != LINE_LIVE,
+    };
+    match (0..LINES_PER_BLOCK).find(is_wrong) {
         Some(line) => Err(VerifyError::LineMark {
             line: (block.0 << LOG_LINES_PER_BLOCK) + line as u32,
             found: found[line],

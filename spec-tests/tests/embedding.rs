@@ -358,7 +358,7 @@ fn a_failed_start_leaves_what_it_did() {
 
 #[test]
 fn exhausted_heaps_trap_and_recover() {
-    for collector in [Collector::MarkSweep, Collector::Null] {
+    for collector in Collector::NAMES.iter().map(|&(_, collector)| collector) {
         let engine = Engine::new(Config::new().collector(collector).heap_max_bytes(8 << 20)).unwrap();
         let module = load(
             &engine,

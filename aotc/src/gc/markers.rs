@@ -11,6 +11,13 @@ use crate::translate::unit::Types;
 /// Attribute of calls that are no safepoints.
 pub(crate) const LEAF_CALL: &str = "dolmen-leaf";
 
+/// LLVM's `memory` attribute, two bits per kind of memory: read and write memory that no other code of the module
+/// sees.
+const MEMORY_INACCESSIBLE: u64 = 0b11 << 2;
+
+/// As above: read what arguments point to.
+const MEMORY_ARGUMENT_READ: u64 = 0b01;
+
 /// The marker functions of a partition.
 #[derive(Clone, Copy)]
 pub(crate) struct Markers {
@@ -19,16 +26,18 @@ pub(crate) struct Markers {
     pub(crate) alloc_struct: Value,
     /// `(thread, type_word: i32, length: i32, log_elem_bytes: i32) -> ref`: an array, zero but for its header.
     pub(crate) alloc_array: Value,
-    /// `(thread, object: ref)`: after a reference was stored into the object.
+    /// `(thread, object: ref)`: after a reference was stored into a field of the object.
     pub(crate) post_write_barrier: Value,
-    /// `(thread, array: ref)`: after references were stored into elements of the array.
+    /// `(thread, array: ref, index: i32)`: after a reference was stored into an element of the array.
     pub(crate) post_write_barrier_array: Value,
+    /// `(thread, array: ref, start: i32, count: i32)`: after references were stored into elements of the array.
+    pub(crate) post_write_barrier_array_range: Value,
 }
 
 impl Markers {
     pub(crate) fn declare(context: &Context, module: &Module<'_>, types: &Types) -> Self {
         let Types { ptr, i32, reference, void, .. } = *types;
-        let declare_type = |name: &str, ty| {
+        let declare_type = |name: &str, ty, memory| {
             if let Some(function) = module.function(name) {
                 return function;
             }
@@ -36,14 +45,15 @@ impl Markers {
             for attribute in ["nounwind", "willreturn"] {
                 function.add_attribute(attribute_index::FUNCTION, context.enum_attribute(attribute, 0));
             }
-            // Two bits per kind of memory; the second kind is memory that no other code of the module sees.
-            let inaccessible = context.enum_attribute("memory", 0b11 << 2);
-            function.add_attribute(attribute_index::FUNCTION, inaccessible);
+            function.add_attribute(attribute_index::FUNCTION, context.enum_attribute("memory", memory));
             function
         };
-        let declare = |name: &str, result, params: &[_]| declare_type(name, context.function_type(result, params));
+        // A barrier reads the object, for LLVM: otherwise a store in a loop could be delayed to its end, past a poll.
+        let barrier = |name: &str, params: &[_]| {
+            declare_type(name, context.function_type(void, params), MEMORY_INACCESSIBLE | MEMORY_ARGUMENT_READ)
+        };
         let alloc = |name: &str, ty| {
-            let function = declare_type(name, ty);
+            let function = declare_type(name, ty, MEMORY_INACCESSIBLE);
             // Calls add `noalias` where it is sound, see `Unit::mark_unaliased`.
             function.add_attribute(attribute_index::RETURN, context.enum_attribute("nonnull", 0));
             // alloc | zeroed
@@ -54,8 +64,12 @@ impl Markers {
         Self {
             alloc_struct: alloc("dolmen.alloc_struct", context.variadic_function_type(reference, &[ptr, i32, i32])),
             alloc_array: alloc("dolmen.alloc_array", context.function_type(reference, &[ptr, i32, i32, i32])),
-            post_write_barrier: declare("dolmen.post_write_barrier", void, &[ptr, reference]),
-            post_write_barrier_array: declare("dolmen.post_write_barrier_array", void, &[ptr, reference]),
+            post_write_barrier: barrier("dolmen.post_write_barrier", &[ptr, reference]),
+            post_write_barrier_array: barrier("dolmen.post_write_barrier_array", &[ptr, reference, i32]),
+            post_write_barrier_array_range: barrier(
+                "dolmen.post_write_barrier_array_range",
+                &[ptr, reference, i32, i32],
+            ),
         }
     }
 }

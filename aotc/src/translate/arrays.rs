@@ -109,7 +109,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let address = self.element_address(array.value, element, index);
         self.store_at(address, element.storage, value, class);
         if element.storage.is_ref() {
-            self.post_write_barrier_array(array.value);
+            self.post_write_barrier_array(array.value, index);
         }
     }
 
@@ -121,7 +121,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.check_range(array, start, count);
         self.fill_elements(array.value, ty, start, count, value);
         if self.element(ty).0.storage.is_ref() {
-            self.post_write_barrier_array(array.value);
+            self.post_write_barrier_array_range(array.value, start, count);
         }
     }
 
@@ -144,7 +144,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let src_address = self.element_address(src.value, element, src_start);
         self.b.memmove(dst_address, src_address, (1 << log_bytes).min(OBJECT_ALIGN_BYTES), bytes);
         if element.storage.is_ref() {
-            self.post_write_barrier_array(dst.value);
+            self.post_write_barrier_array_range(dst.value, dst_start, count);
         }
     }
 

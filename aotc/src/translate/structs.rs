@@ -200,11 +200,19 @@ impl FunctionTranslator<'_, '_, '_> {
         }
     }
 
-    /// After references were stored into elements of the array.
-    pub(crate) fn post_write_barrier_array(&self, array: Value) {
+    /// After a reference was stored into an element of the array.
+    pub(crate) fn post_write_barrier_array(&self, array: Value, index: Value) {
         if self.unit.barrier != dolmen_abi::collector::Barrier::None {
             let marker = self.unit.markers.post_write_barrier_array;
-            self.b.call(marker.function_type(), marker, &[self.thread, array], crate::llvm::C_CC);
+            self.b.call(marker.function_type(), marker, &[self.thread, array, index], crate::llvm::C_CC);
+        }
+    }
+
+    /// After references were stored into elements of the array.
+    pub(crate) fn post_write_barrier_array_range(&self, array: Value, start: Value, count: Value) {
+        if self.unit.barrier != dolmen_abi::collector::Barrier::None {
+            let marker = self.unit.markers.post_write_barrier_array_range;
+            self.b.call(marker.function_type(), marker, &[self.thread, array, start, count], crate::llvm::C_CC);
         }
     }
 }

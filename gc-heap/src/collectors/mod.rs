@@ -3,6 +3,8 @@
 //! A collector decides over [`HeapState`]; allocation, tracing, sweeping and verification are shared. To add one:
 //! its name in [`dolmen_abi::collector::Collector`], a file here, an arm in [`new`].
 
+pub mod cycle;
+mod generational;
 mod marksweep;
 mod null;
 
@@ -25,9 +27,18 @@ pub trait Collect: Send {
     fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError>;
 }
 
+/// Bytes that may be handed out, or survive minor collections, between two major ones.
+fn major_budget_bytes(heap: &HeapState) -> u64 {
+    let (options, live_bytes) = (&heap.options, heap.stats.live_bytes);
+    let growth = live_bytes.saturating_mul(options.tuning.growth_percent) / 100;
+    let initial = options.initial_bytes.saturating_sub(live_bytes);
+    options.tuning.min_budget_bytes.max(growth).max(initial)
+}
+
 /// The collector of that name.
 pub fn new(collector: Collector) -> Box<dyn Collect> {
     match collector {
+        Collector::Generational => Box::<generational::Generational>::default(),
         Collector::MarkSweep => Box::new(marksweep::MarkSweep),
         Collector::Null => Box::new(null::Null),
     }

@@ -30,7 +30,7 @@ use crate::verify::{Verifier, VerifyError};
 use dolmen_abi::collector::{AllocBuffer, Barrier, Protocol};
 use dolmen_abi::layout::array_size_bytes;
 use dolmen_abi::object::{ARRAY_LENGTH_OFFSET, EXTERN_BYTES, MAX_OBJECT_BYTES, TYPE_WORD_OFFSET};
-use dolmen_abi::reference::{OBJECT_ALIGN_BYTES, is_object};
+use dolmen_abi::reference::{OBJECT_ALIGN_BYTES, REF_UNIT_BYTES, is_object};
 use dolmen_abi::type_desc::{Kind, TypeDesc};
 use std::sync::Arc;
 use thiserror::Error;
@@ -59,7 +59,6 @@ pub enum AllocError {
 pub struct Heap {
     pub(crate) state: HeapState,
     collector: Box<dyn Collect>,
-    cards: Option<CardTable>,
     stress: Option<Stress>,
     /// Collections in a row that were caused by exhaustion and left next to nothing free.
     starved: u32,
@@ -87,6 +86,7 @@ impl Heap {
         let state = HeapState {
             types,
             space,
+            cards: None,
             allocator: Allocator::new(),
             host_objects: HostObjects::default(),
             mark_stack: MarkStack::new(options.tuning.mark_stack_entries),
@@ -99,7 +99,7 @@ impl Heap {
             until_next: interval.get(),
             buffer: AllocBuffer::default(),
         });
-        let mut heap = Self { state, collector: collectors::new(options.collector), cards: None, stress, starved: 0 };
+        let mut heap = Self { state, collector: collectors::new(options.collector), stress, starved: 0 };
         if heap.protocol().barrier == Barrier::Card {
             heap.ensure_card_table()?;
         }
@@ -254,10 +254,11 @@ impl Heap {
     ///
     /// [`AllocError::Reserve`] if the system refuses the address space.
     pub fn ensure_card_table(&mut self) -> Result<(), AllocError> {
-        if self.cards.is_none() {
+        if self.state.cards.is_none() {
             let bytes = u64::from(BLOCK_BYTES) + self.state.options.max_bytes;
-            let cards = CardTable::new(self.state.space.system(), bytes);
-            self.cards = Some(cards.map_err(|source| AllocError::Reserve { bytes, source })?);
+            let blocks = self.state.space.blocks.limit();
+            let cards = CardTable::new(self.state.space.system(), blocks);
+            self.state.cards = Some(cards.map_err(|source| AllocError::Reserve { bytes, source })?);
         }
         Ok(())
     }
@@ -265,7 +266,18 @@ impl Heap {
     /// Card table address of reference word 0, or 0 if there is no card table.
     #[must_use]
     pub fn card_base(&self) -> u64 {
-        self.cards.as_ref().map_or(0, CardTable::base)
+        self.state.cards.as_ref().map_or(0, CardTable::base)
+    }
+
+    /// The write barrier for stores that are not compiled code's: to call after a reference was stored `offset` bytes
+    /// into an object, or `count` references from there on, before the next allocation.
+    pub fn post_write_barrier(&self, object: ObjRef, offset: u32, count: u32) {
+        let Some(cards) = &self.state.cards else { return };
+        if count > 0 {
+            let start = object.word() + offset / REF_UNIT_BYTES;
+            cards.dirty(start, start + count);
+            cards.dirty(object.word(), object.word() + 1);
+        }
     }
 
     /// Totals since the heap was made.

@@ -63,6 +63,12 @@ pub trait Runtime {
     /// on; each time it must visit the same words.
     fn scan_roots(&mut self, visitor: &mut dyn RootVisitor);
 
+    /// Marking is done and nothing is freed yet: a runtime with weak handles clears those for whose words `survives`
+    /// is false.
+    fn clear_weak(&mut self, survives: &dyn Fn(u32) -> bool) {
+        let _ = survives;
+    }
+
     /// The host object with this datum is dead; called once for each datum given to
     /// [`Heap::alloc_extern`](super::to_heap::Heap::alloc_extern).
     fn drop_host_object(&mut self, data: u64);

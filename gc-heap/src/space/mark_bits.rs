@@ -116,6 +116,14 @@ impl MarkBits {
         MarkWord { bits: self.words()[at], first: (at as u32) << (LOG_WORD_BITS + LOG_BIT_UNITS) }
     }
 
+    /// The last marked object of a block that starts before word `index` of the block's bits.
+    pub fn last_before(&self, block: Block, index: usize) -> Option<u32> {
+        let words = &self.block_words(block)[..index];
+        let word = words.iter().rposition(|&w| w != 0)?;
+        let bit = words[word].ilog2();
+        Some(block.start_unit() + ((((word as u32) << LOG_WORD_BITS) + bit) << LOG_BIT_UNITS))
+    }
+
     fn words(&self) -> &[u64] {
         // SAFETY: the table is always readable, page aligned, and its size is a multiple of a word's; `&self`
         // excludes writers.
@@ -151,6 +159,8 @@ mod tests {
         }
         let found: Vec<u32> = bits.iter_block(Block(2)).map(|u| u - block).collect();
         assert_eq!(found, [0, 2, 126, 128, 8190]);
+        let before = |index| bits.last_before(Block(2), index).map(|u| u - block);
+        assert_eq!([0, 1, 2, 60].map(before), [None, Some(126), Some(128), Some(128)]);
         assert_eq!(bits.iter_block(Block(1)).count() + bits.iter_block(Block(3)).count(), 0);
         bits.clear(Block(2), Block(3));
         assert_eq!(bits.iter_block(Block(2)).count(), 0);

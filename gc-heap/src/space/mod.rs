@@ -59,6 +59,7 @@ impl Space {
     pub fn take_shared_block(&mut self) -> Option<Block> {
         let block = self.take_block(BlockState::Full)?;
         self.lines.of_block_mut(block).fill(LINE_FRESH);
+        self.blocks.set_fresh(block);
         Some(block)
     }
 
@@ -97,6 +98,7 @@ impl Space {
             hole = next_hole(used, hole.end)?;
         }
         lines[hole.clone()].fill(LINE_FRESH);
+        self.blocks.set_fresh(block);
         let unit = |line: usize| block.start_unit() + ((line as u32) << LOG_LINE_UNITS);
         let units = unit(hole.start)..unit(hole.end);
         self.region.zero(units.start, units.end);

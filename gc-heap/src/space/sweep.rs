@@ -1,7 +1,8 @@
 //! Sweeping: what a collection left unmarked becomes memory again.
 //!
 //! Objects are not touched: a block without a marked line is free, one with unmarked lines offers holes. Dead
-//! large objects free their runs. Then memory that the program will not need before the next collection goes
+//! large objects free their runs. After a minor collection only what was handed out since the one before can have
+//! become free, so no other block is looked at. Then memory that the program will not need before the next collection goes
 //! back to the system ([`crate::options`] states the policy).
 //!
 //! With poisoning on, everything unmarked is filled with [`POISON_BYTE`], so that a stale reference leads to a
@@ -10,24 +11,48 @@
 use super::Space;
 use crate::block::{BLOCK_UNITS, Block, BlockState, LOG_BLOCK_BYTES};
 use crate::large;
-use crate::line::{LINES_PER_BLOCK, LOG_LINE_UNITS, largest_hole, next_hole, used_mask};
+use crate::line::{LINE_FREE, LINE_LIVE, LINES_PER_BLOCK, LOG_LINE_UNITS, largest_hole, next_hole, used_mask};
+use crate::stats::Scope;
 
 /// What freed memory is filled with: as a type word it names no kind.
 pub const POISON_BYTE: u8 = 0xf5;
 
-/// Frees what is not marked.
-pub fn sweep(space: &mut Space, poison: bool) {
-    for block in space.blocks.iter() {
-        if space.blocks.state(block).has_lines() {
-            sweep_block(space, block, poison);
-        }
+/// Frees what is not marked after a mark phase of this scope.
+pub fn sweep(space: &mut Space, scope: Scope, poison: bool) {
+    match scope {
+        Scope::Minor => sweep_fresh(space, poison),
+        Scope::Major => sweep_all(space, poison),
     }
-    large::sweep(space, &mut |space, start, count| {
+    large::sweep(space, scope, &mut |space, start, count| {
         if poison {
             let end = Block(start.0 + count - 1).start_unit() + BLOCK_UNITS;
             space.region.fill(start.start_unit(), end, POISON_BYTE);
         }
     });
+}
+
+fn sweep_all(space: &mut Space, poison: bool) {
+    for block in space.blocks.iter() {
+        if space.blocks.state(block).has_lines() {
+            sweep_block(space, block, poison);
+        }
+    }
+    let mut from = Block(0);
+    while let Some(block) = space.blocks.take_fresh(from) {
+        from = block;
+    }
+}
+
+/// Sweeps the blocks that memory was handed out from. Lines that are still fresh hold nothing marked.
+fn sweep_fresh(space: &mut Space, poison: bool) {
+    let mut from = Block(0);
+    while let Some(block) = space.blocks.take_fresh(from) {
+        for line in space.lines.of_block_mut(block) {
+            *line = if *line == LINE_LIVE { LINE_LIVE } else { LINE_FREE };
+        }
+        sweep_block(space, block, poison);
+        from = block;
+    }
 }
 
 /// Gives free memory beyond `keep_bytes` back if it exceeds that by `slack_bytes`, highest addresses first.

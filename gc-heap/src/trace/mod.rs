@@ -21,12 +21,14 @@
 //! stack has no memory at all. Scanning an object twice is harmless but for the count of live bytes, which is then
 //! made anew from the marks.
 //!
-//! Invariants: all mutators are stopped and their buffers retired; mark bits and lines were cleared before, but
-//! for immortal objects, which are thus never scanned.
+//! Invariants: all mutators are stopped and their buffers retired. A trace ends at what is marked when it starts:
+//! immortal objects, and the old ones in a minor collection, in which those that may refer to young objects are
+//! scanned beforehand ([`remembered`]). Lines of what is not marked are not marked either.
 
 #![allow(unsafe_code, reason = "reads object memory and writes side tables at machine speed")]
 
 mod prefetch;
+mod remembered;
 mod stack;
 
 pub use stack::MarkStack;
@@ -87,8 +89,8 @@ struct ArrayRest {
 }
 
 impl<'a> Tracer<'a> {
-    /// A tracer over a space whose marks are clear.
-    pub fn new(space: &'a mut Space, types: &'a dyn TypeTable, stack: &'a mut MarkStack) -> Self {
+    /// A tracer over a space in which the mortal marked objects are of `marked_bytes` bytes.
+    pub fn new(space: &'a mut Space, types: &'a dyn TypeTable, stack: &'a mut MarkStack, marked_bytes: u64) -> Self {
         let hot = Hot {
             heap: space.region.base(),
             type_base: types.type_base(),
@@ -97,7 +99,7 @@ impl<'a> Tracer<'a> {
             stack: stack.base(),
             len: 0,
             capacity: stack.capacity(),
-            live_bytes: 0,
+            live_bytes: marked_bytes,
         };
         Self { hot, space, types, stack, arrays: Vec::new(), lost: false, ever_lost: false }
     }
@@ -105,9 +107,7 @@ impl<'a> Tracer<'a> {
     /// Marks what these words refer to.
     pub fn visit_words(&mut self, words: &[u32]) {
         for chunk in words.chunks(CHUNK_ELEMENTS as usize) {
-            if self.hot.len > ROOT_DRAIN_ENTRIES {
-                self.drain();
-            }
+            self.drain_if_long();
             self.visit_chunk(chunk.as_ptr(), chunk.len() as u32);
         }
     }
@@ -125,6 +125,12 @@ impl<'a> Tracer<'a> {
         }
         self.stack.shrink();
         if self.ever_lost { self.count_live_bytes() } else { self.hot.live_bytes }
+    }
+
+    fn drain_if_long(&mut self) {
+        if self.hot.len > ROOT_DRAIN_ENTRIES {
+            self.drain();
+        }
     }
 
     fn drain(&mut self) {
@@ -168,21 +174,24 @@ impl<'a> Tracer<'a> {
         let desc: &TypeDesc = self.hot.desc(type_word);
         self.hot.survive(unit, self.hot.bytes_of(unit, type_word));
         match Kind::of_type_word(type_word) {
-            Some(Kind::Struct | Kind::Exn) => {
-                let mut map = desc.ref_map;
-                while map != 0 {
-                    self.visit_chunk(self.hot.at(unit, map.trailing_zeros() * REF_BYTES).cast(), 1);
-                    map &= map - 1;
-                }
-                if desc.ref_list_len != 0 {
-                    self.scan_ref_list(unit, desc);
-                }
-            }
+            Some(Kind::Struct | Kind::Exn) => self.visit_fields(unit, desc),
             Some(Kind::Array) if desc.elem_is_ref != 0 => {
                 let length = self.hot.read_u32(unit, ARRAY_LENGTH_OFFSET);
                 self.scan_elements(unit, 0, length);
             }
             _ => {}
+        }
+    }
+
+    /// Visits all references of a struct or exception.
+    fn visit_fields(&mut self, unit: u32, desc: &TypeDesc) {
+        let mut map = desc.ref_map;
+        while map != 0 {
+            self.visit_chunk(self.hot.at(unit, map.trailing_zeros() * REF_BYTES).cast(), 1);
+            map &= map - 1;
+        }
+        if desc.ref_list_len != 0 {
+            self.scan_ref_list(unit, desc);
         }
     }
 

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::block::Block;
+use crate::collectors::cycle;
 use crate::line::{LINE_FREE, LINE_LIVE};
 use crate::mock::{MockTypes, REF, World};
 use crate::options::HeapOptions;
 use crate::space::sweep;
-use crate::stats::Cause;
+use crate::stats::{Cause, Phases, Scope};
 
 /// A heap with two linked objects, marked but not swept; their block and references.
 fn marked() -> (World, Block, [u32; 2]) {
@@ -20,13 +21,13 @@ fn marked() -> (World, Block, [u32; 2]) {
     w.runtime.stop_mutators();
     state.retire_buffers(&mut w.runtime);
     state.verify(&mut w.runtime).unwrap();
-    state.mark(&mut w.runtime);
+    cycle::mark(state, &mut w.runtime, Scope::Major, &mut Phases::default());
     assert_eq!(check(&w), Ok(()));
     (w, Block::of_unit(objects[0]), objects)
 }
 
 fn check(w: &World) -> Result<()> {
-    w.heap.state.verifier.check_marks(&w.heap.state.space)
+    w.heap.state.verifier.check_marks(&w.heap.state.space, Scope::Major)
 }
 
 #[test]
@@ -34,6 +35,24 @@ fn finds_an_object_without_mark() {
     let (mut w, block, objects) = marked();
     w.heap.state.space.marks.clear(block, Block(block.0 + 1));
     assert_eq!(check(&w), Err(VerifyError::NotMarked { word: objects[0] }));
+}
+
+#[test]
+fn finds_an_edge_that_is_not_remembered() {
+    let mut types = MockTypes::new();
+    let (node, array) = (types.add_struct(&[REF, REF]), types.add_array(REF));
+    let mut w = World::new(HeapOptions::default(), types);
+    let old = [w.alloc_struct(node).unwrap(), w.alloc_array(array, 1000).unwrap()];
+    w.runtime.roots.extend(old);
+    w.collect();
+    let young = w.alloc_struct(node).unwrap();
+    for (object, offset) in [(old[0], 8), (old[1], 8 + 4 * 500)] {
+        w.write(object, offset, young);
+        let error = w.heap.verify(&mut w.runtime).unwrap_err();
+        assert_eq!(*error, VerifyError::NotRemembered { object, offset, word: young });
+        w.store(object, offset, young);
+        w.heap.verify(&mut w.runtime).unwrap();
+    }
 }
 
 #[test]
@@ -58,7 +77,7 @@ fn finds_wrong_line_marks() {
 fn finds_a_block_in_the_wrong_state() {
     let (mut w, block, _) = marked();
     let state = &mut w.heap.state;
-    sweep::sweep(&mut state.space, false);
+    sweep::sweep(&mut state.space, Scope::Major, false);
     assert_eq!(state.verifier.check_blocks(&state.space), Ok(()));
     state.space.lines.of_block_mut(block).fill(LINE_FREE);
     let expected = VerifyError::BlockState { block: block.0, state: "recyclable", used_lines: 0 };

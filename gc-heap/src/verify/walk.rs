@@ -5,6 +5,7 @@
 //! the memory it covers, and an object that covers memory of another is found on the spot.
 
 use super::{Holder, Result, VerifyError};
+use crate::barrier::CardTable;
 use crate::block::{Block, BlockState};
 use crate::interface::to_runtime::{RootKind, RootVisitor, Runtime, TypeTable};
 use crate::line::{LINE_FRESH, LINE_LIVE, LineTable, line_range};
@@ -30,10 +31,18 @@ pub struct Findings {
 /// Types whose descriptors a walk remembers; a power of two.
 const CACHED_TYPES: usize = 16;
 
-/// Walks and checks everything reachable; the number of objects.
-pub fn walk(space: &Space, types: &dyn TypeTable, runtime: &mut dyn Runtime, findings: &mut Findings) -> Result<u64> {
+/// Walks and checks everything reachable, and against the cards of `remembered` if the collector relies on them; the
+/// number of objects.
+pub fn walk(
+    space: &Space,
+    types: &dyn TypeTable,
+    remembered: Option<&CardTable>,
+    runtime: &mut dyn Runtime,
+    findings: &mut Findings,
+) -> Result<u64> {
     let cache = [None; CACHED_TYPES];
-    let mut walk = Walk { space, types, findings, cache, stack: Vec::new(), roots: 0, objects: 0, error: None };
+    let mut walk =
+        Walk { space, types, remembered, findings, cache, stack: Vec::new(), roots: 0, objects: 0, error: None };
     runtime.scan_roots(&mut walk);
     walk.drain()
 }
@@ -74,6 +83,7 @@ impl Findings {
 struct Walk<'a> {
     space: &'a Space,
     types: &'a dyn TypeTable,
+    remembered: Option<&'a CardTable>,
     findings: &'a mut Findings,
     cache: [Option<CachedType<'a>>; CACHED_TYPES],
     stack: Vec<Object<'a>>,
@@ -107,9 +117,23 @@ impl<'a> Walk<'a> {
             }
             object.for_each_ref(&space.region, types, |offset, word| {
                 self.visit(Holder::Field { object: object.unit, offset }, word);
+                self.check_remembered(&object, offset, word);
             });
         }
         self.error.map_or(Ok(self.objects), Err)
+    }
+
+    /// Checks that the card of a reference from an old to a young object is dirty.
+    fn check_remembered(&mut self, object: &Object<'_>, offset: u32, word: u32) {
+        let Some(cards) = self.remembered else { return };
+        let marks = &self.space.marks;
+        if !is_object(word) || marks.get(word) || !marks.get(object.unit) || self.error.is_some() {
+            return;
+        }
+        let place = if object.kind == Kind::Array { offset / REF_UNIT_BYTES } else { 0 };
+        if !cards.is_dirty(object.unit + place) {
+            self.error = Some(VerifyError::NotRemembered { object: object.unit, offset, word });
+        }
     }
 
     fn visit(&mut self, holder: Holder, word: u32) {

@@ -9,7 +9,7 @@
 use dolmen_abi::collector::{AllocBuffer, CARD_DIRTY, LOG_CARD_REF_UNITS, MAX_INLINE_ALLOC_BYTES};
 use dolmen_abi::layout::{array_size_bytes, exception_layout, struct_layout};
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, EXTERN_BYTES, FUNC_BYTES};
-use dolmen_abi::type_desc::{DESC_SLOT_BYTES, Kind, MIN_DISPLAY, TYPE_REGION_BYTES, TypeDesc};
+use dolmen_abi::type_desc::{DESC_SLOT_BYTES, Kind, LOG_KIND_RANGE, MIN_DISPLAY, TYPE_REGION_BYTES, TypeDesc};
 use dolmen_abi::types::{FieldType, HeapType, RefType, StorageType, ValType};
 use dolmen_gc_heap::{AllocError, Collection, Heap, HeapOptions, ObjRef, RootKind, RootVisitor, Runtime, TypeTable};
 use std::collections::HashMap;
@@ -154,6 +154,7 @@ impl Drop for MockTypes {
 pub struct MockRuntime {
     pub buffer: AllocBuffer,
     pub roots: Vec<u32>,
+    pub shadow_stack: Vec<u32>,
     pub dropped: Vec<u64>,
     pub log: Vec<Collection>,
     pub stopped: bool,
@@ -183,7 +184,8 @@ impl Runtime for MockRuntime {
 
     fn scan_roots(&mut self, visitor: &mut dyn RootVisitor) {
         assert!(self.stopped);
-        visitor.visit_slice(RootKind::ShadowStack, &self.roots);
+        visitor.visit_slice(RootKind::Handle, &self.roots);
+        visitor.visit_slice(RootKind::ShadowStack, &self.shadow_stack);
     }
 
     fn drop_host_object(&mut self, data: u64) {
@@ -250,9 +252,20 @@ impl World {
         self.heap.collect(&mut self.runtime, dolmen_gc_heap::Cause::Requested).unwrap();
     }
 
-    /// The barrier of compiled code.
-    pub fn dirty_card(&mut self, object: u32) {
-        let card = (self.heap.card_base() as *mut u8).wrapping_add((object >> LOG_CARD_REF_UNITS) as usize);
+    /// Stores a reference with the barrier of compiled code.
+    #[inline]
+    pub fn store(&mut self, object: u32, offset: u32, value: u32) {
+        self.write(object, offset, value);
+        if self.heap.card_base() != 0 {
+            let is_array = self.read(object, 0) >> LOG_KIND_RANGE == Kind::Array as u32;
+            self.dirty_card(if is_array { object + offset / 4 } else { object });
+        }
+    }
+
+    /// Dirties the card of a reference unit.
+    #[inline]
+    pub fn dirty_card(&mut self, unit: u32) {
+        let card = (self.heap.card_base() as *mut u8).wrapping_add((unit >> LOG_CARD_REF_UNITS) as usize);
         // SAFETY: the card table covers every reference word of the region.
         unsafe { card.write(CARD_DIRTY) };
     }

@@ -4,7 +4,6 @@ use super::memory::{data_segment, number};
 use super::{Raise, Result};
 use crate::store::StoreInner;
 use crate::vm::object;
-use dolmen_abi::collector::{CARD_DIRTY, LOG_CARD_REF_UNITS};
 use dolmen_abi::object::ARRAY_ELEMENTS_OFFSET;
 use dolmen_abi::reference::REF_BYTES;
 use dolmen_abi::trap::TrapCode;
@@ -82,7 +81,7 @@ pub(super) fn array_init_elem(
     let source = range(src, len as usize);
     segment_elements(store, instance, segment).get(source.clone()).ok_or(ELEM_OUT_OF_BOUNDS)?;
     copy_references(store, array, dst, instance, segment, source);
-    dirty_card(&store.heap, array);
+    store.heap.post_write_barrier(array, ARRAY_ELEMENTS_OFFSET + dst * REF_BYTES, len);
     Ok(())
 }
 
@@ -123,17 +122,6 @@ unsafe fn elements(heap: &mut Heap, array: ObjRef, start: usize, len: usize) -> 
     let first = heap.address(array).wrapping_add(ARRAY_ELEMENTS_OFFSET as usize + start);
     // SAFETY: as the caller promises; the heap's memory is initialised, and the heap is exclusively borrowed.
     unsafe { std::slice::from_raw_parts_mut(first, len) }
-}
-
-/// The barrier of [`dolmen_abi::collector::Barrier::Card`], if there are cards.
-fn dirty_card(heap: &Heap, object: ObjRef) {
-    let base = heap.card_base();
-    if base != 0 {
-        let card = base + u64::from(object.word() >> LOG_CARD_REF_UNITS);
-        // SAFETY: the card table has a byte for each card of the region, and code that dirties cards writes
-        // nothing but this value.
-        unsafe { (card as *mut u8).write(CARD_DIRTY) };
-    }
 }
 
 fn log_elem_bytes(store: &StoreInner, type_word: u32) -> u8 {

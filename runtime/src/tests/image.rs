@@ -85,7 +85,7 @@ impl Image {
                 compiler_version: "0.1.0".into(),
                 target_triple: "x86_64-unknown-linux-gnu".into(),
                 cpu_features: vec!["sse2".into()],
-                protocol: Protocol { barrier: Barrier::None, moving: false },
+                protocol: Protocol { barrier: Barrier::Card, moving: false },
                 opt_level: 2,
                 polls: true,
                 source_hash: [7; 32],

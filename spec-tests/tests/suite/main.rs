@@ -7,7 +7,7 @@
 //! cargo test -p dolmen-spec-tests --release --test suite -- [FILTER...] [OPTIONS]
 //!   FILTER            only scripts whose name (`gc/i31.wast`, `latest/br.wast`, …) contains it
 //!   --opt N           optimisation level instead of the usual ones
-//!   --gc NAME         collector: marksweep or null
+//!   --gc NAME         collector: generational, marksweep or null
 //!   --stress N        collect at every N-th allocation, and verify the heap
 //!   --all             every suite and configuration
 //!   --jobs N          child processes at a time

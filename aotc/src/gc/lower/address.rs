@@ -5,6 +5,7 @@
 //! common, and code generation sinks the rest back to its uses. Derived pointers that control flow merges
 //! become addresses from there on.
 
+use super::barrier;
 use super::bases::Bases;
 use super::cfg::Cfg;
 use crate::llvm::{Builder, C_CC, Cast, LlvmError, Op, Opcode, Type, TypeKind, Value};
@@ -201,9 +202,9 @@ impl Lowering<'_, '_, '_> {
     fn lower_call(&mut self, call: Value) -> Result<(), LlvmError> {
         let args: Vec<_> = (0..call.arg_count()).map(|i| call.operand(i)).collect();
         let name = call.called_function().map(Value::name).unwrap_or_default();
-        if name.starts_with("dolmen.post_write_barrier") {
+        if barrier::is_marker(&name) {
             self.b.position_before(call);
-            super::expand::emit_card_barrier(self.unit, &self.b, args[0], args[1]);
+            barrier::emit(self.unit, &self.b, &args);
             call.erase();
             return Ok(());
         }

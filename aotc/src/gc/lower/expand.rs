@@ -1,4 +1,4 @@
-//! Inline sequences for allocation, polls and barriers.
+//! Inline sequences for allocation and polls.
 //!
 //! Each marker that can collect is replaced by a call of a small function with a fast and a slow path, which
 //! LLVM then inlines; what must survive its slow path becomes an argument, which the slow path pushes on the
@@ -11,7 +11,7 @@ use super::{is_marker, references_in};
 use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Value, attribute_index};
 use crate::translate::unit::Unit;
 use dolmen_abi::builtin::Builtin;
-use dolmen_abi::collector::{CARD_DIRTY, LOG_CARD_REF_UNITS, MAX_INLINE_ALLOC_BYTES};
+use dolmen_abi::collector::MAX_INLINE_ALLOC_BYTES;
 use dolmen_abi::context::ThreadContext;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES};
@@ -153,16 +153,6 @@ fn object_address(unit: &Unit<'_, '_>, b: &Builder<'_>, thread: Value, word: Val
     let wide = b.cast(Cast::ZExt, word, types.i64);
     // An index scaled by the element size folds into one addressing mode.
     b.gep_wrapping(types.i32, base, &[wide])
-}
-
-/// Dirties the card of an object's header.
-pub(super) fn emit_card_barrier(unit: &Unit<'_, '_>, b: &Builder<'_>, thread: Value, object: Value) {
-    let types = &unit.types;
-    let base = unit.load_invariant(b, types.ptr, thread, core::mem::offset_of!(ThreadContext, card_base));
-    let word = b.cast(Cast::PtrToInt, object, types.i32);
-    let card = b.binary(Op::LShr, word, types.i32.int(LOG_CARD_REF_UNITS.into()));
-    let address = b.gep(types.i8, base, b.cast(Cast::ZExt, card, types.i64));
-    b.store(types.i8.int(CARD_DIRTY.into()), address);
 }
 
 /// The body of one sequence's function.

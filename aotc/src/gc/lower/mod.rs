@@ -5,20 +5,23 @@
 //! opaque pointers of an address space of their own, and this pass, which runs once at its end, makes the
 //! collector's view explicit, function by function:
 //!
+//! 0. [`barrier`]: barriers of objects just allocated are removed.
 //! 1. [`polls`]: every loop that could run long without a safepoint gets a poll.
 //! 2. [`bases`]: every pointer into an object is traced back to the object's reference; where control flow
 //!    merges such pointers, their references are merged beside them.
 //! 3. [`liveness`]: which references are needed after each safepoint, counting uses through derived pointers.
 //! 4. [`frame`]: a shadow stack slot for each reference that is live across a call, shared between references
 //!    that are never live together; one store for each, as late and as far outside loops as its calls allow.
-//! 5. [`expand`]: allocation, barrier and poll markers become inline sequences; references that are live across
-//!    their slow paths only are pushed there.
-//! 6. [`address`]: accesses through references become accesses at `heap_base + (reference << 2) + offset`.
+//! 5. [`expand`]: allocation and poll markers become inline sequences; references that are live across their slow
+//!    paths only are pushed there.
+//! 6. [`address`]: accesses through references become accesses at `heap_base + (reference << 2) + offset`, and
+//!    barrier markers stores to the card table.
 //!
 //! Invariants afterwards: no instruction accesses memory through a reference; loads from objects are no longer
 //! invariant, so that code generation cannot move one past a safepoint at which its object is no root.
 
 mod address;
+mod barrier;
 mod bases;
 mod cfg;
 mod expand;
@@ -48,6 +51,7 @@ fn lower_function(
     expansions: &expand::Expansions<'_, '_, '_>,
     function: Value,
 ) -> Result<(), LlvmError> {
+    barrier::remove_useless(function);
     let cfg = cfg::Cfg::new(function);
     if unit.polls {
         polls::insert(unit, expansions, &cfg);
@@ -68,7 +72,7 @@ fn is_safepoint(instruction: Value) -> bool {
     match instruction.called_function() {
         Some(callee) => {
             let name = callee.name();
-            !name.starts_with("llvm.") && !name.starts_with("dolmen.post_write_barrier")
+            !name.starts_with("llvm.") && !barrier::is_marker(&name)
         }
         None => !instruction.has_call_string_attribute(crate::gc::markers::LEAF_CALL),
     }

@@ -1,0 +1,59 @@
+//! Generational mark-region collection with sticky mark bits.
+//!
+//! Most objects die young, so most collections look at young objects only: those without a mark bit. What survives
+//! keeps its bit and is old; it does not move. Old objects that were written to since the last collection are
+//! found by their cards ([`crate::barrier`]). A *minor* collection costs time for the survivors among the young, the
+//! roots, the dirty cards, and the blocks that memory was handed out from, however large the heap is. A *major*
+//! one marks anew, as [`super::marksweep`] does.
+//!
+//! When to do which is told in [`crate::options`].
+
+use super::cycle::{self, Plan};
+use super::{Collect, major_budget_bytes};
+use crate::interface::to_runtime::Runtime;
+use crate::state::HeapState;
+use crate::stats::{Cause, Scope};
+use crate::verify::VerifyError;
+
+/// Under allocation stress one collection in so many is major.
+const STRESS_MAJOR_INTERVAL: u64 = 4;
+
+/// Collects the young objects, and the whole heap when it has grown.
+#[derive(Debug, Default)]
+pub struct Generational {
+    /// The next collection is major if more bytes than this live after the last one.
+    major_at_bytes: Option<u64>,
+}
+
+impl Collect for Generational {
+    fn is_due(&self, heap: &HeapState, bytes: u64) -> bool {
+        let used = heap.allocator.handed_out_bytes();
+        used > 0 && used + bytes > nursery_bytes(heap)
+    }
+
+    fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError> {
+        let scope = self.scope(heap, cause);
+        cycle::run(heap, runtime, Plan { scope, cause, keep_bytes: major_budget_bytes })?;
+        if scope == Scope::Major {
+            self.major_at_bytes = Some(heap.stats.live_bytes + major_budget_bytes(heap));
+        }
+        Ok(())
+    }
+}
+
+impl Generational {
+    fn scope(&self, heap: &HeapState, cause: Cause) -> Scope {
+        let major_at_bytes = self.major_at_bytes.unwrap_or_else(|| major_budget_bytes(heap));
+        let is_major = match cause {
+            Cause::Budget => heap.stats.live_bytes >= major_at_bytes,
+            Cause::Stress => heap.stats.collections().is_multiple_of(STRESS_MAJOR_INTERVAL),
+            Cause::Exhausted | Cause::Requested => true,
+        };
+        if is_major { Scope::Major } else { Scope::Minor }
+    }
+}
+
+/// Bytes that may be handed out before the next minor collection.
+fn nursery_bytes(heap: &HeapState) -> u64 {
+    heap.options.tuning.nursery_bytes
+}
