@@ -27,6 +27,8 @@ pub struct Import {
     pub module: String,
     pub name: String,
     pub ty: ExternType,
+    /// Whether a function must be of just this type, not of a subtype.
+    pub exact: bool,
 }
 
 /// An export.

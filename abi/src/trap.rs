@@ -70,4 +70,6 @@ traps! {
     UnalignedAtomic = 23, "unaligned atomic";
     /// An import that was allowed to be missing was called.
     MissingImport = 24, "call of a missing import";
+    NullDescriptorReference = 25, "null descriptor reference";
+    DescriptorCastFailure = 26, "descriptor cast failure";
 }

@@ -25,6 +25,8 @@ pub enum HeapType {
     Exn,
     NoExn,
     Concrete(TypeIdx),
+    /// Just this type, without its subtypes.
+    Exact(TypeIdx),
 }
 
 /// A reference type.
@@ -80,6 +82,10 @@ pub enum CompositeType {
 pub struct SubType {
     pub is_final: bool,
     pub supertype: Option<TypeIdx>,
+    /// Of a struct type: the type of the custom descriptors that its objects have.
+    pub descriptor: Option<TypeIdx>,
+    /// Of a struct type: the type whose custom descriptors its objects are.
+    pub describes: Option<TypeIdx>,
     pub composite: CompositeType,
 }
 

@@ -20,7 +20,8 @@ const BEYOND: WasmFeatures = WasmFeatures::LEGACY_EXCEPTIONS
     .union(WasmFeatures::THREADS)
     .union(WasmFeatures::WIDE_ARITHMETIC)
     .union(WasmFeatures::CUSTOM_PAGE_SIZES)
-    .union(WasmFeatures::COMPACT_IMPORTS);
+    .union(WasmFeatures::COMPACT_IMPORTS)
+    .union(WasmFeatures::CUSTOM_DESCRIPTORS);
 
 /// A text that names no set of features.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

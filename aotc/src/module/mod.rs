@@ -14,6 +14,7 @@ pub(crate) mod types;
 
 use crate::error::CompileError;
 use crate::features::Features;
+use dolmen_abi::layout::descriptor_place;
 use dolmen_abi::meta::{ModuleMeta, Names};
 use dolmen_abi::types::{CompositeType, FuncType, SubType, TypeIdx};
 use std::collections::BTreeSet;
@@ -124,6 +125,26 @@ impl<'a> Module<'a> {
             current = self.sub_type(parent);
         }
         depth
+    }
+
+    /// In front of which field the custom descriptor of a struct type's objects lies, if they have one.
+    pub(crate) fn descriptor_at(&self, ty: TypeIdx) -> Option<usize> {
+        let supertype = self.sub_type(ty).supertype.map(|parent| {
+            let fields = match &self.sub_type(parent).composite {
+                CompositeType::Struct(fields) => fields.len(),
+                CompositeType::Func(_) | CompositeType::Array(_) => 0,
+            };
+            (fields, self.descriptor_at(parent))
+        });
+        descriptor_place(self.sub_type(ty), supertype)
+    }
+
+    /// The type itself or the supertype whose objects first have a custom descriptor.
+    pub(crate) fn described_type(&self, ty: TypeIdx) -> TypeIdx {
+        match self.sub_type(ty).supertype {
+            Some(parent) if self.sub_type(parent).descriptor.is_some() => self.described_type(parent),
+            _ => ty,
+        }
     }
 
     /// The type itself or the supertype that first declares field `field`.

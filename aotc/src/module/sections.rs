@@ -118,7 +118,8 @@ impl<'a> Sections<'a> {
                     ExternType::Global(ty) => self.meta.globals.push(ty),
                     ExternType::Tag(ty) => self.meta.tags.push(ty),
                 }
-                self.meta.imports.push(Import { module: import.module.into(), name: import.name.into(), ty });
+                let exact = matches!(import.ty, TypeRef::FuncExact(_));
+                self.meta.imports.push(Import { module: import.module.into(), name: import.name.into(), ty, exact });
             }
         }
         Ok(())

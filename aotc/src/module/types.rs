@@ -9,7 +9,7 @@ use dolmen_abi::types::{
     SubType, TableType, TypeIdx, ValType,
 };
 use std::collections::HashMap;
-use wasmparser::{AbstractHeapType, CompositeInnerType, UnpackedIndex};
+use wasmparser::{AbstractHeapType, CompositeInnerType, PackedIndex, UnpackedIndex};
 
 pub(crate) fn type_idx(index: UnpackedIndex, offset: u64) -> Result<TypeIdx, CompileError> {
     match index.as_module_index() {
@@ -40,7 +40,7 @@ pub(crate) fn heap_type(ty: wasmparser::HeapType, offset: u64) -> Result<HeapTyp
             }
         },
         W::Abstract { shared: true, .. } => return Err(CompileError::unsupported(offset, "shared heap types")),
-        W::Exact(_) => return Err(CompileError::unsupported(offset, "exact reference types")),
+        W::Exact(index) => HeapType::Exact(type_idx(index, offset)?),
     })
 }
 
@@ -88,8 +88,14 @@ pub(crate) fn sub_type(ty: &wasmparser::SubType, offset: u64) -> Result<SubType,
     if ty.composite_type.shared {
         return Err(CompileError::unsupported(offset, "shared types"));
     }
-    let supertype = ty.supertype_idxs.first().map(|index| type_idx(index.unpack(), offset)).transpose()?;
-    Ok(SubType { is_final: ty.is_final, supertype, composite })
+    let index = |index: Option<&PackedIndex>| index.map(|index| type_idx(index.unpack(), offset)).transpose();
+    Ok(SubType {
+        is_final: ty.is_final,
+        supertype: index(ty.supertype_idxs.first())?,
+        descriptor: index(ty.composite_type.descriptor_idx.as_ref())?,
+        describes: index(ty.composite_type.describes_idx.as_ref())?,
+        composite,
+    })
 }
 
 pub(crate) fn table_type(ty: &wasmparser::TableType, offset: u64) -> Result<TableType, CompileError> {
@@ -143,6 +149,9 @@ fn rename_sub_type(ty: &SubType, rename: impl Fn(TypeIdx) -> TypeIdx) -> SubType
         ValType::Ref(RefType { nullable, heap: HeapType::Concrete(idx) }) => {
             ValType::Ref(RefType { nullable, heap: HeapType::Concrete(rename(idx)) })
         }
+        ValType::Ref(RefType { nullable, heap: HeapType::Exact(idx) }) => {
+            ValType::Ref(RefType { nullable, heap: HeapType::Exact(rename(idx)) })
+        }
         other => other,
     };
     let field = |ty: &FieldType| FieldType {
@@ -160,7 +169,13 @@ fn rename_sub_type(ty: &SubType, rename: impl Fn(TypeIdx) -> TypeIdx) -> SubType
         CompositeType::Struct(fields) => CompositeType::Struct(fields.iter().map(field).collect()),
         CompositeType::Array(element) => CompositeType::Array(field(element)),
     };
-    SubType { is_final: ty.is_final, supertype: ty.supertype.map(rename), composite }
+    SubType {
+        is_final: ty.is_final,
+        supertype: ty.supertype.map(&rename),
+        descriptor: ty.descriptor.map(&rename),
+        describes: ty.describes.map(&rename),
+        composite,
+    }
 }
 
 #[cfg(test)]
@@ -171,7 +186,13 @@ mod tests {
         let next = ValType::Ref(RefType { nullable: true, heap: HeapType::Concrete(TypeIdx(next)) });
         let field = FieldType { storage: StorageType::Val(next), mutable: true };
         RecGroup {
-            types: vec![SubType { is_final: true, supertype: None, composite: CompositeType::Struct(vec![field]) }],
+            types: vec![SubType {
+                is_final: true,
+                supertype: None,
+                descriptor: None,
+                describes: None,
+                composite: CompositeType::Struct(vec![field]),
+            }],
         }
     }
 

@@ -58,6 +58,11 @@ impl AliasClasses {
         self.named(context, format!("field {declaring}.{field}"))
     }
 
+    /// The class of the references to custom descriptors, by the canonical index of the type that first has them.
+    pub(crate) fn descriptor(&self, context: &Context, declaring: u32) -> AliasClass {
+        self.named(context, format!("descriptor {declaring}"))
+    }
+
     /// The class of array elements of a storage type.
     pub(crate) fn element(&self, context: &Context, storage: &str) -> AliasClass {
         self.named(context, format!("element {storage}"))

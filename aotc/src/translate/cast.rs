@@ -139,7 +139,22 @@ impl FunctionTranslator<'_, '_, '_> {
             HeapType::Concrete(ty) => {
                 self.test_possible_object(operand, source, on_null, |this| this.is_instance(value, ty))
             }
+            HeapType::Exact(ty) => {
+                self.test_possible_object(operand, source, on_null, |this| this.is_exactly(value, ty))
+            }
         }
+    }
+
+    /// `test` if the operand is an object; else whether it is null and the target has null.
+    pub(crate) fn test_cast(
+        &mut self,
+        operand: Operand,
+        nullable: bool,
+        test: impl FnOnce(&mut Self) -> Value,
+    ) -> Value {
+        let ValType::Ref(source) = operand.ty else { panic!("a cast's operand is a reference") };
+        let on_null = self.unit.types.i1.int(nullable.into());
+        self.test_possible_object(operand, source, on_null, test)
     }
 
     /// `test` if the value is an object; `on_null` for null and false for an `i31`, as far as the static type
@@ -149,7 +164,7 @@ impl FunctionTranslator<'_, '_, '_> {
         operand: Operand,
         source: RefType,
         on_null: Value,
-        test: impl FnOnce(&Self) -> Value,
+        test: impl FnOnce(&mut Self) -> Value,
     ) -> Value {
         let value = operand.value;
         let no = self.unit.types.i1.int(0);
@@ -175,7 +190,12 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// `on_special` if the condition holds, else the test, which may load the object's header.
-    fn test_object(&mut self, special: Value, on_special: Value, test: impl FnOnce(&Self) -> Value) -> Value {
+    pub(crate) fn test_object(
+        &mut self,
+        special: Value,
+        on_special: Value,
+        test: impl FnOnce(&mut Self) -> Value,
+    ) -> Value {
         let (object, merge) = (self.new_block(""), self.new_block(""));
         let before = self.b.block();
         self.b.cond_br(special, merge, object);
@@ -224,6 +244,12 @@ impl FunctionTranslator<'_, '_, '_> {
         self.b.binary(Op::And, deep_enough, display_matches)
     }
 
+    /// Whether an object, neither null nor an `i31`, is of a type of the module and of no subtype.
+    fn is_exactly(&self, object: Value, ty: TypeIdx) -> Value {
+        let type_word = self.load_header(object, TYPE_WORD_OFFSET);
+        self.equal(type_word, self.type_word(ty))
+    }
+
     fn descriptor_address(&self, type_word: Value, offset: u32) -> Value {
         let types = &self.unit.types;
         let base = self.load_thread(types.ptr, core::mem::offset_of!(ThreadContext, type_base));
@@ -250,7 +276,7 @@ fn is_nullable(ty: ValType) -> bool {
 }
 
 /// What is left of a type when a cast to another one has failed.
-fn difference(from: RefType, to: RefType) -> ValType {
+pub(crate) fn difference(from: RefType, to: RefType) -> ValType {
     let ty = ValType::Ref(from);
     if to.nullable { non_null(ty) } else { ty }
 }

@@ -15,6 +15,7 @@ mod calls;
 mod cast;
 mod control;
 mod convert;
+mod descriptor;
 mod exception;
 pub(crate) mod function;
 mod i31;

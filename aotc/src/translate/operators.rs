@@ -16,6 +16,7 @@ impl FunctionTranslator<'_, '_, '_> {
             || self.translate_struct(operator)
             || self.translate_array(operator)
             || self.translate_cast(operator)?
+            || self.translate_descriptor(operator)?
             || self.translate_i31(operator)
             || self.translate_memory(operator)?
             || self.translate_atomic(operator)?

@@ -27,11 +27,17 @@ impl FunctionTranslator<'_, '_, '_> {
     /// Translates the operator if it is of this family.
     pub(crate) fn translate_struct(&mut self, operator: &Operator<'_>) -> bool {
         match *operator {
-            Operator::StructNew { struct_type_index } => self.translate_struct_new(TypeIdx(struct_type_index)),
+            Operator::StructNew { struct_type_index } => self.translate_struct_new(TypeIdx(struct_type_index), None),
             Operator::StructNewDefault { struct_type_index } => {
-                let ty = TypeIdx(struct_type_index);
-                let object = self.alloc_struct(ty);
-                self.push(object, Self::ref_to(ty));
+                self.translate_struct_new_default(TypeIdx(struct_type_index), None);
+            }
+            Operator::StructNewDesc { struct_type_index } => {
+                let descriptor = self.pop_descriptor();
+                self.translate_struct_new(TypeIdx(struct_type_index), Some(descriptor));
+            }
+            Operator::StructNewDefaultDesc { struct_type_index } => {
+                let descriptor = self.pop_descriptor();
+                self.translate_struct_new_default(TypeIdx(struct_type_index), Some(descriptor));
             }
             Operator::StructGet { struct_type_index, field_index }
             | Operator::StructGetU { struct_type_index, field_index } => {
@@ -48,7 +54,7 @@ impl FunctionTranslator<'_, '_, '_> {
         true
     }
 
-    fn translate_struct_new(&mut self, ty: TypeIdx) {
+    fn translate_struct_new(&mut self, ty: TypeIdx, descriptor: Option<Value>) {
         let count = self.unit.struct_layout(ty).offsets.len();
         let values = self.stack.pop_many(count);
         let fields: Vec<_> = (0..count).map(|index| self.field(ty, index)).collect();
@@ -57,9 +63,7 @@ impl FunctionTranslator<'_, '_, '_> {
             immutable.push(self.i32(field.offset));
             immutable.push(self.pack(field.ty.storage, value.value));
         }
-        let size_bytes = self.unit.struct_layout(ty).size_bytes;
-        let type_word = self.type_word(ty);
-        let object = self.alloc_fixed(type_word, size_bytes, &immutable);
+        let object = self.alloc_struct(ty, descriptor, immutable);
         for (field, value) in fields.iter().zip(&values) {
             let address = self.object_address(object, field.offset);
             let store = self.store_at(address, field.ty.storage, value.value, field.class);
@@ -103,11 +107,27 @@ impl FunctionTranslator<'_, '_, '_> {
         }
     }
 
-    /// A fresh struct: header set, fields zero.
-    fn alloc_struct(&mut self, ty: TypeIdx) -> Value {
-        let size_bytes = self.unit.struct_layout(ty).size_bytes;
+    fn translate_struct_new_default(&mut self, ty: TypeIdx, descriptor: Option<Value>) {
+        let object = self.alloc_struct(ty, descriptor, Vec::new());
+        self.push(object, Self::ref_to(ty));
+    }
+
+    /// A fresh struct: header and custom descriptor set, and what the allocation itself sets, see
+    /// [`alloc_fixed`](Self::alloc_fixed); other fields zero.
+    fn alloc_struct(&mut self, ty: TypeIdx, descriptor: Option<Value>, mut fields: Vec<Value>) -> Value {
+        let layout = self.unit.struct_layout(ty);
+        let descriptor = descriptor.zip(layout.descriptor);
+        if let Some((descriptor, offset)) = descriptor {
+            fields.extend([self.i32(offset), descriptor]);
+        }
         let type_word = self.type_word(ty);
-        self.alloc_fixed(type_word, size_bytes, &[])
+        let object = self.alloc_fixed(type_word, layout.size_bytes, &fields);
+        if let Some((descriptor, offset)) = descriptor {
+            let store = self.b.store(descriptor, self.object_address(object, offset));
+            self.tag_descriptor(store, ty);
+            self.unit.mark_allocation_store(store);
+        }
+        object
     }
 
     /// A fresh object of fixed size, in which the allocation itself sets the fields given as pairs of offset and

@@ -260,7 +260,7 @@ impl<'c, 'm> Unit<'c, 'm> {
     pub(crate) fn struct_layout(&self, ty: TypeIdx) -> Rc<StructLayout> {
         let mut layouts = self.struct_layouts.borrow_mut();
         let layout = layouts.entry(ty.0).or_insert_with(|| match &self.module.sub_type(ty).composite {
-            CompositeType::Struct(fields) => Rc::new(struct_layout(fields)),
+            CompositeType::Struct(fields) => Rc::new(struct_layout(fields, self.module.descriptor_at(ty))),
             other => panic!("type {} is {other:?}, not a struct type", ty.0),
         });
         Rc::clone(layout)

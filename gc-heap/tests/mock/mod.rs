@@ -80,7 +80,7 @@ impl MockTypes {
 
     pub fn add_struct(&mut self, fields: &[StorageType]) -> u32 {
         let fields: Vec<FieldType> = fields.iter().map(|&storage| FieldType { storage, mutable: true }).collect();
-        let layout = struct_layout(&fields);
+        let layout = struct_layout(&fields, None);
         self.add(Kind::Struct, layout.size_bytes, 0, false, layout.ref_offsets)
     }
 

@@ -109,7 +109,7 @@ fn import_matches(
     Ok(match (item, import.ty) {
         (Extern::Func(func), raw::ExternType::Func(ty)) => {
             let (_, found) = call::function(store, *func)?;
-            types.is_subtype(found, canonical(ty.0))
+            if import.exact { found == canonical(ty.0) } else { types.is_subtype(found, canonical(ty.0)) }
         }
         (Extern::Table(_), raw::ExternType::Table(ty)) => {
             let element = map_ref_type(ty.element, mapped).map_err(StoreError::Type)?;

@@ -74,7 +74,13 @@ impl Image {
     pub(super) fn new() -> Self {
         let ty = |params: &[ValType], results: &[ValType]| {
             let func = FuncType { params: params.to_vec(), results: results.to_vec() };
-            let sub = SubType { is_final: true, supertype: None, composite: CompositeType::Func(func) };
+            let sub = SubType {
+                is_final: true,
+                supertype: None,
+                descriptor: None,
+                describes: None,
+                composite: CompositeType::Func(func),
+            };
             RecGroup { types: vec![sub] }
         };
         let mut image = Self {
@@ -113,7 +119,7 @@ impl Image {
 
     /// Adds an import; the caller adds it to its index space.
     pub(super) fn import(&mut self, name: &str, ty: ExternType) {
-        self.meta.imports.push(Import { module: "env".into(), name: name.into(), ty });
+        self.meta.imports.push(Import { module: "env".into(), name: name.into(), ty, exact: false });
     }
 
     /// The file.

@@ -19,7 +19,7 @@ fn reference(index: u32) -> raw::StorageType {
 
 fn structure(supertype: Option<u32>, fields: &[raw::StorageType]) -> SubType {
     let composite = CompositeType::Struct(fields.iter().copied().map(field).collect());
-    SubType { is_final: false, supertype: supertype.map(TypeIdx), composite }
+    SubType { is_final: false, supertype: supertype.map(TypeIdx), descriptor: None, describes: None, composite }
 }
 
 fn group(types: impl IntoIterator<Item = SubType>) -> RecGroup {

@@ -61,6 +61,9 @@ impl Display for HeapType {
             Self::ConcreteStruct(ty) => return write!(f, "${}", ty.canonical()),
             Self::ConcreteArray(ty) => return write!(f, "${}", ty.canonical()),
             Self::ConcreteFunc(ty) => return write!(f, "${}", ty.canonical()),
+            Self::ExactStruct(ty) => return write!(f, "(exact ${})", ty.canonical()),
+            Self::ExactArray(ty) => return write!(f, "(exact ${})", ty.canonical()),
+            Self::ExactFunc(ty) => return write!(f, "(exact ${})", ty.canonical()),
         })
     }
 }

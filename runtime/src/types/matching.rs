@@ -20,6 +20,9 @@ impl TypeRegistry {
         if let (HeapType::Concrete(a), HeapType::Concrete(b)) = (sub, sup) {
             return self.is_subtype(a.0, b.0);
         }
+        if let (HeapType::Exact(a), HeapType::Concrete(b)) = (sub, sup) {
+            return self.is_subtype(a.0, b.0);
+        }
         if sub == sup {
             return true;
         }
@@ -29,7 +32,7 @@ impl TypeRegistry {
             HeapType::I31 => sub == HeapType::None,
             HeapType::Struct | HeapType::Array => sub == HeapType::None || self.abstract_kind(sub) == sup,
             HeapType::Func | HeapType::Extern | HeapType::Exn => self.top(sub) == sup,
-            HeapType::Concrete(_) => sub == self.bottom(sup),
+            HeapType::Concrete(_) | HeapType::Exact(_) => sub == self.bottom(sup),
             HeapType::None | HeapType::NoFunc | HeapType::NoExtern | HeapType::NoExn => false,
         }
     }
@@ -71,7 +74,7 @@ impl TypeRegistry {
             HeapType::Func | HeapType::NoFunc => HeapType::Func,
             HeapType::Extern | HeapType::NoExtern => HeapType::Extern,
             HeapType::Exn | HeapType::NoExn => HeapType::Exn,
-            HeapType::Concrete(_) => match self.abstract_kind(heap) {
+            HeapType::Concrete(_) | HeapType::Exact(_) => match self.abstract_kind(heap) {
                 HeapType::Func => HeapType::Func,
                 _ => HeapType::Any,
             },
@@ -90,7 +93,7 @@ impl TypeRegistry {
     /// The abstract type right above a concrete one; any other type as it is.
     pub(crate) fn abstract_kind(&self, heap: HeapType) -> HeapType {
         match heap {
-            HeapType::Concrete(index) => match self.entry(index.0).sub.composite {
+            HeapType::Concrete(index) | HeapType::Exact(index) => match self.entry(index.0).sub.composite {
                 CompositeType::Func(_) => HeapType::Func,
                 CompositeType::Struct(_) => HeapType::Struct,
                 CompositeType::Array(_) => HeapType::Array,

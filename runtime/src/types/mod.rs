@@ -56,6 +56,12 @@ pub enum HeapType {
     NoExtern,
     Exn,
     NoExn,
+    /// Structs of just this type, not of a subtype.
+    ExactStruct(StructType),
+    /// Arrays of just this type, not of a subtype.
+    ExactArray(ArrayType),
+    /// Functions of just this type, not of a subtype.
+    ExactFunc(FuncType),
 }
 
 impl ValType {
@@ -196,10 +202,12 @@ impl HeapType {
             | Self::I31
             | Self::Struct
             | Self::ConcreteStruct(_)
+            | Self::ExactStruct(_)
             | Self::Array
             | Self::ConcreteArray(_)
+            | Self::ExactArray(_)
             | Self::None => Self::Any,
-            Self::Func | Self::ConcreteFunc(_) | Self::NoFunc => Self::Func,
+            Self::Func | Self::ConcreteFunc(_) | Self::ExactFunc(_) | Self::NoFunc => Self::Func,
             Self::Extern | Self::NoExtern => Self::Extern,
             Self::Exn | Self::NoExn => Self::Exn,
         }
@@ -207,9 +215,9 @@ impl HeapType {
 
     fn engine(&self) -> Option<&Engine> {
         match self {
-            Self::ConcreteStruct(ty) => Some(ty.engine()),
-            Self::ConcreteArray(ty) => Some(ty.engine()),
-            Self::ConcreteFunc(ty) => Some(ty.engine()),
+            Self::ConcreteStruct(ty) | Self::ExactStruct(ty) => Some(ty.engine()),
+            Self::ConcreteArray(ty) | Self::ExactArray(ty) => Some(ty.engine()),
+            Self::ConcreteFunc(ty) | Self::ExactFunc(ty) => Some(ty.engine()),
             _ => None,
         }
     }
@@ -233,6 +241,11 @@ impl HeapType {
                 raw::CompositeType::Struct(_) => Self::ConcreteStruct(StructType::from_canonical(engine, index)),
                 raw::CompositeType::Array(_) => Self::ConcreteArray(ArrayType::from_canonical(engine, index)),
             },
+            raw::HeapType::Exact(raw::TypeIdx(index)) => match engine.types().entry(index).sub.composite {
+                raw::CompositeType::Func(_) => Self::ExactFunc(FuncType::from_canonical(engine, index)),
+                raw::CompositeType::Struct(_) => Self::ExactStruct(StructType::from_canonical(engine, index)),
+                raw::CompositeType::Array(_) => Self::ExactArray(ArrayType::from_canonical(engine, index)),
+            },
         }
     }
 
@@ -241,6 +254,7 @@ impl HeapType {
             return Err(TypeError::WrongEngine);
         }
         let concrete = |index: u32| raw::HeapType::Concrete(raw::TypeIdx(index));
+        let exact = |index: u32| raw::HeapType::Exact(raw::TypeIdx(index));
         Ok(match self {
             Self::Any => raw::HeapType::Any,
             Self::Eq => raw::HeapType::Eq,
@@ -257,6 +271,9 @@ impl HeapType {
             Self::NoExtern => raw::HeapType::NoExtern,
             Self::Exn => raw::HeapType::Exn,
             Self::NoExn => raw::HeapType::NoExn,
+            Self::ExactStruct(ty) => exact(ty.canonical()),
+            Self::ExactArray(ty) => exact(ty.canonical()),
+            Self::ExactFunc(ty) => exact(ty.canonical()),
         })
     }
 }

@@ -14,7 +14,7 @@
 use super::append_vec::AppendVec;
 use super::group_hash::BuildGroupHasher;
 use crate::vm::type_region::TypeRegion;
-use dolmen_abi::layout::{exception_layout, struct_layout};
+use dolmen_abi::layout::{descriptor_place, exception_layout, struct_layout};
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, EXTERN_BYTES, FUNC_BYTES};
 use dolmen_abi::signature::MachineSignature;
 use dolmen_abi::type_desc::{Kind, MAX_SUBTYPING_DEPTH, MIN_DISPLAY, TypeDesc};
@@ -60,6 +60,8 @@ pub(crate) struct TypeEntry {
     /// Canonical indices of the supertypes from the root down, the type itself last.
     pub(crate) supers: Box<[u32]>,
     pub(crate) type_word: u32,
+    /// Of a struct type: in front of which field the custom descriptor lies, if there is one.
+    pub(crate) descriptor_at: Option<usize>,
     /// Of a function type: the number of its machine signature.
     pub(crate) signature: Option<SignatureId>,
     /// Of a function type: the type word of exceptions whose tag has it.
@@ -115,7 +117,7 @@ impl TypeRegistry {
     ///
     /// As of [`add_group`](Self::add_group).
     pub(crate) fn add_simple(&self, composite: CompositeType) -> Result<u32, TypeError> {
-        let sub = SubType { is_final: true, supertype: None, composite };
+        let sub = SubType { is_final: true, supertype: None, descriptor: None, describes: None, composite };
         check_fields(&sub, 0)?;
         let known = self.lock().len;
         let key = map_sub_type(&sub, &mut |index| {
@@ -208,11 +210,7 @@ impl TypeRegistry {
         let mut entries: Vec<TypeEntry> = Vec::with_capacity(members.len());
         for (sub, supers) in members {
             let entry = self.make_entry(&mut state.signatures, sub, supers, |canonical| {
-                if canonical < first {
-                    self.entry(canonical).type_word
-                } else {
-                    entries[(canonical - first) as usize].type_word
-                }
+                if canonical < first { self.entry(canonical) } else { &entries[(canonical - first) as usize] }
             })?;
             entries.push(entry);
         }
@@ -259,23 +257,26 @@ impl TypeRegistry {
     }
 
     /// Makes an entry and its descriptor. `supers` ends with the type itself.
-    fn make_entry(
-        &self,
+    fn make_entry<'e>(
+        &'e self,
         signatures: &mut Signatures,
         sub: SubType,
         supers: Vec<u32>,
-        type_word: impl Fn(u32) -> u32,
+        supertype: impl Fn(u32) -> &'e TypeEntry,
     ) -> Result<TypeEntry, TypeError> {
         let (&canonical, parents) = supers.split_last().expect("a type is among its own supertypes");
-        let parents: Vec<u32> = parents.iter().map(|&parent| type_word(parent)).collect();
-        let (desc, refs) = describe(&sub.composite, canonical, parents.len());
+        let parent = parents.last().map(|&parent| supertype(parent));
+        let descriptor_at = descriptor_place(&sub, parent.map(|p| (field_count(&p.sub.composite), p.descriptor_at)));
+        let parents: Vec<u32> = parents.iter().map(|&parent| supertype(parent).type_word).collect();
+        let (desc, refs) = describe(&sub.composite, descriptor_at, canonical, parents.len());
         let type_word = self.region.add(kind_of(&sub.composite), desc, &parents, &refs);
         let type_word = type_word.ok_or(TypeError::Full { what: "types" })?;
         let signature = match &sub.composite {
             CompositeType::Func(func) => Some(intern(signatures, &MachineSignature::from(func))),
             _ => None,
         };
-        Ok(TypeEntry { sub, supers: supers.into(), type_word, signature, exn_type_word: OnceLock::new() })
+        let supers = supers.into();
+        Ok(TypeEntry { sub, supers, type_word, descriptor_at, signature, exn_type_word: OnceLock::new() })
     }
 }
 
@@ -305,17 +306,23 @@ fn group_key(group: &RecGroup, types: &[u32]) -> Result<RecGroup, TypeError> {
 }
 
 fn check_fields(sub: &SubType, index: u32) -> Result<(), TypeError> {
-    let count = match &sub.composite {
+    let count = field_count(&sub.composite);
+    if count > MAX_FIELDS { Err(TypeError::TooManyFields { index, count }) } else { Ok(()) }
+}
+
+/// Fields of a struct, elements that an array's type names, parameters or results of a function.
+fn field_count(composite: &CompositeType) -> usize {
+    match composite {
         CompositeType::Func(func) => func.params.len().max(func.results.len()),
         CompositeType::Struct(fields) => fields.len(),
         CompositeType::Array(_) => 1,
-    };
-    if count > MAX_FIELDS { Err(TypeError::TooManyFields { index, count }) } else { Ok(()) }
+    }
 }
 
 /// A copy of a type with each of its type indices replaced.
 fn map_sub_type(sub: &SubType, map: &mut dyn FnMut(u32) -> Result<u32, TypeError>) -> Result<SubType, TypeError> {
-    let supertype = sub.supertype.map(|TypeIdx(index)| map(index).map(TypeIdx)).transpose()?;
+    let mut index = |index: Option<TypeIdx>| index.map(|TypeIdx(index)| map(index).map(TypeIdx)).transpose();
+    let (supertype, descriptor, describes) = (index(sub.supertype)?, index(sub.descriptor)?, index(sub.describes)?);
     let composite = match &sub.composite {
         CompositeType::Func(func) => CompositeType::Func(FuncType {
             params: func.params.iter().map(|&ty| map_val_type(ty, map)).collect::<Result<_, _>>()?,
@@ -326,7 +333,7 @@ fn map_sub_type(sub: &SubType, map: &mut dyn FnMut(u32) -> Result<u32, TypeError
         }
         CompositeType::Array(field) => CompositeType::Array(map_field(*field, map)?),
     };
-    Ok(SubType { is_final: sub.is_final, supertype, composite })
+    Ok(SubType { is_final: sub.is_final, supertype, descriptor, describes, composite })
 }
 
 fn map_field(field: FieldType, map: &mut dyn FnMut(u32) -> Result<u32, TypeError>) -> Result<FieldType, TypeError> {
@@ -355,6 +362,7 @@ pub(crate) fn map_ref_type(
 ) -> Result<RefType, TypeError> {
     match ty.heap {
         HeapType::Concrete(TypeIdx(index)) => Ok(RefType { heap: HeapType::Concrete(TypeIdx(map(index)?)), ..ty }),
+        HeapType::Exact(TypeIdx(index)) => Ok(RefType { heap: HeapType::Exact(TypeIdx(map(index)?)), ..ty }),
         _ => Ok(ty),
     }
 }
@@ -368,12 +376,17 @@ fn kind_of(composite: &CompositeType) -> Kind {
 }
 
 /// The descriptor of a type, but for display and references, and where its objects hold references.
-fn describe(composite: &CompositeType, canonical: u32, depth: usize) -> (TypeDesc, Vec<u32>) {
+fn describe(
+    composite: &CompositeType,
+    descriptor_at: Option<usize>,
+    canonical: u32,
+    depth: usize,
+) -> (TypeDesc, Vec<u32>) {
     let blank = TypeDesc { depth: depth as u16, ..blank_descriptor(canonical) };
     match composite {
         CompositeType::Func(_) => (TypeDesc { fixed_bytes: FUNC_BYTES, ..blank }, Vec::new()),
         CompositeType::Struct(fields) => {
-            let layout = struct_layout(fields);
+            let layout = struct_layout(fields, descriptor_at);
             (TypeDesc { fixed_bytes: layout.size_bytes, ..blank }, layout.ref_offsets)
         }
         CompositeType::Array(field) => {

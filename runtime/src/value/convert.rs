@@ -125,7 +125,7 @@ fn heap_type_of(store: &StoreInner, word: u32) -> raw::HeapType {
     };
     let type_word = object::type_word(&store.heap, object);
     match (Kind::of_type_word(type_word), store.engine.types().canonical_of_word(type_word)) {
-        (Some(Kind::Struct | Kind::Array | Kind::Func), Some(index)) => raw::HeapType::Concrete(raw::TypeIdx(index)),
+        (Some(Kind::Struct | Kind::Array | Kind::Func), Some(index)) => raw::HeapType::Exact(raw::TypeIdx(index)),
         _ => raw::HeapType::Any,
     }
 }

@@ -35,10 +35,13 @@ pub fn stress(name: &str, wanted: NonZeroU64) -> NonZeroU64 {
     least.map_or(wanted, |least| least.max(wanted))
 }
 
-/// The language of suites of before 3.0, whose scripts expect that later features are refused.
+/// The language of suites whose scripts expect that later features are refused.
 const OLDER_LANGUAGES: &[(&str, &str)] = &[
     ("v1", "1.0"),
     ("v2", "2.0"),
+    ("v3", "3.0"),
+    ("latest", "3.0"),
+    ("gc", "3.0"),
     ("function-references", "3.0,-multi-memory"),
     ("memory64", "3.0,-multi-memory"),
     ("multi-value", "2.0"),

@@ -7,7 +7,9 @@ use dolmen_abi::types::{
     CompositeType, ExternType, FieldType, FuncType, GlobalType, HeapType, Limits, MemoryType, RecGroup, RefType,
     StorageType, SubType, TableType, TypeIdx, ValType,
 };
-use wasmparser::{AbstractHeapType, CompositeInnerType, ExternalKind, Parser, Payload, TypeRef, UnpackedIndex};
+use wasmparser::{
+    AbstractHeapType, CompositeInnerType, ExternalKind, PackedIndex, Parser, Payload, TypeRef, UnpackedIndex,
+};
 
 /// Binary logarithm of the size of a page, in bytes.
 const LOG_PAGE_BYTES: u32 = 16;
@@ -90,8 +92,10 @@ fn read_section(
         Payload::ImportSection(section) => {
             for import in section.into_imports() {
                 let import = import?;
+                let exact = matches!(import.ty, TypeRef::FuncExact(_));
                 let ty = spaces.add(import.ty)?;
-                contents.imports.push(Import { module: import.module.to_owned(), name: import.name.to_owned(), ty });
+                let (module, name) = (import.module.to_owned(), import.name.to_owned());
+                contents.imports.push(Import { module, name, ty, exact });
             }
         }
         Payload::FunctionSection(section) => {
@@ -193,7 +197,10 @@ fn rec_group(group: wasmparser::RecGroup) -> Result<RecGroup> {
     let types = group.into_types().map(|ty| {
         let supertype = ty.supertype_idxs.first().map(|index| type_index(index.unpack())).transpose()?;
         let composite = composite_type(&ty.composite_type.inner)?;
-        Ok(SubType { is_final: ty.is_final, supertype, composite })
+        let index = |index: Option<PackedIndex>| index.map(|index| type_index(index.unpack())).transpose();
+        let descriptor = index(ty.composite_type.descriptor_idx)?;
+        let describes = index(ty.composite_type.describes_idx)?;
+        Ok(SubType { is_final: ty.is_final, supertype, descriptor, describes, composite })
     });
     Ok(RecGroup { types: types.collect::<Result<_>>()? })
 }
@@ -235,9 +242,8 @@ fn val_type(ty: wasmparser::ValType) -> Result<ValType> {
 fn ref_type(ty: wasmparser::RefType) -> Result<RefType> {
     let heap = match ty.heap_type() {
         wasmparser::HeapType::Abstract { ty, .. } => abstract_heap_type(ty)?,
-        wasmparser::HeapType::Concrete(index) | wasmparser::HeapType::Exact(index) => {
-            HeapType::Concrete(type_index(index)?)
-        }
+        wasmparser::HeapType::Concrete(index) => HeapType::Concrete(type_index(index)?),
+        wasmparser::HeapType::Exact(index) => HeapType::Exact(type_index(index)?),
     };
     Ok(RefType { nullable: ty.is_nullable(), heap })
 }

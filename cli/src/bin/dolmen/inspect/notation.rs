@@ -45,6 +45,10 @@ pub fn sub_type(ty: &SubType) -> String {
         }
         CompositeType::Array(element) => format!("(array {})", field_type(*element)),
     };
+    let clause = |word: &str, index: Option<TypeIdx>| index.map(|TypeIdx(index)| format!("({word} {index}) "));
+    let describes = clause("describes", ty.describes).unwrap_or_default();
+    let descriptor = clause("descriptor", ty.descriptor).unwrap_or_default();
+    let composite = format!("{describes}{descriptor}{composite}");
     match (ty.is_final, ty.supertype) {
         (true, None) => composite,
         (is_final, supertype) => {
@@ -94,6 +98,7 @@ fn ref_type(ty: RefType) -> String {
     let null = if ty.nullable { "null " } else { "" };
     match ty.heap {
         HeapType::Concrete(TypeIdx(index)) => format!("(ref {null}{index})"),
+        HeapType::Exact(TypeIdx(index)) => format!("(ref {null}(exact {index}))"),
         heap => format!("(ref {null}{})", abstract_heap_type(heap)),
     }
 }
@@ -112,7 +117,7 @@ const fn abstract_heap_type(ty: HeapType) -> &'static str {
         HeapType::NoExtern => "noextern",
         HeapType::Exn => "exn",
         HeapType::NoExn => "noexn",
-        HeapType::Concrete(_) => "concrete",
+        HeapType::Concrete(_) | HeapType::Exact(_) => "concrete",
     }
 }
 
