@@ -9,8 +9,8 @@ use crate::output;
 use anyhow::{Context, Result};
 use dolmen_cli::protocol::{Emit, Request, Source};
 use dolmen_spec_tests::{CompileFailure, CompileOptions, RunOptions, run_file};
-use std::cell::RefCell;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 /// Runs scripts; the status tells whether everything in them holds.
 ///
@@ -18,9 +18,10 @@ use std::process::ExitCode;
 ///
 /// When a script cannot be read or there is no compiler.
 pub fn wast(args: &WastArgs) -> Result<ExitCode> {
-    let child = RefCell::new(Compiler::find()?);
+    let child = Mutex::new(Compiler::find()?);
     let compiler = |wasm: &[u8], options: CompileOptions<'_>| {
-        child.borrow_mut().compile(&request(options), wasm, |_| ()).map_err(|failure| match failure {
+        let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.compile(&request(options), wasm, |_| ()).map_err(|failure| match failure {
             ChildFailure::Invalid(message) => CompileFailure::Invalid(message),
             other => CompileFailure::Other(output::one_line(&anyhow::Error::new(other))),
         })
