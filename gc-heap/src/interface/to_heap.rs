@@ -8,6 +8,22 @@
 //! compiled code ── buffer full ──► alloc_struct / alloc_array ──► refill, collect if due, retry
 //! ```
 //!
+//! **Several mutators.** Threads of one store share its heap so:
+//!
+//! - What a mutator owns is an [`AllocBuffer`], in its thread context. It bumps through it without a lock, and
+//!   dirties cards without one. Buffers of different mutators never share a line.
+//! - Every method with `&mut self` is called under one lock of the runtime's, so a lock is taken only when a buffer
+//!   ends (a hole or a block later) and for what is rare anyway. The [`Runtime`] that is passed along speaks for the
+//!   thread that calls: [`Runtime::current_buffer`] is its buffer, [`Runtime::visit_buffers`] visits everybody's.
+//! - A collection happens inside such a call, on the thread that made it. [`Runtime::stop_mutators`] must return only
+//!   when all other threads are at a safepoint or in host code. One that waits for the runtime's lock counts as
+//!   stopped, or the two wait for each other; when it gets the lock it finds its buffer empty, and refills it.
+//! - Methods with `&self` need no lock; [`Heap::base`] and [`Heap::card_base`] may be cached, but for
+//!   [`Heap::ensure_card_table`].
+//! - Memory is handed out zeroed. A reference becomes visible to other threads by a store of compiled code; it is
+//!   the runtime's part that no thread sees one before the header that was stored before it (nothing to do on
+//!   x86-64).
+//!
 //! A method that takes a [`Runtime`] may collect; references that the caller holds outside the runtime's roots
 //! are dead afterwards. No method panics for lack of memory or for anything a program does.
 
