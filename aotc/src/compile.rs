@@ -93,7 +93,7 @@ pub fn compile_with_progress(wasm: &[u8], options: &Options, progress: Progress<
 }
 
 impl Settings {
-    fn resolve(options: &Options) -> Result<Self, CompileError> {
+    pub(crate) fn resolve(options: &Options) -> Result<Self, CompileError> {
         Ok(Self {
             opt_level: options.opt_level,
             cpu: Cpu::resolve(&options.target_cpu)?,
@@ -104,7 +104,7 @@ impl Settings {
         })
     }
 
-    fn target_machine(&self) -> Result<TargetMachine, CompileError> {
+    pub(crate) fn target_machine(&self) -> Result<TargetMachine, CompileError> {
         let level = match self.opt_level {
             OptLevel::O0 => CodegenLevel::None,
             OptLevel::O1 => CodegenLevel::Less,
@@ -213,9 +213,7 @@ fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Resul
     let target = job.settings.target_machine()?;
     let context = Context::new();
     let llvm = LlvmModule::new(&context, &format!("partition{index}"), &target);
-    // References are non-integral pointers while LLVM optimises: it must not compute with their bits.
-    let layout = format!("{}-ni:{}", target.data_layout(), crate::llvm::REF_ADDRESS_SPACE);
-    llvm.set_data_layout(&CString::new(layout).unwrap_or_default());
+    llvm.set_data_layout(&data_layout(&target));
     let unit = Unit::new(&context, &llvm, job.module, job.settings);
     for position in range.clone() {
         translate_function(&unit, position)?;
@@ -245,6 +243,12 @@ fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Resul
     let finished = job.finished.fetch_add(range.len(), Ordering::Relaxed) + range.len();
     (job.progress)(finished, job.module.bodies.len());
     Ok(output)
+}
+
+/// The data layout of partitions: references are non-integral pointers, with whose bits LLVM must not compute.
+pub(crate) fn data_layout(target: &TargetMachine) -> CString {
+    let layout = format!("{}-ni:{}", target.data_layout(), crate::llvm::REF_ADDRESS_SPACE);
+    CString::new(layout).unwrap_or_default()
 }
 
 /// Translates the defined function at a position; its index follows those of the imported ones.

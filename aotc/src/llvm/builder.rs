@@ -265,6 +265,17 @@ impl<'c> Builder<'c> {
         Value(unsafe { LLVMBuildGEP2(self.raw, ty.0, base.0, raw.as_mut_ptr(), raw.len() as u32, UNNAMED) })
     }
 
+    /// A `getelementptr` like another one, with its type and promises but other operands.
+    pub(crate) fn gep_like(&self, like: Value, base: Value, indices: &[Value]) -> Value {
+        let mut raw: Vec<_> = indices.iter().map(|i| i.0).collect();
+        // SAFETY: handles are valid (module rule), and `like` is a `getelementptr`'s by contract of this function;
+        // LLVM copies the index list.
+        Value(unsafe {
+            let (ty, flags) = (LLVMGetGEPSourceElementType(like.0), LLVMGEPGetNoWrapFlags(like.0));
+            LLVMBuildGEPWithNoWrapFlags(self.raw, ty, base.0, raw.as_mut_ptr(), raw.len() as u32, UNNAMED, flags)
+        })
+    }
+
     pub(crate) fn phi(&self, ty: Type) -> Value {
         // SAFETY: handles are valid (module rule).
         Value(unsafe { LLVMBuildPhi(self.raw, ty.0, UNNAMED) })

@@ -112,6 +112,13 @@ impl Context {
         Value(unsafe { LLVMConstVector(raw.as_mut_ptr(), raw.len() as u32) })
     }
 
+    /// The constant structure of these constants.
+    pub(crate) fn struct_const(&self, fields: &[Value]) -> Value {
+        let mut raw: Vec<_> = fields.iter().map(|field| field.0).collect();
+        // SAFETY: the context lives and owns the constants; LLVM copies the array.
+        Value(unsafe { LLVMConstStructInContext(self.0, raw.as_mut_ptr(), raw.len() as u32, 0) })
+    }
+
     pub(crate) fn enum_attribute(&self, name: &str, value: u64) -> Attribute {
         // SAFETY: the name's bytes live during the call; an unknown name gives kind 0, which is checked.
         unsafe {

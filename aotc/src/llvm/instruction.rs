@@ -179,6 +179,16 @@ impl Value {
         unsafe { LLVMGEPGetNoWrapFlags(self.0) & llvm_sys::LLVMGEPFlagNUW != 0 }
     }
 
+    /// The lanes that a `shufflevector` takes; none where any will do.
+    pub(crate) fn shuffle_mask(self) -> Vec<Option<u32>> {
+        // SAFETY: the handle is a `shufflevector`'s by contract of this function; indices are below the count.
+        unsafe {
+            let any = LLVMGetUndefMaskElem();
+            let lanes = (0..LLVMGetNumMaskElements(self.0)).map(|i| LLVMGetMaskValue(self.0, i));
+            lanes.map(|lane| (lane != any).then_some(lane as u32)).collect()
+        }
+    }
+
     /// The value of an integer constant, sign-extended.
     pub(crate) fn const_int(self) -> Option<i64> {
         // SAFETY: the handle is valid (module rule); the value is read from an integer constant only.

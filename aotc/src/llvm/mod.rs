@@ -15,6 +15,8 @@ mod builder;
 mod context;
 mod instruction;
 mod module;
+#[cfg(test)]
+mod parse;
 mod target;
 mod value;
 

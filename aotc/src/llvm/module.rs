@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 /// The IR of one partition.
 pub(crate) struct Module<'c> {
     pub(super) raw: LLVMModuleRef,
-    context: PhantomData<&'c Context>,
+    pub(super) context: PhantomData<&'c Context>,
 }
 
 /// What LLVM reports.

@@ -131,7 +131,13 @@ impl Value {
         self.is_constant() && unsafe { LLVMIsNull(self.0) != 0 }
     }
 
-    /// A lane of a constant vector, unless the constant is an expression.
+    /// Whether this is LLVM's `undef` or `poison`.
+    pub(crate) fn is_undefined(self) -> bool {
+        // SAFETY: the handle is valid (module rule).
+        unsafe { LLVMIsUndef(self.0) != 0 }
+    }
+
+    /// A lane or field of a constant vector or structure, unless the constant is an expression.
     pub(crate) fn constant_lane(self, lane: u32) -> Option<Value> {
         if !self.is_constant() {
             return None;

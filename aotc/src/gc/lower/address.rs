@@ -102,6 +102,16 @@ impl Lowering<'_, '_, '_> {
                 Ok(self.b.gep_wrapping(pointer.gep_source_type(), base, &wide))
             }
             Opcode::Phi | Opcode::Select | Opcode::Freeze => self.address_of_merge(pointer),
+            Opcode::InsertElement => {
+                let lanes = match pointer.operand(0) {
+                    empty if empty.is_undefined() => {
+                        self.unit.types.ptr.vector(pointer.ty().vector_len().unwrap_or(1)).poison()
+                    }
+                    lanes => self.address_of(lanes)?,
+                };
+                let lane = self.address_of(pointer.operand(1))?;
+                Ok(self.b.insert_element(lanes, lane, pointer.operand(2)))
+            }
             other => Err(LlvmError(format!("derived pointer through {other:?}: {}", pointer.print()))),
         }
     }

@@ -51,9 +51,10 @@ impl Bases {
             return Ok(base);
         }
         let base = match value.opcode() {
-            Opcode::GetElementPtr | Opcode::Freeze | Opcode::ExtractElement => {
-                self.compute_base(unit, b, value.operand(0))?
-            }
+            Opcode::GetElementPtr | Opcode::Freeze => self.compute_base(unit, b, value.operand(0))?,
+            // A vector made for the access behind it, with no safepoint between: see [`super::vectors`]. Its lanes
+            // have their bases.
+            Opcode::InsertElement => return Ok(value),
             Opcode::Select => {
                 let then = self.compute_base(unit, b, value.operand(1))?;
                 let otherwise = self.compute_base(unit, b, value.operand(2))?;
@@ -106,7 +107,8 @@ impl Bases {
     }
 }
 
-fn find_derived(cfg: &Cfg) -> HashSet<Value> {
+/// The derived pointers of a function, and vectors of them.
+pub(super) fn find_derived(cfg: &Cfg) -> HashSet<Value> {
     let mut derived = HashSet::new();
     let mut changed = true;
     while changed {

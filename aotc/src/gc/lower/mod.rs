@@ -5,7 +5,8 @@
 //! opaque pointers of an address space of their own, and this pass, which runs once at its end, makes the
 //! collector's view explicit, function by function:
 //!
-//! 0. [`barrier`]: barriers of objects just allocated are removed.
+//! 0. [`barrier`]: barriers of objects just allocated are removed. [`undefined`]: references that LLVM left undefined
+//!    become null. [`vectors`]: vectors of pointers into objects become their lanes.
 //! 1. [`polls`]: every loop that could run long without a safepoint gets a poll.
 //! 2. [`bases`]: every pointer into an object is traced back to the object's reference; where control flow
 //!    merges such pointers, their references are merged beside them.
@@ -28,6 +29,10 @@ mod expand;
 mod frame;
 mod liveness;
 mod polls;
+#[cfg(test)]
+mod tests;
+mod undefined;
+mod vectors;
 
 use crate::llvm::{Builder, LlvmError, Opcode, TypeKind, Value};
 use crate::translate::unit::Unit;
@@ -52,7 +57,11 @@ fn lower_function(
     function: Value,
 ) -> Result<(), LlvmError> {
     barrier::remove_useless(function);
-    let cfg = cfg::Cfg::new(function);
+    undefined::define(unit, function);
+    let mut cfg = cfg::Cfg::new(function);
+    if vectors::take_apart(unit, &cfg)? {
+        cfg = cfg::Cfg::new(function);
+    }
     if unit.polls {
         polls::insert(unit, expansions, &cfg);
     }

@@ -1,0 +1,168 @@
+//! Shapes of IR that LLVM's vectorisers may make of references, lowered.
+
+use crate::compile::{Settings, data_layout};
+use crate::llvm::{Context, Module as LlvmModule};
+use crate::module::Module;
+use crate::options::{Options, TargetCpu};
+use crate::translate::unit::Unit;
+
+/// A module without anything in it.
+const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
+
+/// What functions of all texts call: the first collects.
+const DECLARATIONS: &str = r#"
+declare tailcc void @collect(ptr, ptr)
+declare <2 x i32> @llvm.masked.gather.v2i32.v2p271(<2 x ptr addrspace(271)>, <2 x i1>, <2 x i32>)
+declare void @llvm.masked.scatter.v2i32.v2p271(<2 x i32>, <2 x ptr addrspace(271)>, <2 x i1>)
+"#;
+
+/// Lowers the function `@f` of a text in which `ref` is the type of references.
+fn lowered(text: &str) -> Result<String, String> {
+    let options = Options { target_cpu: TargetCpu::Named("x86-64-v3".into()), polls: false, ..Options::default() };
+    let settings = Settings::resolve(&options).expect("a known CPU");
+    let module = Module::decode(EMPTY, options.features).expect("valid");
+    let target = settings.target_machine().expect("this machine");
+    let context = Context::new();
+    let text =
+        format!("{text}{DECLARATIONS}").replace("ref ", "ptr addrspace(271) ").replace("ref>", "ptr addrspace(271)>");
+    let llvm = LlvmModule::parse(&context, &text).expect("parses");
+    llvm.set_data_layout(&data_layout(&target));
+    let unit = Unit::new(&context, &llvm, &module, &settings);
+    llvm.verify().expect("the text is valid");
+    super::lower(&unit).map_err(|e| e.0)?;
+    llvm.verify().map_err(|e| e.0)?;
+    let code = llvm.print();
+    let function = code.split("\n}").find(|part| part.contains("@f(") && part.contains("define"));
+    let function = function.expect("the function is there");
+    function.find("define").map(|start| function[start..].to_owned()).ok_or_else(|| "no function".into())
+}
+
+/// The lines between two labels, calls or other marks.
+fn between<'c>(code: &'c str, start: &str, end: &str) -> &'c str {
+    let from = code.find(start).unwrap_or_else(|| panic!("no `{start}` in\n{code}"));
+    let len = code[from..].find(end).unwrap_or_else(|| panic!("no `{end}` behind `{start}` in\n{code}"));
+    &code[from..from + len]
+}
+
+fn count(code: &str, fragment: &str) -> usize {
+    code.matches(fragment).count()
+}
+
+/// Pairs of addresses, merged by a phi in another order on each way, are needed after a call: their bases are roots.
+#[test]
+fn merged_pairs_of_addresses_keep_their_bases() {
+    let code = lowered(
+        r#"
+define tailcc i32 @f(ptr %thread, ptr %instance, ref %a, ref %b, i1 %which) {
+  %pair.a = insertelement <2 x ref> poison, ref %a, i64 0
+  %pair = insertelement <2 x ref> %pair.a, ref %b, i64 1
+  br i1 %which, label %left, label %right
+left:
+  %low = getelementptr inbounds i8, <2 x ref> %pair, <2 x i32> <i32 4, i32 8>
+  br label %merge
+right:
+  %turned = shufflevector <2 x ref> %pair, <2 x ref> poison, <2 x i32> <i32 1, i32 0>
+  %high = getelementptr inbounds i8, <2 x ref> %turned, i32 12
+  br label %merge
+merge:
+  %both = phi <2 x ref> [ %low, %left ], [ %high, %right ]
+  call tailcc void @collect(ptr %thread, ptr %instance)
+  %swapped = shufflevector <2 x ref> %both, <2 x ref> poison, <2 x i32> <i32 1, i32 0>
+  %first = extractelement <2 x ref> %swapped, i64 0
+  %x = load i32, ref %first, align 4
+  %gathered = call <2 x i32> @llvm.masked.gather.v2i32.v2p271(<2 x ref> %swapped, <2 x i1> splat (i1 true), <2 x i32> poison)
+  %y = extractelement <2 x i32> %gathered, i64 1
+  %sum = add i32 %x, %y
+  ret i32 %sum
+}"#,
+    )
+    .expect("lowers");
+    let merge = between(&code, "merge:", "ret i32");
+    assert_eq!(count(merge, "phi ptr addrspace(271)"), 2, "a base for each lane in\n{code}");
+    assert_eq!(count(merge, "phi ptr ["), 2, "an address for each lane in\n{code}");
+    assert_eq!(count(between(&code, "define", "@collect("), "store ptr addrspace(271) %"), 2, "two roots in\n{code}");
+    assert_eq!(count(merge, "@llvm.masked.gather.v2i32.v2p0("), 1, "{code}");
+}
+
+/// Selects and freezes of vectors, conditions for each lane, and a scatter.
+#[test]
+fn chosen_vectors_of_addresses_become_lanes() {
+    let code = lowered(
+        r#"
+define tailcc void @f(ptr %thread, ptr %instance, ref %a, ref %b, <2 x i1> %which, <2 x i32> %index) {
+  %of.a = getelementptr inbounds nuw i32, ref %a, <2 x i32> %index
+  %of.b = getelementptr inbounds nuw i32, ref %b, <2 x i32> <i32 3, i32 4>
+  %chosen = select <2 x i1> %which, <2 x ref> %of.a, <2 x ref> %of.b
+  call tailcc void @collect(ptr %thread, ptr %instance)
+  %frozen = freeze <2 x ref> %chosen
+  %behind = getelementptr inbounds i8, <2 x ref> %frozen, i32 4
+  call void @llvm.masked.scatter.v2i32.v2p271(<2 x i32> %index, <2 x ref> %behind, <2 x i1> splat (i1 true))
+  ret void
+}"#,
+    )
+    .expect("lowers");
+    assert_eq!(count(&code, "select i1 %"), 4, "a base and an address for each lane in\n{code}");
+    assert_eq!(count(&code, "@llvm.masked.scatter.v2i32.v2p0("), 1, "{code}");
+    assert_eq!(count(between(&code, "define", "@collect("), "store ptr addrspace(271) %"), 2, "two roots in\n{code}");
+    assert!(code.contains("zext i32"), "indices are unsigned in\n{code}");
+}
+
+/// A gather whose addresses nothing takes apart stays what it is.
+#[test]
+fn whole_vectors_of_addresses_stay() {
+    let code = lowered(
+        r#"
+define tailcc <2 x i32> @f(ptr %thread, ptr %instance, <2 x ref> %objects) {
+  %fields = getelementptr inbounds nuw i8, <2 x ref> %objects, i32 8
+  %gathered = call <2 x i32> @llvm.masked.gather.v2i32.v2p271(<2 x ref> %fields, <2 x i1> splat (i1 true), <2 x i32> poison)
+  ret <2 x i32> %gathered
+}"#,
+    )
+    .expect("lowers");
+    assert_eq!((count(&code, "extractelement"), count(&code, "@llvm.masked.gather.v2i32.v2p0(")), (0, 1), "{code}");
+}
+
+/// What LLVM leaves undefined must not be a root: neither lanes that nothing fills, nor arms of phis.
+#[test]
+fn undefined_references_become_null() {
+    let code = lowered(
+        r#"
+define tailcc ref @f(ptr %thread, ptr %instance, ref %a, i1 %which, ref %b) {
+  %half = insertelement <4 x ref> poison, ref %a, i64 3
+  br i1 %which, label %left, label %merge
+left:
+  br label %merge
+merge:
+  %one = phi ref [ %b, %left ], [ poison, %0 ]
+  %many = phi <4 x ref> [ %half, %left ], [ <ref undef, ref null, ref poison, ref null>, %0 ]
+  %some = shufflevector <4 x ref> %many, <4 x ref> poison, <4 x i32> <i32 3, i32 poison, i32 poison, i32 poison>
+  call tailcc void @collect(ptr %thread, ptr %instance)
+  %last = extractelement <4 x ref> %some, i64 0
+  %test = extractelement <4 x ref> %many, i64 2
+  %same = icmp eq ref %test, %one
+  %result = select i1 %same, ref %last, ref %one
+  ret ref %result
+}"#,
+    )
+    .expect("lowers");
+    let shuffles = code.lines().filter(|line| !line.contains("shufflevector")).collect::<Vec<_>>().join("\n");
+    assert_eq!((count(&shuffles, "poison"), count(&shuffles, "undef")), (0, 0), "{code}");
+    assert!(code.contains("insertelement <4 x ptr addrspace(271)> zeroinitializer"), "{code}");
+    assert!(!between(&code, "shufflevector", "\n").contains("i32 poison"), "{code}");
+    assert!(code.contains("phi <4 x ptr addrspace(271)> [ %half, %left ], [ zeroinitializer, %0 ]"), "{code}");
+}
+
+/// A lane by a variable is refused, not compiled to something else.
+#[test]
+fn variable_lanes_of_addresses_are_errors() {
+    let error = lowered(
+        r#"
+define tailcc i32 @f(ptr %thread, ptr %instance, <2 x ref> %objects, i64 %lane) {
+  %fields = getelementptr inbounds i8, <2 x ref> %objects, i32 8
+  %field = extractelement <2 x ref> %fields, i64 %lane
+  %x = load i32, ref %field, align 4
+  ret i32 %x
+}"#,
+    );
+    assert!(error.as_ref().is_err_and(|e| e.contains("by a variable")), "{error:?}");
+}
