@@ -117,13 +117,19 @@ impl FunctionTranslator<'_, '_, '_> {
     fn translate_load(&mut self, (place, cell, widen, ty): LoadRow) -> Result<(), CompileError> {
         let value_ty = self.lower_type(ty);
         let cell_ty = self.cell_type(cell, value_ty);
-        let address = self.pop_address(place, size_bytes(cell, ty))?;
-        let load = self.b.load(cell_ty, address);
-        self.mark_memory_access(load);
-        let load = if self.memory_type(self.memory_of(place)?).shared { self.b.freeze(load) } else { load };
+        let load = self.load_memory(place, cell_ty, size_bytes(cell, ty))?;
         let value = if cell_ty == value_ty { load } else { self.b.cast(widen, load, value_ty) };
         self.push(value, ty);
         Ok(())
+    }
+
+    /// Pops an address and loads from there; traps if the memory does not have the bytes.
+    pub(crate) fn load_memory(&mut self, place: MemArg, ty: Type, size_bytes: u64) -> Result<Value, CompileError> {
+        let address = self.pop_address(place, size_bytes)?;
+        let load = self.b.load(ty, address);
+        self.mark_memory_access(load);
+        let is_shared = self.memory_type(self.memory_of(place)?).shared;
+        Ok(if is_shared { self.b.freeze(load) } else { load })
     }
 
     fn translate_store(&mut self, place: MemArg, cell: Cell, ty: ValType) -> Result<(), CompileError> {

@@ -5,7 +5,7 @@
 
 use super::{Shape, V128_BYTES};
 use crate::error::CompileError;
-use crate::llvm::{Cast, Type, Value};
+use crate::llvm::{Cast, Value};
 use crate::translate::function::FunctionTranslator;
 use dolmen_abi::types::ValType;
 use wasmparser::{MemArg, Operator};
@@ -80,7 +80,7 @@ impl FunctionTranslator<'_, '_, '_> {
             let lane = self.i32(lane.into());
             match access {
                 LaneAccess::Load => {
-                    let value = self.load_bytes(place, self.lane_type(shape), shape.lane_bytes())?;
+                    let value = self.load_memory(place, self.lane_type(shape), shape.lane_bytes() as u64)?;
                     let vector = self.b.insert_element(vector, value, lane);
                     self.push_vector(vector);
                 }
@@ -100,29 +100,21 @@ impl FunctionTranslator<'_, '_, '_> {
 
     fn load_vector(&mut self, place: MemArg, load: Load) -> Result<Value, CompileError> {
         Ok(match load {
-            Load::Whole => self.load_bytes(place, self.lower_type(ValType::V128), V128_BYTES)?,
+            Load::Whole => self.load_memory(place, self.lower_type(ValType::V128), V128_BYTES as u64)?,
             Load::Extend(cast, shape) => {
                 let narrow = self.unit.context.int_type(shape.lane_bits() / 2).vector(shape.lanes());
-                let lanes = self.load_bytes(place, narrow, V128_BYTES / 2)?;
+                let lanes = self.load_memory(place, narrow, V128_BYTES as u64 / 2)?;
                 self.b.cast(cast, lanes, self.shape_type(shape))
             }
             Load::Splat(shape) => {
-                let lane = self.load_bytes(place, self.lane_type(shape), shape.lane_bytes())?;
+                let lane = self.load_memory(place, self.lane_type(shape), shape.lane_bytes() as u64)?;
                 self.splat(lane, shape)
             }
             Load::Zero(shape) => {
-                let lane = self.load_bytes(place, self.lane_type(shape), shape.lane_bytes())?;
+                let lane = self.load_memory(place, self.lane_type(shape), shape.lane_bytes() as u64)?;
                 self.b.insert_element(self.shape_type(shape).zero(), lane, self.i32(0))
             }
         })
-    }
-
-    /// Pops an address and loads from there; traps if the memory does not have the bytes.
-    fn load_bytes(&mut self, place: MemArg, ty: Type, bytes: usize) -> Result<Value, CompileError> {
-        let address = self.pop_address(place, bytes as u64)?;
-        let load = self.b.load(ty, address);
-        self.mark_memory_access(load);
-        Ok(load)
     }
 
     /// Pops an address and stores there; traps if the memory does not have the bytes.
