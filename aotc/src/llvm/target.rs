@@ -2,6 +2,7 @@
 
 use super::{LlvmError, Module};
 use llvm_sys::core::{LLVMDisposeMemoryBuffer, LLVMDisposeMessage, LLVMGetBufferSize, LLVMGetBufferStart};
+use llvm_sys::support::LLVMParseCommandLineOptions;
 use llvm_sys::target::*;
 use llvm_sys::target_machine::*;
 use std::ffi::{CStr, CString};
@@ -31,6 +32,24 @@ pub(crate) enum CodegenFile {
 
 static INITIALISE: Once = Once::new();
 
+/// Options of LLVM that exist only on its command line; the first word is the name of a program.
+///
+/// A sum of floating-point numbers has its order, so by default x86-64 code computes all of it one number after
+/// the other. Only the additions need the order: the rest of the loop is computed in vectors.
+const COMMAND_LINE: &[&CStr] = &[c"dolmenc", c"-force-ordered-reductions"];
+
+fn initialise() {
+    // SAFETY: the initialisers have no precondition and run once.
+    unsafe {
+        LLVM_InitializeNativeTarget();
+        LLVM_InitializeNativeAsmPrinter();
+    }
+    let arguments: Vec<_> = COMMAND_LINE.iter().map(|argument| argument.as_ptr()).collect();
+    // SAFETY: the arguments are as many strings as said; LLVM copies what it keeps. This runs once, before any
+    // other thread uses LLVM.
+    unsafe { LLVMParseCommandLineOptions(arguments.len() as i32, arguments.as_ptr(), std::ptr::null()) };
+}
+
 fn take_message(message: *mut std::ffi::c_char) -> String {
     // SAFETY: LLVM hands over a string that it allocated; it is freed after copying.
     unsafe {
@@ -59,11 +78,7 @@ impl TargetMachine {
     ///
     /// LLVM was built without the target.
     pub(crate) fn new(cpu: &str, features: &str, level: OptLevel) -> Result<Self, LlvmError> {
-        // SAFETY: the initialisers have no precondition and run once.
-        INITIALISE.call_once(|| unsafe {
-            LLVM_InitializeNativeTarget();
-            LLVM_InitializeNativeAsmPrinter();
-        });
+        INITIALISE.call_once(initialise);
         // SAFETY: no precondition.
         let triple = CString::new(take_message(unsafe { LLVMGetDefaultTargetTriple() })).unwrap_or_default();
         let mut target = std::ptr::null_mut();
