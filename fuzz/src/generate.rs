@@ -88,7 +88,7 @@ fn config(rng: &mut Rng) -> Config {
         table_max_size_required: true,
         canonicalize_nans: true,
         disallow_traps: rng.one_in(2),
-        simd_enabled: false,
+        simd_enabled: rng.one_in(2),
         exceptions_enabled: !rng.one_in(4),
         gc_enabled: !rng.one_in(4),
         tail_call_enabled: !rng.one_in(4),

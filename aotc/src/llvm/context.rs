@@ -211,6 +211,17 @@ impl Value {
         unsafe { LLVMAddCallSiteAttribute(self.0, index, attribute.0) }
     }
 
+    /// The alignment in bytes that a call promises for an argument; 1 if it says nothing.
+    pub(crate) fn argument_alignment(self, index: usize) -> u64 {
+        const NAME: &str = "align";
+        // SAFETY: the handle is a call's by contract of this function; the name's bytes live during the call.
+        unsafe {
+            let kind = LLVMGetEnumAttributeKindForName(NAME.as_ptr().cast(), NAME.len());
+            let attribute = LLVMGetCallSiteEnumAttribute(self.0, attribute_index::param(index), kind);
+            if attribute.is_null() { 1 } else { LLVMGetEnumAttributeValue(attribute) }
+        }
+    }
+
     /// Whether a call has this string attribute.
     pub(crate) fn has_call_string_attribute(self, name: &str) -> bool {
         // SAFETY: the handle is a call's by contract of this function.

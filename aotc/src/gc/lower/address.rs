@@ -239,6 +239,11 @@ impl Lowering<'_, '_, '_> {
             let is_address = is_reference(arg.ty()) && !is_stored_value(&name, index);
             lowered.push(if is_address { self.address_of(arg)? } else { arg });
         }
+        if let Some(function) = super::copy::function_for(self.unit, &name, call) {
+            self.b.call(function.function_type(), function, &lowered[..3], C_CC);
+            call.erase();
+            return Ok(());
+        }
         let (base_name, overloads) = overloads_of(&name, call, &lowered)
             .ok_or_else(|| LlvmError(format!("unexpected intrinsic: {}", call.print())))?;
         let intrinsic = self.unit.intrinsic(base_name, &overloads);

@@ -16,7 +16,7 @@
 //! 5. [`expand`]: allocation and poll markers become inline sequences; references that are live across their slow
 //!    paths only are pushed there.
 //! 6. [`address`]: accesses through references become accesses at `heap_base + (reference << 2) + offset`, and
-//!    barrier markers stores to the card table.
+//!    barrier markers stores to the card table. Copies of a few elements become loops ([`copy`]).
 //!
 //! Invariants afterwards: no instruction accesses memory through a reference; loads from objects are no longer
 //! invariant, so that code generation cannot move one past a safepoint at which its object is no root.
@@ -25,6 +25,7 @@ mod address;
 mod barrier;
 mod bases;
 mod cfg;
+mod copy;
 mod expand;
 mod frame;
 mod liveness;
