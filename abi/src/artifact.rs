@@ -18,6 +18,7 @@
 //! | [`HEADER_SECTION`] | [`Header`], postcard | 8 |
 //! | [`META_SECTION`] | [`ModuleMeta`](crate::meta::ModuleMeta), postcard | 8 |
 //! | [`NAMES_SECTION`] | [`Names`](crate::meta::Names), postcard | 8 |
+//! | [`CUSTOM_SECTION`] | the module's custom sections: `[(name, bytes)]`, postcard | 8 |
 //! | [`DATA_SECTION`] | bytes of all data segments | 8 |
 //! | [`UNWIND_SECTION`] | see [`UnwindHeader`] | 8 |
 //!
@@ -43,6 +44,7 @@ pub const RODATA_SECTION: &str = ".rodata";
 pub const HEADER_SECTION: &str = ".dolmen.header";
 pub const META_SECTION: &str = ".dolmen.meta";
 pub const NAMES_SECTION: &str = ".dolmen.names";
+pub const CUSTOM_SECTION: &str = ".dolmen.custom";
 pub const DATA_SECTION: &str = ".dolmen.data";
 pub const UNWIND_SECTION: &str = ".dolmen.unwind";
 

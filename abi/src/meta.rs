@@ -105,9 +105,27 @@ pub struct ModuleMeta {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
     pub module: Option<String>,
-    /// By function index, ascending; absent for functions without a name.
-    pub funcs: Vec<(u32, String)>,
+    pub funcs: NameMap,
+    pub types: NameMap,
+    pub tables: NameMap,
+    pub memories: NameMap,
+    pub globals: NameMap,
+    pub elems: NameMap,
+    pub data: NameMap,
+    pub tags: NameMap,
+    /// By function.
+    pub locals: IndirectNameMap,
+    /// By function.
+    pub labels: IndirectNameMap,
+    /// By type.
+    pub fields: IndirectNameMap,
 }
+
+/// Names by index, ascending; absent for what has no name.
+pub type NameMap = Vec<(u32, String)>;
+
+/// Names of what something else has, by the index of that; ascending.
+pub type IndirectNameMap = Vec<(u32, NameMap)>;
 
 impl ModuleMeta {
     /// Number of types in the type index space.

@@ -30,11 +30,13 @@ use thiserror::Error;
 
 /// What an artifact is made of.
 #[derive(Debug)]
-pub struct ArtifactInput {
+pub struct ArtifactInput<'a> {
     /// The module's description. Code offsets are filled in here: `code_offsets` may be empty, those of
     /// `trampolines` and `init_funcs` may be anything, only their number counts.
     pub meta: ModuleMeta,
     pub names: Names,
+    /// Names and contents of the module's custom sections.
+    pub custom: Vec<(&'a str, &'a [u8])>,
     /// Bytes of all data segments.
     pub data: Vec<u8>,
     pub header: Header,
@@ -68,10 +70,13 @@ pub enum ArtifactError {
 /// # Errors
 ///
 /// If the partitions cannot be linked, their unwind information cannot be used, or a function is missing.
-pub fn write(input: ArtifactInput) -> Result<Vec<u8>, ArtifactError> {
-    let ArtifactInput { mut meta, names, data, header, partitions } = input;
+pub fn write(input: ArtifactInput<'_>) -> Result<Vec<u8>, ArtifactError> {
+    let ArtifactInput { mut meta, names, custom, data, header, partitions } = input;
     let code = object::link(&partitions)?;
     Entries::collect(&code.symbols)?.fill(&mut meta)?;
     let unwind = UnwindTables::build(&code, |symbol| entries::func_index(&symbol.name))?;
-    elf::write(&code, &elf::Sections { header: &header, meta: &meta, names: &names, data: &data, unwind: &unwind })
+    elf::write(
+        &code,
+        &elf::Sections { header: &header, meta: &meta, names: &names, custom: &custom, data: &data, unwind: &unwind },
+    )
 }

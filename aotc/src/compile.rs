@@ -257,7 +257,7 @@ fn translate_function(unit: &Unit<'_, '_>, position: usize) -> Result<Value, Com
     let ty = unit.module.type_of_func(index);
     let function = unit.function(index);
     let mut translator = FunctionTranslator::new(unit, function, ty.results.clone());
-    translator.translate_body(&ty.params, &unit.module.bodies[position].body)?;
+    translator.translate_body(index, &unit.module.bodies[position].body)?;
     Ok(function)
 }
 
@@ -300,6 +300,7 @@ fn assemble(
         polls: settings.polls,
         source_hash: *blake3::hash(wasm).as_bytes(),
     };
-    let input = ArtifactInput { meta, names: module.names, data: module.data, header, partitions };
+    let input =
+        ArtifactInput { meta, names: module.names, custom: module.custom, data: module.data, header, partitions };
     Ok(artifact::write(input)?)
 }

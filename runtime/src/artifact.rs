@@ -9,8 +9,8 @@ use crate::cpu;
 use crate::types::TypeError;
 use crate::unwind::UnwindError;
 use dolmen_abi::artifact::{
-    DATA_SECTION, FORMAT_VERSION, HASH_BYTES, HEADER_SECTION, Header, META_SECTION, NAMES_SECTION, PAGE_BYTES,
-    RODATA_SECTION, TEXT_SECTION, UNWIND_SECTION,
+    CUSTOM_SECTION, DATA_SECTION, FORMAT_VERSION, HASH_BYTES, HEADER_SECTION, Header, META_SECTION, NAMES_SECTION,
+    PAGE_BYTES, RODATA_SECTION, TEXT_SECTION, UNWIND_SECTION,
 };
 use dolmen_abi::collector::{Barrier, Collector, Protocol};
 use dolmen_abi::meta::ModuleMeta;
@@ -52,6 +52,7 @@ pub(crate) struct Sections {
     pub(crate) text: Range<usize>,
     pub(crate) meta: Range<usize>,
     pub(crate) names: Range<usize>,
+    pub(crate) custom: Range<usize>,
     pub(crate) data: Range<usize>,
     pub(crate) unwind: Range<usize>,
     header: Range<usize>,
@@ -88,6 +89,7 @@ pub(crate) fn find_sections(file: &[u8]) -> Result<Sections, LoadError> {
         text: section(file, &table, TEXT_SECTION)?,
         meta: section(file, &table, META_SECTION)?,
         names: section(file, &table, NAMES_SECTION)?,
+        custom: section(file, &table, CUSTOM_SECTION)?,
         data: section(file, &table, DATA_SECTION)?,
         unwind: section(file, &table, UNWIND_SECTION)?,
         header: section(file, &table, HEADER_SECTION)?,

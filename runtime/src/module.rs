@@ -131,6 +131,14 @@ impl Module {
         Some(funcs[place].1.clone())
     }
 
+    /// Contents of the custom sections with this name, in the module's order. Sections that cannot be read are not
+    /// there.
+    pub fn custom_sections<'m>(&'m self, name: &str) -> impl Iterator<Item = &'m [u8]> {
+        let section = &self.inner.code.bytes()[self.inner.sections.custom.clone()];
+        let sections: Vec<(&'m str, &'m [u8])> = postcard::from_bytes(section).unwrap_or_default();
+        sections.into_iter().filter(move |&(own, _)| own == name).map(|(_, bytes)| bytes)
+    }
+
     /// Version of the compiler that made the code.
     #[must_use]
     pub fn compiler_version(&self) -> &str {

@@ -14,8 +14,8 @@ use ::object::elf::{
 use ::object::write::StringId;
 use ::object::write::elf::{FileHeader, SectionHeader, SinglePhaseWriter, Sym, Writer};
 use dolmen_abi::artifact::{
-    DATA_SECTION, FORMAT_VERSION, HASH_BYTES, HEADER_SECTION, Header, META_SECTION, NAMES_SECTION, PAGE_BYTES,
-    RODATA_SECTION, TEXT_SECTION, UNWIND_SECTION,
+    CUSTOM_SECTION, DATA_SECTION, FORMAT_VERSION, HASH_BYTES, HEADER_SECTION, Header, META_SECTION, NAMES_SECTION,
+    PAGE_BYTES, RODATA_SECTION, TEXT_SECTION, UNWIND_SECTION,
 };
 use dolmen_abi::meta::{ModuleMeta, Names};
 use serde::Serialize;
@@ -31,6 +31,7 @@ pub(super) struct Sections<'a> {
     pub header: &'a Header,
     pub meta: &'a ModuleMeta,
     pub names: &'a Names,
+    pub custom: &'a [(&'a str, &'a [u8])],
     pub data: &'a [u8],
     pub unwind: &'a UnwindTables,
 }
@@ -56,6 +57,7 @@ pub(super) fn write(code: &LinkedCode, content: &Sections<'_>) -> Result<Vec<u8>
     let header = encode(HEADER_SECTION, content.header)?;
     let meta = encode(META_SECTION, content.meta)?;
     let names = encode(NAMES_SECTION, content.names)?;
+    let custom = encode(CUSTOM_SECTION, &content.custom)?;
     let unwind = content.unwind.encode();
     let code_flags = SectionFlags(SHF_ALLOC.0 | SHF_EXECINSTR.0);
     let sections = [
@@ -71,6 +73,8 @@ pub(super) fn write(code: &LinkedCode, content: &Sections<'_>) -> Result<Vec<u8>
         Section::new(NAMES_SECTION, SECTION_ALIGN_BYTES, &names),
         Section::new(DATA_SECTION, SECTION_ALIGN_BYTES, content.data),
         Section::new(UNWIND_SECTION, SECTION_ALIGN_BYTES, &unwind),
+        // Last, for loading does not look at them.
+        Section::new(CUSTOM_SECTION, SECTION_ALIGN_BYTES, &custom),
     ];
     let mut file = Vec::new();
     let file_header = write_file(&mut file, code, &sections)?;

@@ -8,6 +8,7 @@
 //! Input: the bytes of a binary module. Output: [`Module`], in which every index is in range and every type
 //! correct, except inside function bodies: those are validated by whoever translates them, in parallel.
 
+mod hints;
 mod names;
 mod sections;
 pub(crate) mod types;
@@ -17,6 +18,7 @@ use crate::features::Features;
 use dolmen_abi::layout::descriptor_place;
 use dolmen_abi::meta::{ModuleMeta, Names};
 use dolmen_abi::types::{CompositeType, FuncType, SubType, TypeIdx};
+use hints::BranchHints;
 use std::collections::BTreeSet;
 use wasmparser::{ConstExpr, FuncToValidate, FunctionBody, Parser, ValidPayload, Validator, ValidatorResources};
 
@@ -25,6 +27,9 @@ pub(crate) struct Module<'a> {
     /// What the runtime reads; without code offsets.
     pub(crate) meta: ModuleMeta,
     pub(crate) names: Names,
+    pub(crate) hints: BranchHints,
+    /// Names and contents of the custom sections, in order.
+    pub(crate) custom: Vec<(&'a str, &'a [u8])>,
     /// Bytes of all data segments.
     pub(crate) data: Vec<u8>,
     /// The type index space.

@@ -1,5 +1,6 @@
 //! Reading sections one by one into the module's description.
 
+use super::hints::BranchHints;
 use super::{Body, InitStep, Module, collect_func_refs, names, types};
 use crate::error::CompileError;
 use dolmen_abi::meta::{DataSegment, ElemItems, ElemSegment, Export, ExternIdx, Import, ModuleMeta, Names};
@@ -16,6 +17,8 @@ use wasmparser::{
 pub(super) struct Sections<'a> {
     meta: ModuleMeta,
     names: Names,
+    hints: BranchHints,
+    custom: Vec<(&'a str, &'a [u8])>,
     data: Vec<u8>,
     types: Vec<SubType>,
     pub(super) bodies: Vec<Body<'a>>,
@@ -63,9 +66,12 @@ impl<'a> Sections<'a> {
             Payload::ElementSection(reader) => self.read_elements(reader),
             Payload::DataSection(reader) => self.read_data(reader),
             Payload::CustomSection(custom) => {
-                if let wasmparser::KnownCustom::Name(reader) = custom.as_known() {
-                    self.names = names::read(reader);
+                match custom.as_known() {
+                    wasmparser::KnownCustom::Name(reader) => self.names = names::read(reader),
+                    wasmparser::KnownCustom::BranchHints(reader) => self.hints = BranchHints::read(reader),
+                    _ => {}
                 }
+                self.custom.push((custom.name(), custom.data()));
                 Ok(())
             }
             _ => Ok(()),
@@ -80,6 +86,8 @@ impl<'a> Sections<'a> {
         Module {
             meta: self.meta,
             names: self.names,
+            hints: self.hints,
+            custom: self.custom,
             data: self.data,
             types: self.types,
             canonical,

@@ -49,7 +49,8 @@ impl FunctionTranslator<'_, '_, '_> {
         let (params, results) = self.block_type(ty)?;
         let condition = self.pop_condition();
         let (then, otherwise) = (self.new_block("then"), self.new_block("else"));
-        self.b.cond_br(condition, then, otherwise);
+        let branch = self.b.cond_br(condition, then, otherwise);
+        self.add_branch_hint(branch);
         self.b.position_at_end(then);
         let params_on_stack = self.stack.top(params.len()).into();
         self.push_frame(FrameKind::If { otherwise, params: params_on_stack }, &params, &results);
@@ -258,7 +259,8 @@ impl FunctionTranslator<'_, '_, '_> {
     pub(crate) fn branch_if(&mut self, condition: Value, depth: u32) {
         let taken = self.new_block("");
         let go_on = self.new_block("");
-        self.b.cond_br(condition, taken, go_on);
+        let branch = self.b.cond_br(condition, taken, go_on);
+        self.add_branch_hint(branch);
         self.b.position_at_end(taken);
         self.branch(depth);
         self.b.position_at_end(go_on);

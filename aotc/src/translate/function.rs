@@ -43,6 +43,8 @@ pub(crate) struct FunctionTranslator<'u, 'c, 'm> {
     pub(crate) in_init: bool,
     /// Offset of the current operator in the module, for errors.
     pub(crate) offset: u64,
+    /// The function's index and the offset of its body in the module; not of init functions.
+    body: Option<(u32, u64)>,
     trap_blocks: BTreeMap<u32, Block>,
     /// Definitions of memories and tables, by offset in the instance context.
     definitions: BTreeMap<u32, Value>,
@@ -72,15 +74,17 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
             result_types,
             in_init: false,
             offset: 0,
+            body: None,
             trap_blocks: BTreeMap::new(),
             definitions: BTreeMap::new(),
             entry,
         }
     }
 
-    /// Translates a whole function body; the function's parameters are its first locals.
-    pub(crate) fn translate_body(&mut self, params: &[ValType], body: &FunctionBody<'_>) -> Result<(), CompileError> {
-        self.declare_params(params);
+    /// Translates the whole body of function `func`, whose parameters are its first locals.
+    pub(crate) fn translate_body(&mut self, func: u32, body: &FunctionBody<'_>) -> Result<(), CompileError> {
+        self.body = Some((func, body.range().start));
+        self.declare_params(&self.unit.module.type_of_func(func).params);
         for group in body.get_locals_reader()? {
             let (count, ty) = group?;
             let ty = crate::module::types::val_type(ty, body.range().start)?;
@@ -137,6 +141,15 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
         self.unit.mark_definition(definition);
         self.definitions.insert(offset, definition);
         definition
+    }
+
+    /// Tells LLVM which way a branch mostly goes that the current operator makes, if the module has a hint. The first
+    /// successor is the one where the operator's condition holds.
+    pub(crate) fn add_branch_hint(&self, branch: Value) {
+        let hint = self.body.and_then(|(func, start)| self.unit.module.hints.get(func, self.offset - start));
+        if let Some(holds) = hint {
+            self.unit.mark_expected(branch, holds);
+        }
     }
 
     /// The LLVM type of values of a wasm type.

@@ -276,6 +276,16 @@ impl<'c, 'm> Unit<'c, 'm> {
         branch.set_metadata(self.metadata.prof, self.unlikely);
     }
 
+    /// Marks a conditional branch as one that mostly goes to its first successor, or mostly does not. The weights are
+    /// those that LLVM gives to what programmers expect: a hint can be wrong.
+    pub(crate) fn mark_expected(&self, branch: Value, first: bool) {
+        const LIKELY: u64 = 2000;
+        let [then, otherwise] = if first { [LIKELY, 1] } else { [1, LIKELY] };
+        let weight = |weight| self.context.metadata_int(weight, 32);
+        let weights = [self.context.metadata_string("branch_weights"), weight(then), weight(otherwise)];
+        branch.set_metadata(self.metadata.prof, self.context.metadata_node(&weights));
+    }
+
     /// Marks a load as giving the same value whenever it executes.
     pub(crate) fn mark_invariant(&self, load: Value) {
         load.set_metadata(self.metadata.invariant_load, self.empty);

@@ -17,7 +17,7 @@ pub struct TestModule<'a> {
 }
 
 /// What the artifact of a test module is made of.
-fn artifact_input(module: &TestModule<'_>, options: &[&str]) -> ArtifactInput {
+fn artifact_input(module: &TestModule<'_>, options: &[&str]) -> ArtifactInput<'static> {
     let signature = MachineSignature { params: vec![MachineType::I64], results: vec![MachineType::I64] };
     let meta = ModuleMeta {
         funcs: vec![TypeIdx(0); module.funcs as usize],
@@ -36,7 +36,8 @@ fn artifact_input(module: &TestModule<'_>, options: &[&str]) -> ArtifactInput {
     };
     ArtifactInput {
         meta,
-        names: Names { module: Some("m".to_owned()), funcs: vec![(0, "thrower".to_owned())] },
+        names: Names { module: Some("m".to_owned()), funcs: vec![(0, "thrower".to_owned())], ..Names::default() },
+        custom: vec![("greeting", b"hello")],
         data: b"segment".to_vec(),
         header,
         partitions: module.partitions.iter().map(|p| compile(p, options)).collect(),

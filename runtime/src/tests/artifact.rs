@@ -3,8 +3,8 @@
 use super::image::Image;
 use crate::{Config, Engine, LoadError, Module};
 use dolmen_abi::artifact::{
-    DATA_SECTION, FORMAT_VERSION, HASH_BYTES, HEADER_SECTION, META_SECTION, NAMES_SECTION, PAGE_BYTES, TEXT_SECTION,
-    UNWIND_SECTION,
+    CUSTOM_SECTION, DATA_SECTION, FORMAT_VERSION, HASH_BYTES, HEADER_SECTION, META_SECTION, NAMES_SECTION, PAGE_BYTES,
+    TEXT_SECTION, UNWIND_SECTION,
 };
 use dolmen_abi::collector::Barrier;
 use dolmen_abi::meta::{DataSegment, ElemItems, ElemSegment, Export, ExternIdx};
@@ -41,6 +41,8 @@ fn a_good_file_loads_from_memory_and_disk() {
         assert_eq!(exports, ["inc (func (param i32) (result i32))"]);
         assert_eq!((module.name(), module.func_name(0)), (Some("m".into()), Some("increment".into())));
         assert_eq!(module.func_name(1), None);
+        assert_eq!(module.custom_sections("greeting").collect::<Vec<_>>(), [b"hello"]);
+        assert_eq!(module.custom_sections("farewell").count(), 0);
     }
 }
 
@@ -120,7 +122,9 @@ fn other_protocols_are_refused() {
 
 #[test]
 fn missing_sections_are_named() {
-    for name in [TEXT_SECTION, HEADER_SECTION, META_SECTION, NAMES_SECTION, DATA_SECTION, UNWIND_SECTION] {
+    for name in
+        [TEXT_SECTION, HEADER_SECTION, META_SECTION, NAMES_SECTION, CUSTOM_SECTION, DATA_SECTION, UNWIND_SECTION]
+    {
         let expected = format!("malformed artifact: section {name} is missing");
         assert_eq!(message(|image| image.without = vec![name]), expected);
     }

@@ -1,8 +1,8 @@
 //! Artifacts made by hand, right or wrong in every detail.
 
 use dolmen_abi::artifact::{
-    DATA_SECTION, FORMAT_VERSION, HEADER_SECTION, Header, META_SECTION, NAMES_SECTION, NO_FRAME, NO_LANDING_PAD,
-    PAGE_BYTES, TEXT_SECTION, UNWIND_SECTION,
+    CUSTOM_SECTION, DATA_SECTION, FORMAT_VERSION, HEADER_SECTION, Header, META_SECTION, NAMES_SECTION, NO_FRAME,
+    NO_LANDING_PAD, PAGE_BYTES, TEXT_SECTION, UNWIND_SECTION,
 };
 use dolmen_abi::collector::{Barrier, Protocol};
 use dolmen_abi::meta::{Export, ExternIdx, Import, ModuleMeta, Names, Trampolines};
@@ -51,7 +51,7 @@ impl Image {
         image.meta.code_offsets = vec![code];
         image.meta.func_refs = vec![0];
         image.meta.exports = vec![Export { name: "inc".into(), index: ExternIdx::Func(0) }];
-        image.names = Names { module: Some("m".into()), funcs: vec![(0, "increment".into())] };
+        image.names = Names { module: Some("m".into()), funcs: vec![(0, "increment".into())], ..Names::default() };
         image
     }
 
@@ -145,6 +145,7 @@ impl Image {
             (HEADER_SECTION, encode(postcard::to_allocvec(&self.header))),
             (META_SECTION, encode(postcard::to_allocvec(&self.meta))),
             (NAMES_SECTION, encode(postcard::to_allocvec(&self.names))),
+            (CUSTOM_SECTION, encode(postcard::to_allocvec(&vec![("greeting", b"hello".as_slice())]))),
             (DATA_SECTION, self.data.clone()),
             (UNWIND_SECTION, unwind),
         ];

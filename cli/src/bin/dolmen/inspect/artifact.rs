@@ -5,7 +5,9 @@
 
 use super::{Contents, Counts, Section};
 use anyhow::{Context, Result, bail, ensure};
-use dolmen_abi::artifact::{FORMAT_VERSION, HASH_BYTES, HEADER_SECTION, Header, META_SECTION, NAMES_SECTION};
+use dolmen_abi::artifact::{
+    CUSTOM_SECTION, FORMAT_VERSION, HASH_BYTES, HEADER_SECTION, Header, META_SECTION, NAMES_SECTION,
+};
 use dolmen_abi::meta::{ExternIdx, ModuleMeta, Names};
 use dolmen_abi::types::ExternType;
 use object::read::elf::ElfFile64;
@@ -33,7 +35,7 @@ pub fn read(bytes: &[u8]) -> Result<Contents> {
     let exports = meta.exports.iter().map(|export| Ok((export.name.clone(), extern_type(&meta, export.index)?)));
     Ok(Contents {
         exports: exports.collect::<Result<_>>()?,
-        sections: sections(&elf),
+        sections: sections(&elf)?,
         header: Some(header),
         name: names.module,
         counts: Counts {
@@ -57,12 +59,18 @@ fn check_hash(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn sections(elf: &Elf<'_>) -> Vec<Section> {
+/// The sections of the file, then those that the module brought.
+fn sections(elf: &Elf<'_>) -> Result<Vec<Section>> {
     let named = |section: object::read::elf::ElfSection64<'_, '_, Endianness>| Section {
         name: String::from_utf8_lossy(section.name_bytes().unwrap_or_default()).into_owned(),
         bytes: section.size(),
     };
-    elf.sections().map(named).filter(|section| !section.name.is_empty()).collect()
+    let mut sections: Vec<_> = elf.sections().map(named).filter(|section| !section.name.is_empty()).collect();
+    let custom: Vec<(String, Vec<u8>)> = section(elf, CUSTOM_SECTION)?;
+    sections.extend(
+        custom.into_iter().map(|(name, bytes)| Section { name: format!("custom {name:?}"), bytes: bytes.len() as u64 }),
+    );
+    Ok(sections)
 }
 
 fn section<T: DeserializeOwned>(elf: &Elf<'_>, name: &str) -> Result<T> {
