@@ -15,7 +15,6 @@
     (@metadata.code.branch_hint "\00") if call $f else call $g end)
 
   ;; FUNC: hinted_br_if
-  ;; CHECK: br i1
   ;; CHECK: !prof
   (func $hinted_br_if (export "hinted_br_if") (param i32)
     block
