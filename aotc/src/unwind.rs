@@ -35,6 +35,9 @@ use lsda::CallSite;
 use std::collections::HashMap;
 use thiserror::Error;
 
+/// Alignment of the stack pointer at calls.
+const STACK_ALIGN_BYTES: i32 = 16;
+
 /// The tables of the artifact's unwind section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnwindTables {
@@ -194,7 +197,9 @@ fn check_complete(symbols: &[CodeSymbol], functions: &[Function]) -> Result<(), 
 /// What the tables say of the stack pointer at a landing pad (that of the call plus `landing_pad_pop`) must be what
 /// the landing pad's own row says.
 ///
-/// Rows of a call-site range that hold no call, between two pushes of arguments, may differ; but one must agree.
+/// Rows of a call-site range that hold no call, between two pushes of arguments, may differ; but one must agree. A
+/// row that says that the stack is not aligned is of code that nothing reaches: LLVM's code generator finds out only
+/// late that a branch is never taken, and gives what is behind it the row of a function's first instruction.
 fn check_landing_pads(function: &Function) -> Result<(), UnwindError> {
     for CallSite { start, end, landing_pad } in &function.call_sites {
         let Some(landing_pad) = *landing_pad else { continue };
@@ -206,8 +211,10 @@ fn check_landing_pads(function: &Function) -> Result<(), UnwindError> {
             let by_sp = pad.cfa_base == CFA_BASE_SP && call.cfa_base == CFA_BASE_SP;
             !by_sp || i64::from(call.cfa_offset) - i64::from(call.landing_pad_pop) == i64::from(pad.cfa_offset)
         };
-        let mut rows = function.rows[row_at(*start)..].iter().take_while(|r| r.start < *end);
-        if !rows.any(|r| r.frame.as_ref().is_some_and(agrees)) {
+        let aligned = |call: &&FrameDesc| call.cfa_base != CFA_BASE_SP || call.cfa_offset % STACK_ALIGN_BYTES == 0;
+        let rows = function.rows[row_at(*start)..].iter().take_while(|r| r.start < *end);
+        let mut calls = rows.filter_map(|row| row.frame.as_ref()).filter(aligned).peekable();
+        if calls.peek().is_some() && !calls.any(agrees) {
             return Err(UnwindError::LandingPadStack { landing_pad });
         }
     }

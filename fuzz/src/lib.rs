@@ -12,6 +12,9 @@
 //! | [`dolmen`](mod@dolmen), [`v8`] | the engines |
 //! | [`server`] | an engine in a process of its own |
 //! | [`campaign`] | many seeds, in child processes |
+//!
+//! `corpus/` has the modules on which engines once differed or that were refused, each with the record that is right:
+//! `NAME.wasm` and `NAME.txt`.
 
 #![forbid(unsafe_code)]
 

@@ -1,10 +1,14 @@
-//! Setups of Dolmen agree on generated modules.
+//! Setups of Dolmen agree on generated modules, and on those of the corpus with what is right.
 //!
 //! Modules run in child processes, as in a campaign: a crash is a failed test, not the end of it.
 
-use dolmen_fuzz::campaign::{self, Plan};
+use dolmen_fuzz::campaign::{self, Plan, SERVE_ARG};
+use dolmen_fuzz::dolmen::Setup;
+use dolmen_fuzz::outcome::{Comparison, REFUSED, compare};
+use dolmen_fuzz::server::{Server, to_hex};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Seeds of the usual run, and of the long one.
 const SEEDS: u64 = 150;
@@ -29,5 +33,32 @@ fn setups_agree_on_generated_modules() {
     let ends: BTreeSet<&str> = totals.ends.keys().map(String::as_str).collect();
     for end in ["ok", "unreachable", "memory", "exception", "null"] {
         assert!(ends.contains(end), "no call ended with {end:?}: {ends:?}");
+    }
+}
+
+#[test]
+fn the_corpus_does_what_is_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let mut server = Server::start(Command::new(program()).arg(SERVE_ARG)).expect("the program starts");
+    let mut modules = 0;
+    for entry in std::fs::read_dir(folder).expect("the corpus can be read") {
+        let path = entry.expect("the corpus can be read").path();
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            check(&path, &mut server);
+            modules += 1;
+        }
+    }
+    assert!(modules > 0, "the corpus is empty");
+}
+
+/// Compares a module's records with the file beside it.
+fn check(path: &Path, server: &mut Server) {
+    let wasm = std::fs::read(path).expect("the module can be read");
+    let right = std::fs::read_to_string(path.with_extension("txt")).expect("there is a record beside the module");
+    let right: Vec<String> = right.lines().map(str::to_owned).collect();
+    for setup in Setup::ALL {
+        let answer = server.ask(&format!("{setup} {}", to_hex(&wasm)));
+        let record = answer.unwrap_or_else(|reason| vec![format!("{REFUSED} {reason}")]);
+        assert_eq!(compare(&right, &record), Comparison::Same, "{} at {setup}", path.display());
     }
 }

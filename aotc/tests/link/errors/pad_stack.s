@@ -2,9 +2,10 @@
         .text
 f:      .cfi_startproc
         .cfi_lsda 27, .Ldata
+        .cfi_def_cfa_offset 16
         callq   f
         nop
-        .cfi_def_cfa_offset 24
+        .cfi_def_cfa_offset 32
         retq
         .cfi_endproc
         .section .gcc_except_table,"a",@progbits
