@@ -241,8 +241,8 @@ impl<'a> Runner<'a> {
             D::AssertExhaustion { call, message, .. } => assert_trap(self.invoke(&call), message),
             D::AssertException { exec, .. } => assert_exception(self.execute(exec)),
             D::AssertUnlinkable { module, message, .. } => assert_unlinkable(self.instantiate_wat(module), message),
-            D::AssertInvalid { module, .. } => self.assert_rejected(module),
-            D::AssertMalformed { module, .. } => self.assert_rejected(module),
+            D::AssertInvalid { module, .. } => self.assert_invalid(module),
+            D::AssertMalformed { module, .. } => self.assert_malformed(module),
             D::AssertInvalidCustom { .. } | D::AssertMalformedCustom { .. } => {
                 Err("contents of custom sections are not checked".into())
             }
@@ -381,10 +381,20 @@ impl<'a> Runner<'a> {
         check_results(&mut self.store, &found, &expected)
     }
 
-    /// The module must be turned away, by the text's parser or by the compiler's validation.
-    fn assert_rejected(&self, mut module: QuoteWat<'_>) -> Result<(), Reason> {
-        let Ok(wasm) = module.encode() else { return Ok(()) };
-        match self.compile_bytes(&wasm) {
+    /// The module must be turned away by the compiler's validation: an invalid module has a binary form.
+    fn assert_invalid(&self, mut module: QuoteWat<'_>) -> Result<(), Reason> {
+        let wasm =
+            module.encode().map_err(|error| format!("expected to be invalid, but malformed: {}", error.message()))?;
+        self.assert_rejected(&wasm)
+    }
+
+    /// The module must be turned away, by the text's parser or by the compiler.
+    fn assert_malformed(&self, mut module: QuoteWat<'_>) -> Result<(), Reason> {
+        module.encode().map_or(Ok(()), |wasm| self.assert_rejected(&wasm))
+    }
+
+    fn assert_rejected(&self, wasm: &[u8]) -> Result<(), Reason> {
+        match self.compile_bytes(wasm) {
             Err(CompileFailure::Invalid(_)) => Ok(()),
             Err(CompileFailure::Other(reason)) => Err(format!("refused, but not as invalid: {reason}")),
             Ok(_) => Err("expected to be refused, but it compiles".into()),
