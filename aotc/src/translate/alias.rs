@@ -5,7 +5,7 @@
 //! scalar node per class:
 //!
 //! ```text
-//! root ─ context | global | memory | table | surplus | header | field(declaring type, index)… | element(type)…
+//! root ─ context | global | memory | table | surplus | header | shadow | card | field(declaring type, index)… | element(type)…
 //! ```
 //!
 //! A field's class is named by the type that first declares it, since subtypes share it, and by that type's
@@ -31,6 +31,7 @@ pub(crate) struct AliasClasses {
     pub(crate) surplus: AliasClass,
     pub(crate) header: AliasClass,
     pub(crate) shadow: AliasClass,
+    pub(crate) card: AliasClass,
     pub(crate) exception: AliasClass,
     cache: RefCell<HashMap<String, AliasClass>>,
 }
@@ -48,6 +49,7 @@ impl AliasClasses {
             surplus: class("surplus"),
             header: class("header"),
             shadow: class("shadow"),
+            card: class("card"),
             exception: class("exception"),
             cache: RefCell::default(),
         }

@@ -73,7 +73,8 @@ fn emit_card(unit: &Unit<'_, '_>, b: &Builder<'_>, base: Value, ref_unit: Value)
 fn emit_dirty(unit: &Unit<'_, '_>, b: &Builder<'_>, base: Value, card: Value) {
     let types = &unit.types;
     let address = b.gep(types.i8, base, b.cast(Cast::ZExt, card, types.i64));
-    b.store(types.i8.int(CARD_DIRTY.into()), address);
+    let store = b.store(types.i8.int(CARD_DIRTY.into()), address);
+    unit.alias.tag(store, unit.metadata.tbaa, unit.alias.card);
 }
 
 /// `(card_base, first: i32, count: i32)`: dirties the cards of `count` reference units.
