@@ -5,8 +5,16 @@
 //!
 //! **Pacing.** A major collection is due when the bytes handed out since the last one exceed the *budget*
 //! `max(min_budget_bytes, live * growth_percent / 100, initial_bytes - live)`, or when no memory is left. With
-//! `generational` a minor collection is due whenever `nursery_bytes` were handed out, and only what survives minor
-//! collections counts for the budget. With full collections only, the work of a collection is proportional to what lives, so a budget
+//! `generational` only what survives minor collections counts for that, and a minor collection is due whenever a
+//! *nursery* of `max(nursery_bytes, live * nursery_percent / 100)` bytes was handed out, but no more than half of what
+//! is left below the maximum (at least [`MIN_NURSERY_BYTES`]).
+//!
+//! The nursery grows with what lives because programs that build something large keep nearly all they allocate:
+//! each minor collection then costs as much as it can, and is the cheaper the more has died before it. The
+//! collector's share of all cycles, measured with nurseries of 32 and of 64 MiB: binary_trees 4.5 and 2.7 %, hashmap
+//! 12 and 8 %, big_heap (about 100 MiB live) 22 and 12 %.
+//!
+//! With full collections only, the work of a collection is proportional to what lives, so a budget
 //! proportional to it keeps the collector's share of the run time constant. The smallest budget is a compromise
 //! for small heaps: the workload binary_trees 18 (15 MiB live) took 2.40e9 user cycles with 32 MiB, 2.05e9 with
 //! 64 MiB, 1.84e9 with 128 MiB (means of two runs), and 56, 75 and 145 MB of memory.
@@ -46,8 +54,10 @@ pub struct HeapOptions {
 /// The numbers behind the policies.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
-    /// Bytes handed out between minor collections.
+    /// Bytes handed out between minor collections, at least.
     pub nursery_bytes: u64,
+    /// Bytes handed out between minor collections, in percent of the live bytes.
+    pub nursery_percent: u64,
     /// Smallest budget in bytes.
     pub min_budget_bytes: u64,
     /// Budget in percent of the live bytes.
@@ -74,6 +84,9 @@ pub const DEFAULT_INITIAL_BYTES: u64 = 48 << 20;
 /// Default of [`HeapOptions::max_bytes`].
 pub const DEFAULT_MAX_BYTES: u64 = 4 << 30;
 
+/// However little memory is left, so much is handed out between minor collections.
+pub const MIN_NURSERY_BYTES: u64 = 256 << 10;
+
 /// Upper bound of [`HeapOptions::max_bytes`]: what references reach, less the first block, which null makes
 /// unusable, and the last, so that no allocation cursor wraps.
 pub const LARGEST_MAX_BYTES: u64 = MAX_HEAP_BYTES - 2 * BLOCK_BYTES as u64;
@@ -98,6 +111,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             nursery_bytes: 32 << 20,
+            nursery_percent: 50,
             min_budget_bytes: 48 << 20,
             growth_percent: 100,
             starved_fraction: 64,

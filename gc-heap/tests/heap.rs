@@ -369,7 +369,7 @@ fn the_budget_grows_with_what_lives() {
 
 #[test]
 fn minor_collections_free_what_died_young_and_majors_the_rest() {
-    let tuning = Tuning { nursery_bytes: 1 << 20, min_budget_bytes: 4 << 20, ..Tuning::default() };
+    let tuning = Tuning { nursery_bytes: 1 << 20, nursery_percent: 0, min_budget_bytes: 4 << 20, ..Tuning::default() };
     let (mut w, t) = world(HeapOptions { tuning, initial_bytes: 0, log: true, ..HeapOptions::default() });
     w.runtime.roots.push(0);
     for i in 0..4_000_000 {

@@ -11,6 +11,7 @@
 use super::cycle::{self, Plan};
 use super::{Collect, major_budget_bytes};
 use crate::interface::to_runtime::Runtime;
+use crate::options::{HeapOptions, MIN_NURSERY_BYTES};
 use crate::state::HeapState;
 use crate::stats::{Cause, Scope};
 use crate::verify::VerifyError;
@@ -55,5 +56,9 @@ impl Generational {
 
 /// Bytes that may be handed out before the next minor collection.
 fn nursery_bytes(heap: &HeapState) -> u64 {
-    heap.options.tuning.nursery_bytes
+    let HeapOptions { max_bytes, tuning, .. } = heap.options;
+    let live_bytes = heap.stats.live_bytes;
+    let wanted = tuning.nursery_bytes.max(live_bytes.saturating_mul(tuning.nursery_percent) / 100);
+    let room = max_bytes.saturating_sub(live_bytes) / 2;
+    wanted.min(room.max(MIN_NURSERY_BYTES))
 }

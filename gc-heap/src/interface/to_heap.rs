@@ -322,7 +322,9 @@ impl Heap {
         }
         if self.collector.is_due(&self.state, u64::from(bytes)) {
             self.collect(runtime, Cause::Budget)?;
-            self.starved = 0;
+            if !self.is_nearly_full() {
+                self.starved = 0;
+            }
         }
         if let Some(object) = self.take(runtime, bytes) {
             return Ok(object);
@@ -338,11 +340,14 @@ impl Heap {
     /// After a collection because of exhaustion: whether to give up, since such collections follow each other and
     /// free next to nothing.
     fn is_starved(&mut self) -> bool {
+        self.starved = if self.is_nearly_full() { self.starved.saturating_add(1) } else { 0 };
+        self.starved >= self.state.options.tuning.starved_collections
+    }
+
+    fn is_nearly_full(&self) -> bool {
         let HeapOptions { max_bytes, tuning, .. } = self.state.options;
-        let free_bytes = max_bytes.saturating_sub(self.state.stats.live_bytes);
-        let is_nearly_full = self.state.stats.live_bytes > 0 && free_bytes < max_bytes / tuning.starved_fraction.max(1);
-        self.starved = if is_nearly_full { self.starved.saturating_add(1) } else { 0 };
-        self.starved >= tuning.starved_collections
+        let live_bytes = self.state.stats.live_bytes;
+        live_bytes > 0 && max_bytes.saturating_sub(live_bytes) < max_bytes / tuning.starved_fraction.max(1)
     }
 
     /// Collects if allocation stress says so.

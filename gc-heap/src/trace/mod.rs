@@ -282,20 +282,37 @@ impl Hot {
     /// Scans a struct or exception whose references are all in its map, if the stack has room for them.
     #[inline(always)]
     fn scan_if_simple(&mut self, unit: u32) -> bool {
+        let Some(desc) = self.simple(unit) else { return false };
+        self.survive(unit, desc.fixed_bytes);
+        self.visit_map(unit, desc);
+        true
+    }
+
+    /// Visits the references of such an object.
+    #[inline(always)]
+    fn visit_if_simple(&mut self, unit: u32) -> bool {
+        let Some(desc) = self.simple(unit) else { return false };
+        self.visit_map(unit, desc);
+        true
+    }
+
+    /// The descriptor of a struct or exception whose references are all in its map, if the stack has room for them.
+    #[inline(always)]
+    fn simple<'t>(&self, unit: u32) -> Option<&'t TypeDesc> {
         let type_word = self.read_u32(unit, TYPE_WORD_OFFSET);
         let desc: &TypeDesc = self.desc(type_word);
         let is_simple =
             matches!(Kind::of_type_word(type_word), Some(Kind::Struct | Kind::Exn)) && desc.ref_list_len == 0;
-        if !is_simple || self.capacity - self.len < REF_MAP_WORDS as usize {
-            return false;
-        }
-        self.survive(unit, desc.fixed_bytes);
+        (is_simple && self.capacity - self.len >= REF_MAP_WORDS as usize).then_some(desc)
+    }
+
+    #[inline(always)]
+    fn visit_map(&mut self, unit: u32, desc: &TypeDesc) {
         let mut map = desc.ref_map;
         while map != 0 {
             self.visit(self.read_u32(unit, map.trailing_zeros() * REF_BYTES));
             map &= map - 1;
         }
-        true
     }
 
     /// Marks and pushes the object that a word refers to, if it is one and not marked. There is room for one entry.

@@ -53,8 +53,15 @@ impl Tracer<'_> {
             if let Some(before) = self.space.marks.last_before(block, index) {
                 self.visit_range(before, &range);
             }
-            let starts = self.space.marks.word_of_block(block, index);
-            starts.units().for_each(|unit| self.visit_range(unit, &range));
+            let mut hot = self.hot;
+            for unit in self.space.marks.word_of_block(block, index).units() {
+                if !hot.visit_if_simple(unit) {
+                    self.hot = hot;
+                    self.visit_range(unit, &range);
+                    hot = self.hot;
+                }
+            }
+            self.hot = hot;
         }
     }
 
