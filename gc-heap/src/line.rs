@@ -16,7 +16,7 @@
 #![allow(unsafe_code, reason = "a table over the region, indexed by reference words")]
 
 use crate::block::{Block, LOG_BLOCK_BYTES, LOG_BLOCK_UNITS};
-use crate::os::{Mapping, System};
+use crate::os::{HUGE_PAGE_BYTES, Mapping, System};
 use dolmen_abi::reference::LOG_REF_SCALE;
 use std::io;
 use std::ops::Range;
@@ -53,6 +53,11 @@ impl LineTable {
     /// A table for a region of `blocks` blocks.
     pub fn new(system: &mut System, blocks: u32) -> io::Result<Self> {
         Ok(Self { table: system.map_table(u64::from(blocks) << LOG_LINES_PER_BLOCK)? })
+    }
+
+    /// Asks for huge pages behind the first.
+    pub fn prefer_huge_pages(&self) {
+        self.table.prefer_huge_pages_from(HUGE_PAGE_BYTES);
     }
 
     /// Address of the byte of line 0, for the tracer.

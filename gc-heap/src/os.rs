@@ -13,7 +13,7 @@
 use std::io;
 use std::ptr::{self, NonNull};
 
-/// Size of a huge page, in bytes; where the system's are of another size, alignment to this does no harm.
+/// Size of a huge page, in bytes; where the system's are of another size, steps of this do no harm.
 pub const HUGE_PAGE_BYTES: u64 = 2 << 20;
 
 /// Counts requests to the operating system, to refuse those that a test has chosen.
@@ -47,12 +47,9 @@ impl System {
         self.map(bytes, libc::PROT_NONE)
     }
 
-    /// Maps zeroed memory that is taken from the system page by page as it is touched; huge pages where a table is
-    /// that large.
+    /// Maps zeroed memory that is taken from the system page by page as it is touched.
     pub fn map_table(&mut self, bytes: u64) -> io::Result<Mapping> {
-        let table = self.map(bytes, libc::PROT_READ | libc::PROT_WRITE)?;
-        table.prefer_huge_pages_from(HUGE_PAGE_BYTES);
-        Ok(table)
+        self.map(bytes, libc::PROT_READ | libc::PROT_WRITE)
     }
 
     /// Makes a part of a reserved mapping accessible.
@@ -68,24 +65,20 @@ impl System {
         if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Maps addresses; large mappings are aligned to huge pages.
+    /// Maps addresses. They are not aligned to huge pages: neighbouring mappings of one kind can then be one for the
+    /// system, which allows a process 65,530 of them, and the first and last huge page of a mapping are all that is
+    /// lost.
     fn map(&mut self, bytes: u64, protection: libc::c_int) -> io::Result<Mapping> {
         self.count()?;
-        let slack = if bytes >= HUGE_PAGE_BYTES { HUGE_PAGE_BYTES } else { 0 };
-        let wanted = usize::try_from(bytes + slack).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        let bytes = usize::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new anonymous mapping at an address of the system's choice touches no existing memory.
-        let address = unsafe { libc::mmap(ptr::null_mut(), wanted, protection, flags, -1, 0) };
+        let address = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, -1, 0) };
         if address == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(address.cast()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        let mut mapping = Mapping { base, bytes: wanted };
-        if slack > 0 {
-            let head = base.align_offset(HUGE_PAGE_BYTES as usize);
-            mapping.trim(head, bytes as usize);
-        }
-        Ok(mapping)
+        Ok(Mapping { base, bytes })
     }
 
     fn count(&mut self) -> io::Result<()> {
@@ -129,23 +122,6 @@ impl Mapping {
         // SAFETY: the range lies inside a private anonymous mapping of ours (`part` checks), and `&mut self`
         // says that nobody relies on its content.
         unsafe { libc::madvise(address, bytes as usize, libc::MADV_DONTNEED) == 0 }
-    }
-
-    /// Unmaps all but `bytes` bytes after the first `head`.
-    fn trim(&mut self, head: usize, bytes: usize) {
-        let tail = self.bytes - head - bytes;
-        let start = self.base();
-        if head > 0 {
-            // SAFETY: the first bytes of this mapping, which nobody has used yet; it forgets them below.
-            unsafe { libc::munmap(start.cast(), head) };
-        }
-        if tail > 0 {
-            // SAFETY: the last bytes of this mapping, which nobody has used yet; it forgets them below.
-            unsafe { libc::munmap(start.wrapping_add(head + bytes).cast(), tail) };
-        }
-        // SAFETY: `head` is less than the size of the mapping, so the address is inside it and not null.
-        self.base = unsafe { self.base.add(head) };
-        self.bytes = bytes;
     }
 
     fn part(&self, start: u64, bytes: u64) -> *mut libc::c_void {

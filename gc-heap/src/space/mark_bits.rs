@@ -10,7 +10,7 @@
 #![allow(unsafe_code, reason = "a table over the region, indexed by reference words")]
 
 use crate::block::{Block, LOG_BLOCK_BYTES};
-use crate::os::{Mapping, System};
+use crate::os::{HUGE_PAGE_BYTES, Mapping, System};
 use dolmen_abi::reference::{LOG_OBJECT_ALIGN, LOG_REF_SCALE};
 use std::io;
 
@@ -56,6 +56,11 @@ impl MarkBits {
     /// Bits for a region of `blocks` blocks, all clear.
     pub fn new(system: &mut System, blocks: u32) -> io::Result<Self> {
         Ok(Self { table: system.map_table((u64::from(blocks) << LOG_BLOCK_WORDS) * size_of::<u64>() as u64)? })
+    }
+
+    /// Asks for huge pages behind the first.
+    pub fn prefer_huge_pages(&self) {
+        self.table.prefer_huge_pages_from(HUGE_PAGE_BYTES);
     }
 
     /// Address of the first word, for the tracer.

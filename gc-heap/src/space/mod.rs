@@ -18,7 +18,7 @@ use crate::line::{LINE_FREE, LINE_FRESH, LOG_LINE_UNITS, LineTable, line_range, 
 use crate::os::System;
 use dolmen_abi::reference::NULL_REF;
 use mark_bits::MarkBits;
-use region::Region;
+use region::{Region, SMALL_PAGES_BYTES};
 use std::io;
 use std::ops::Range;
 
@@ -31,6 +31,8 @@ pub struct Space {
     pub blocks: BlockTable,
     pub large: LargeObjects,
     system: System,
+    /// Whether huge pages were asked for; not before the heap needs some, so that a small one has few mappings.
+    has_huge_pages: bool,
 }
 
 impl Space {
@@ -47,6 +49,7 @@ impl Space {
             blocks: BlockTable::new(limit),
             large: LargeObjects::default(),
             system,
+            has_huge_pages: false,
         })
     }
 
@@ -156,7 +159,16 @@ impl Space {
 
     fn grow(&mut self, count: u32) -> bool {
         let Some(end) = self.blocks.frontier().checked_add(count) else { return false };
-        end <= self.blocks.limit() && self.region.commit(&mut self.system, end) && self.blocks.extend(count)
+        if end > self.blocks.limit() || !self.region.commit(&mut self.system, end) {
+            return false;
+        }
+        if !self.has_huge_pages && Block(end).offset() > SMALL_PAGES_BYTES {
+            self.has_huge_pages = true;
+            self.region.prefer_huge_pages();
+            self.marks.prefer_huge_pages();
+            self.lines.prefer_huge_pages();
+        }
+        self.blocks.extend(count)
     }
 
     /// Makes blocks that were just taken zero.

@@ -17,7 +17,7 @@ use std::io;
 const MIN_COMMIT_BLOCKS: u32 = (1 << 20) / BLOCK_BYTES;
 
 /// So much of a region has small pages, so that a small heap takes little memory.
-const SMALL_PAGES_BYTES: u64 = 4 << 20;
+pub const SMALL_PAGES_BYTES: u64 = 4 << 20;
 
 /// Blocks of a huge page; beyond the small pages commits end at a multiple.
 const HUGE_PAGE_BLOCKS: u32 = (HUGE_PAGE_BYTES / BLOCK_BYTES as u64) as u32;
@@ -37,7 +37,6 @@ impl Region {
     /// Reserves a region of `blocks` blocks.
     pub fn reserve(system: &mut System, blocks: u32) -> io::Result<Self> {
         let mapping = system.reserve(Block(blocks).offset())?;
-        mapping.prefer_huge_pages_from(SMALL_PAGES_BYTES);
         Ok(Self { mapping, blocks, committed: 1 })
     }
 
@@ -56,6 +55,11 @@ impl Region {
             generous = generous.next_multiple_of(HUGE_PAGE_BLOCKS);
         }
         self.commit_exactly(system, generous.min(self.blocks)) || self.commit_exactly(system, end)
+    }
+
+    /// Asks for huge pages behind the first [`SMALL_PAGES_BYTES`].
+    pub fn prefer_huge_pages(&self) {
+        self.mapping.prefer_huge_pages_from(SMALL_PAGES_BYTES);
     }
 
     /// Gives the memory of `count` blocks back; it reads as zero afterwards. False if the system refuses.
