@@ -87,5 +87,5 @@ pub use types::{
     ArrayType, ExportType, ExternType, FieldType, FuncType, GlobalType, HeapType, ImportType, MemoryType, RefType,
     StorageType, StructType, TableType, TagType, TypeError, ValType,
 };
-pub use value::{AnyRef, ExnRef, ExternRef, V128, Val};
+pub use value::{AnyRef, ExnRef, ExternRef, V128, Val, WeakRef};
 pub use vm::waiters::WaitResult;

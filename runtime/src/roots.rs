@@ -49,6 +49,10 @@ impl Runtime for StoreRuntime<'_> {
         self.roots.visit(&mut |word| visitor.visit(RootKind::Handle, word));
     }
 
+    fn clear_weak(&mut self, survives: &dyn Fn(u32) -> bool) {
+        self.roots.clear_weak(survives);
+    }
+
     /// A value whose destructor panics counts as dropped: the panic has been reported by the panic hook, and
     /// there is nobody here whom it concerns.
     fn drop_host_object(&mut self, data: u64) {

@@ -386,6 +386,34 @@ fn exhausted_heaps_trap_and_recover() {
 }
 
 #[test]
+fn weak_references_keep_nothing_alive() {
+    for collector in [Collector::Generational, Collector::MarkSweep] {
+        let engine = Engine::new(Config::new().collector(collector).gc_verify(true)).unwrap();
+        let mut store = Store::new(&engine, ()).unwrap();
+        let number = dolmen::AnyRef::from_i31(5).downgrade(&mut store).unwrap();
+        let kept = ExternRef::new(&mut store, 1).unwrap();
+        let mut weak = vec![kept.downgrade(&mut store).unwrap()];
+        for i in 2..1000 {
+            let host = ExternRef::new(&mut store, i).unwrap();
+            weak.push(host.downgrade(&mut store).unwrap());
+            assert!(weak.last().unwrap().upgrade(&mut store).unwrap().is_some());
+        }
+        store.gc().unwrap();
+        // Other objects where the freed ones were.
+        let others: Vec<_> = (0..1000).map(|i| ExternRef::new(&mut store, i).unwrap()).collect();
+        let found = weak[0].upgrade(&mut store).unwrap().unwrap();
+        assert!(found.same(&kept.clone().into()));
+        assert!(weak[1..].iter().all(|w| w.upgrade(&mut store).unwrap().is_none()));
+        assert_eq!(number.upgrade(&mut store).unwrap().unwrap().as_i31(), Some(5));
+        drop((kept, found, others));
+        store.gc().unwrap();
+        assert!(weak[0].upgrade(&mut store).unwrap().is_none());
+        let mut other = Store::new(&engine, ()).unwrap();
+        assert!(weak[0].upgrade(&mut other).is_err());
+    }
+}
+
+#[test]
 fn stores_call_each_other() {
     let engine = plain();
     let module = load(

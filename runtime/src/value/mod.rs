@@ -7,11 +7,13 @@ mod convert;
 mod reference;
 mod root;
 mod vector;
+mod weak;
 
 pub(crate) use convert::reference_from_word;
 pub use reference::{AnyRef, ExnRef, ExternRef};
 pub(crate) use root::RootList;
 pub use vector::V128;
+pub use weak::WeakRef;
 
 use crate::externals::Func;
 use crate::store::AsContext;

@@ -15,14 +15,14 @@ use std::any::Any;
 
 /// A reference of the `any` hierarchy or the `extern` hierarchy: both are the same words.
 #[derive(Clone, Debug)]
-enum Reference {
+pub(super) enum Reference {
     I31(u32),
     Object(Handle),
 }
 
 /// An object that is kept alive.
 #[derive(Clone, Debug)]
-struct Handle {
+pub(super) struct Handle {
     store: StoreId,
     root: Root,
     /// Immutable in the object, so a copy is as good.
@@ -168,6 +168,10 @@ impl AnyRef {
             (Reference::Object(a), Reference::Object(b)) => a.store == b.store && a.root.word() == b.root.word(),
             _ => false,
         }
+    }
+
+    pub(super) fn as_reference(&self) -> &Reference {
+        &self.0
     }
 
     pub(crate) fn from_word(store: &mut StoreInner, word: u32) -> Option<Self> {

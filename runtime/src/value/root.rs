@@ -3,7 +3,11 @@
 //! A [`Root`] is a cell that its holders and the store's [`RootList`] share. The collector visits the cells of
 //! the list and may change the words in them. A cell that only the list still has is dead; dead cells are
 //! dropped from the list from time to time, often enough that the list stays within twice the living ones.
+//!
+//! Weak cells are in a list of the same kind. They keep nothing alive: after marking, the collector clears those
+//! whose objects it is about to free.
 
+use dolmen_abi::reference::NULL_REF;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,14 +20,21 @@ pub(crate) struct Root {
     cell: Arc<AtomicU32>,
 }
 
-/// The cells of all roots of a store.
-#[derive(Debug)]
+/// The cells of all roots of a store, and its weak cells.
+#[derive(Debug, Default)]
 pub(crate) struct RootList {
+    strong: CellList,
+    weak: CellList,
+}
+
+/// Cells with holders elsewhere.
+#[derive(Debug)]
+struct CellList {
     cells: Vec<Arc<AtomicU32>>,
     prune_len: usize,
 }
 
-impl Default for RootList {
+impl Default for CellList {
     fn default() -> Self {
         Self { cells: Vec::new(), prune_len: MIN_PRUNE_LEN }
     }
@@ -40,26 +51,47 @@ impl Root {
 impl RootList {
     /// Roots a reference.
     pub(crate) fn add(&mut self, word: u32) -> Root {
+        Root { cell: self.strong.add(word) }
+    }
+
+    /// A cell whose word becomes null when the object that it refers to is freed.
+    pub(crate) fn add_weak(&mut self, word: u32) -> Root {
+        Root { cell: self.weak.add(word) }
+    }
+
+    /// Visits the words of all roots that somebody holds.
+    pub(crate) fn visit(&self, visit: &mut dyn FnMut(u32)) {
+        // Relaxed: as in `Root::word`.
+        self.strong.held().for_each(|cell| visit(cell.load(Ordering::Relaxed)));
+    }
+
+    /// Clears the weak cells whose objects do not survive.
+    pub(crate) fn clear_weak(&self, survives: &dyn Fn(u32) -> bool) {
+        for cell in self.weak.held() {
+            // Relaxed: as in `Root::word`.
+            if !survives(cell.load(Ordering::Relaxed)) {
+                cell.store(NULL_REF, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl CellList {
+    fn add(&mut self, word: u32) -> Arc<AtomicU32> {
         if self.cells.len() >= self.prune_len {
             self.prune();
         }
         let cell = Arc::new(AtomicU32::new(word));
         self.cells.push(Arc::clone(&cell));
-        Root { cell }
+        cell
     }
 
-    /// Visits the words of all roots that somebody holds.
-    pub(crate) fn visit(&self, visit: &mut dyn FnMut(u32)) {
-        for cell in &self.cells {
-            if Arc::strong_count(cell) > 1 {
-                // Relaxed: as in `Root::word`.
-                visit(cell.load(Ordering::Relaxed));
-            }
-        }
+    fn held(&self) -> impl Iterator<Item = &Arc<AtomicU32>> {
+        self.cells.iter().filter(|cell| Arc::strong_count(cell) > 1)
     }
 
     /// Drops the cells that nobody holds.
-    pub(crate) fn prune(&mut self) {
+    fn prune(&mut self) {
         self.cells.retain(|cell| Arc::strong_count(cell) > 1);
         self.prune_len = (2 * self.cells.len()).max(MIN_PRUNE_LEN);
     }
@@ -87,13 +119,22 @@ mod tests {
     }
 
     #[test]
+    fn weak_cells_are_cleared_with_their_objects() {
+        let mut list = RootList::default();
+        let (dead, alive) = (list.add_weak(8), list.add_weak(16));
+        list.clear_weak(&|word| word == 16);
+        assert_eq!((dead.word(), alive.word()), (NULL_REF, 16));
+        assert_eq!(words(&list), []);
+    }
+
+    #[test]
     fn dead_roots_do_not_pile_up() {
         let mut list = RootList::default();
         let held: Vec<Root> = (0..1000).map(|i| list.add(2 * i)).collect();
         for _ in 0..100_000 {
             list.add(2);
         }
-        assert!(list.cells.len() <= 2 * held.len() + MIN_PRUNE_LEN);
+        assert!(list.strong.cells.len() <= 2 * held.len() + MIN_PRUNE_LEN);
         assert_eq!(words(&list).len(), held.len());
     }
 }
