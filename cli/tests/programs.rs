@@ -367,6 +367,49 @@ fn concurrent_runs_share_a_cache() {
 }
 
 #[test]
+fn a_heap_snapshot_is_a_graph_that_developer_tools_read() {
+    let scratch = Scratch::new();
+    let module = r#"(module
+        (type $node (struct (field $next (ref null $node)) (field i64)))
+        (type $table (array (mut (ref null $node))))
+        (global $kept (mut (ref null $table)) (ref.null $table))
+        (func (export "keep") (result i32)
+            (local $second (ref $node))
+            (local.set $second (struct.new $node (struct.new $node (ref.null $node) (i64.const 1)) (i64.const 2)))
+            (global.set $kept (array.new_default $table (i32.const 10)))
+            (array.set $table (global.get $kept) (i32.const 7) (local.get $second))
+            (i32.const 1)))"#;
+    scratch.file("test.wat", module);
+    let path = scratch.path("out.heapsnapshot");
+    let path = path.to_str().unwrap();
+    scratch.run(["run", "--gc-snapshot", path, "--invoke", "keep", "test.wat"]).prints("1\n");
+    let snapshot: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let numbers =
+        |key: &str| -> Vec<u64> { snapshot[key].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect() };
+    let (nodes, edges) = (numbers("nodes"), numbers("edges"));
+    let (nodes, edges) = (nodes.chunks(7).collect::<Vec<_>>(), edges.chunks(3).collect::<Vec<_>>());
+    assert_eq!(snapshot["snapshot"]["node_count"], nodes.len());
+    assert_eq!(snapshot["snapshot"]["edge_count"], edges.len());
+    assert_eq!(nodes.iter().map(|n| n[4]).sum::<u64>(), edges.len() as u64);
+    let name = |node: usize| snapshot["strings"][nodes[node][1] as usize].as_str().unwrap();
+    let edges_of = |node: usize| {
+        let start = nodes[..node].iter().map(|n| n[4] as usize).sum::<usize>();
+        &edges[start..start + nodes[node][4] as usize]
+    };
+    let globals = (0..nodes.len()).find(|&n| name(n) == "(Global)").unwrap();
+    assert!(edges_of(0).iter().any(|e| e[2] as usize == 7 * globals), "the root refers to the globals");
+    let [to_table] = edges_of(globals) else { panic!("one global holds a reference") };
+    let table = to_table[2] as usize / 7;
+    assert_eq!((name(table), nodes[table][3]), ("table", 48));
+    let [to_second] = edges_of(table) else { panic!("one element is not null") };
+    assert_eq!(to_second[..2], [1, 7], "an element edge with its index");
+    let second = to_second[2] as usize / 7;
+    assert_eq!((name(second), nodes[second][3]), ("node", 16));
+    let [to_first] = edges_of(second) else { panic!("one field is not null") };
+    assert_eq!(edges_of(to_first[2] as usize / 7).len(), 0);
+}
+
+#[test]
 fn the_heap_follows_its_options() {
     let scratch = Scratch::new();
     // Each object is reachable when the next one is allocated, so that no optimiser can do without them.

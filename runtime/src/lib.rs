@@ -82,7 +82,9 @@ pub use instance::Instance;
 pub use linker::Linker;
 pub use module::Module;
 pub use options::{Config, DEFAULT_HEAP_MAX_BYTES, DEFAULT_MAX_STACK_BYTES};
-pub use store::{AsContext, AsContextMut, Caller, GcStats, Store, StoreContext, StoreContextMut};
+pub use store::{
+    AsContext, AsContextMut, Caller, GcStats, HeapSnapshot, Store, StoreContext, StoreContextMut, TypeCensus,
+};
 pub use types::{
     ArrayType, ExportType, ExternType, FieldType, FuncType, GlobalType, HeapType, ImportType, MemoryType, RefType,
     StorageType, StructType, TableType, TagType, TypeError, ValType,

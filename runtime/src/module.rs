@@ -265,6 +265,12 @@ impl Module {
         self.extern_type(&raw)
     }
 
+    /// Canonical types with the names that the module gives them.
+    pub(crate) fn type_names(&self) -> impl Iterator<Item = (u32, &str)> {
+        let types = &self.inner.spaces.types;
+        self.names().types.iter().filter_map(|(index, name)| Some((*types.get(*index as usize)?, name.as_str())))
+    }
+
     /// The names, read when they are first asked for. Names that cannot be read are no names: they are only for
     /// people.
     fn names(&self) -> &Names {

@@ -35,7 +35,7 @@ use crate::collectors::{self, Collect};
 use crate::host_objects::HostObjects;
 use crate::interface::to_runtime::{Runtime, TypeTable};
 use crate::large::MAX_SHARED_BYTES;
-use crate::object;
+use crate::object::{self, Object};
 use crate::options::{HeapOptions, LARGEST_MAX_BYTES};
 use crate::os::System;
 use crate::space::Space;
@@ -251,6 +251,35 @@ impl Heap {
         let verified = self.state.verify(runtime);
         if verified.is_ok() {
             self.state.verifier.for_each_visited(&self.state.space, &*self.state.types, visit);
+        }
+        runtime.resume_mutators();
+        verified.map(|_| ()).map_err(Box::new)
+    }
+
+    /// As [`Heap::for_each_object`]; before each object visits the references in it: offset in bytes, word.
+    ///
+    /// # Errors
+    ///
+    /// As [`Heap::verify`]; then nothing was visited.
+    pub fn for_each_reference(
+        &mut self,
+        runtime: &mut dyn Runtime,
+        reference: &mut dyn FnMut(ObjRef, u32, u32),
+        object: &mut dyn FnMut(ObjRef, u32, u32),
+    ) -> Result<(), Box<VerifyError>> {
+        let types = Arc::clone(&self.state.types);
+        runtime.stop_mutators();
+        let verified = self.state.verify(runtime);
+        if verified.is_ok() {
+            let HeapState { verifier, space, .. } = &self.state;
+            verifier.for_each_visited(space, &*types, &mut |found, type_word, bytes| {
+                if let Some(shape) = object::type_desc(&*types, type_word)
+                    && let Some(shape) = Object::new(&space.region, found.word(), shape)
+                {
+                    shape.for_each_ref(&space.region, &*types, |offset, word| reference(found, offset, word));
+                }
+                object(found, type_word, bytes);
+            });
         }
         runtime.resume_mutators();
         verified.map(|_| ()).map_err(Box::new)

@@ -7,10 +7,12 @@
 mod context;
 mod host_object;
 mod inner;
+mod snapshot;
 
 pub use context::{AsContext, AsContextMut, Caller, StoreContext, StoreContextMut};
 pub(crate) use host_object::HostObjects;
 pub(crate) use inner::{StoreData, StoreId, StoreInner, StoreRuntime, TrampolineCode};
+pub use snapshot::{HeapSnapshot, TypeCensus};
 
 use crate::engine::Engine;
 use crate::error::{Error, StoreError};
@@ -86,6 +88,15 @@ impl<T> Store<T> {
     /// If the heap is verified and found corrupt, which is a bug of this library.
     pub fn gc(&mut self) -> Result<(), Error> {
         self.data.inner.gc()
+    }
+
+    /// Every reachable object of the heap with its references. Takes memory in proportion.
+    ///
+    /// # Errors
+    ///
+    /// If the heap is found corrupt, which is a bug of this library.
+    pub fn heap_snapshot(&mut self) -> Result<HeapSnapshot, Error> {
+        HeapSnapshot::take(&mut self.data.inner)
     }
 
     /// What the collector did so far.

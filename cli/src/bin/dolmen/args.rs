@@ -82,6 +82,9 @@ pub struct RunArgs {
     /// Call it N times in the same instance and print each call's time on standard error
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub repeat: Option<u64>,
+    /// Write what is in the heap at the end, after the program or its trap, to FILE, which Chrome's developer tools open (Memory, Load)
+    #[arg(long = "gc-snapshot", value_name = "FILE", help_heading = "Heap")]
+    pub snapshot: Option<PathBuf>,
     /// Print times and figures of the collector as one JSON object on standard error at the end
     #[arg(long)]
     pub stats: bool,

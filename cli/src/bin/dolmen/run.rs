@@ -9,6 +9,8 @@ use crate::values;
 use anyhow::{Context, Result, bail};
 use dolmen::wasi::{self, BrokenPipe, WasiCtx};
 use dolmen::{Config, Engine, Extern, Func, Instance, Linker, Module, Store, Val};
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -52,10 +54,21 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ending::of_error(&mut store, error, &program_name(&args.file))?,
     };
+    if let Some(file) = &args.snapshot {
+        write_snapshot(&mut store, file).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     if args.stats {
         output::say(stats::json(&times, &store.gc_stats()));
     }
     Ok(status)
+}
+
+/// Writes a snapshot of the heap.
+fn write_snapshot(store: &mut Store<Host>, file: &Path) -> Result<()> {
+    let snapshot = store.heap_snapshot()?;
+    let mut out = BufWriter::new(File::create(file)?);
+    snapshot.write_to(&mut out)?;
+    Ok(out.flush()?)
 }
 
 /// The options of the engine.
