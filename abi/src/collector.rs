@@ -80,7 +80,7 @@ pub const MAX_INLINE_ALLOC_BYTES: u32 = 8 << 10;
 pub const MAX_ALLOC_LIMIT: u32 = ((MAX_HEAP_BYTES - MAX_INLINE_ALLOC_BYTES as u64) / REF_UNIT_BYTES as u64) as u32;
 
 /// Binary logarithm of the bytes of heap that one card stands for.
-pub const LOG_CARD_BYTES: u32 = 9;
+pub const LOG_CARD_BYTES: u32 = 8;
 
 /// Binary logarithm of the reference units of one card.
 pub const LOG_CARD_REF_UNITS: u32 = LOG_CARD_BYTES - LOG_REF_SCALE;

@@ -30,7 +30,7 @@ const LOG_CARDS_PER_BLOCK: u32 = LOG_BLOCK_BYTES - LOG_CARD_BYTES;
 /// The cards of one block.
 type BlockCards = [u8; 1 << LOG_CARDS_PER_BLOCK];
 
-const _: () = assert!(1 << LOG_CARDS_PER_BLOCK == u64::BITS, "the dirty cards of a block are a 64-bit mask");
+const _: () = assert!(1 << LOG_CARDS_PER_BLOCK == u128::BITS, "the dirty cards of a block are a 128-bit mask");
 
 /// The card table of a heap.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl CardTable {
     }
 
     /// The dirty cards of a block as a mask; cleans them. The mutators are stopped.
-    pub fn take(&mut self, block: Block) -> u64 {
+    pub fn take(&mut self, block: Block) -> u128 {
         let at = (block.0 as usize) << LOG_CARDS_PER_BLOCK;
         assert!(((at + size_of::<BlockCards>()) as u64) <= self.table.bytes(), "block {} beyond the region", block.0);
         // SAFETY: the block's bytes lie inside the table (checked); the mutators are stopped and `&mut self`

@@ -119,10 +119,16 @@ pub fn used_mask(lines: &BlockLines) -> u128 {
     })
 }
 
-/// The lowest bits of 64 bytes.
-pub fn low_bits(bytes: &[u8; 64]) -> u64 {
+/// One bit for each line of a block that survivors touch.
+pub fn live_mask(lines: &BlockLines) -> u128 {
+    const _: () = assert!(LINE_LIVE & 1 == 1 && LINE_FRESH & 1 == 0, "the lowest bit tells whether a line is live");
+    low_bits(lines)
+}
+
+/// The lowest bits of 128 bytes.
+pub fn low_bits(bytes: &[u8; 128]) -> u128 {
     let (words, _) = bytes.as_chunks::<8>();
-    words.iter().rev().fold(0, |mask, bytes| mask << 8 | gather(u64::from_le_bytes(*bytes)))
+    words.iter().rev().fold(0, |mask, bytes| mask << 8 | u128::from(gather(u64::from_le_bytes(*bytes))))
 }
 
 /// The lowest bits of the eight bytes of a word.

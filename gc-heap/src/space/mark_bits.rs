@@ -13,6 +13,7 @@ use crate::block::{Block, LOG_BLOCK_BYTES};
 use crate::os::{HUGE_PAGE_BYTES, Mapping, System};
 use dolmen_abi::reference::{LOG_OBJECT_ALIGN, LOG_REF_SCALE};
 use std::io;
+use std::ops::Range;
 
 /// Binary logarithm of the reference units that one bit stands for.
 const LOG_BIT_UNITS: u32 = LOG_OBJECT_ALIGN - LOG_REF_SCALE;
@@ -121,12 +122,26 @@ impl MarkBits {
         MarkWord { bits: self.words()[at], first: (at as u32) << (LOG_WORD_BITS + LOG_BIT_UNITS) }
     }
 
-    /// The last marked object of a block that starts before word `index` of the block's bits.
-    pub fn last_before(&self, block: Block, index: usize) -> Option<u32> {
-        let words = &self.block_words(block)[..index];
-        let word = words.iter().rposition(|&w| w != 0)?;
-        let bit = words[word].ilog2();
-        Some(block.start_unit() + ((((word as u32) << LOG_WORD_BITS) + bit) << LOG_BIT_UNITS))
+    /// The marked objects that start in `range`, ascending, as the bits are now. The range must lie within the units of
+    /// one word of bits.
+    pub fn starts_in(&self, range: &Range<u32>) -> impl Iterator<Item = u32> + use<> {
+        let (at, first_bit) = position(range.start);
+        let bits = (range.end - range.start) >> LOG_BIT_UNITS;
+        debug_assert!(first_bit.trailing_zeros() + bits <= u64::BITS);
+        let mask = (u64::MAX >> (u64::BITS - bits)) * first_bit;
+        MarkWord { bits: self.words()[at] & mask, first: (at as u32) << (LOG_WORD_BITS + LOG_BIT_UNITS) }.units()
+    }
+
+    /// The last marked object that starts before `unit` in the same block.
+    pub fn last_before(&self, unit: u32) -> Option<u32> {
+        let block = Block::of_unit(unit);
+        let (at, bit) = position(unit);
+        let start = (block.0 as usize) << LOG_BLOCK_WORDS;
+        let found = |at: usize, word: u64| {
+            word.checked_ilog2().map(|bit| ((at as u32) << LOG_WORD_BITS | bit) << LOG_BIT_UNITS)
+        };
+        let words = self.words();
+        found(at, words[at] & (bit - 1)).or_else(|| (start..at).rev().find_map(|at| found(at, words[at])))
     }
 
     fn words(&self) -> &[u64] {
@@ -164,8 +179,10 @@ mod tests {
         }
         let found: Vec<u32> = bits.iter_block(Block(2)).map(|u| u - block).collect();
         assert_eq!(found, [0, 2, 126, 128, 8190]);
-        let before = |index| bits.last_before(Block(2), index).map(|u| u - block);
-        assert_eq!([0, 1, 2, 60].map(before), [None, Some(126), Some(128), Some(128)]);
+        let before = |unit| bits.last_before(block + unit).map(|u| u - block);
+        assert_eq!([0, 2, 64, 128, 130, 8190].map(before), [None, Some(0), Some(2), Some(126), Some(128), Some(128)]);
+        let starts = |range: Range<u32>| bits.starts_in(&(block + range.start..block + range.end)).count();
+        assert_eq!([starts(0..64), starts(64..128), starts(128..256), starts(8064..8192)], [2, 1, 1, 1]);
         assert_eq!(bits.iter_block(Block(1)).count() + bits.iter_block(Block(3)).count(), 0);
         bits.clear(Block(2), Block(3));
         assert_eq!(bits.iter_block(Block(2)).count(), 0);

@@ -1,12 +1,13 @@
 //! The remembered set: old objects that may refer to young ones, found by dirty cards.
 //!
-//! A card is as large as the range of one word of mark bits, so the old objects that start in it are the bits of a
-//! word. Of a struct only the header's card counts, and all its references are visited; of an array the elements in
+//! A card is a line, so no card holds both old and young objects: a dirty card without a line of survivors is one that
+//! a mutator has written to what it had just made, which is most of them. Of a struct only the header's card counts, and all its references are visited; of an array the elements in
 //! dirty cards are, so the array that reaches into a card from before it is looked for, too.
 //!
 //! ```text
 //! for each block with dirty cards: clean them
-//!     shared block:  for each dirty card: the array that reaches into it; the marked objects that start in it
+//!     shared block:  for each dirty card that survivors touch: the array that reaches into it from before; the marked
+//!                    objects that start in it
 //!     large object:  if marked: its elements in dirty cards, or all references of a struct
 //! ```
 //!
@@ -15,13 +16,13 @@
 use super::Tracer;
 use crate::barrier::CardTable;
 use crate::block::{Block, BlockState};
+use crate::line::{self, LOG_LINE_BYTES};
 use dolmen_abi::collector::{ARRAY_ELEMENTS_REF_UNITS, LOG_CARD_BYTES, LOG_CARD_REF_UNITS};
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
-use dolmen_abi::reference::LOG_OBJECT_ALIGN;
 use dolmen_abi::type_desc::{Kind, TypeDesc};
 use std::ops::Range;
 
-const _: () = assert!(1 << (LOG_CARD_BYTES - LOG_OBJECT_ALIGN) == u64::BITS, "a card is one word of mark bits");
+const _: () = assert!(LOG_CARD_BYTES == LOG_LINE_BYTES, "a card is a line");
 
 impl Tracer<'_> {
     /// Visits what old objects in dirty cards refer to, and cleans the cards.
@@ -47,14 +48,14 @@ impl Tracer<'_> {
         }
     }
 
-    fn visit_shared_block(&mut self, block: Block, dirty: u64) {
-        for range in ranges(block, dirty) {
-            let index = ((range.start - block.start_unit()) >> LOG_CARD_REF_UNITS) as usize;
-            if let Some(before) = self.space.marks.last_before(block, index) {
+    fn visit_shared_block(&mut self, block: Block, dirty: u128) {
+        let old = line::live_mask(self.space.lines.of_block(block));
+        for range in ranges(block, dirty & old) {
+            if let Some(before) = self.space.marks.last_before(range.start) {
                 self.visit_range(before, &range);
             }
             let mut hot = self.hot;
-            for unit in self.space.marks.word_of_block(block, index).units() {
+            for unit in self.space.marks.starts_in(&range) {
                 if !hot.visit_if_simple(unit) {
                     self.hot = hot;
                     self.visit_range(unit, &range);
@@ -94,12 +95,12 @@ impl Tracer<'_> {
 }
 
 /// The units of each dirty card of a block.
-fn ranges(block: Block, dirty: u64) -> impl Iterator<Item = Range<u32>> {
+fn ranges(block: Block, dirty: u128) -> impl Iterator<Item = Range<u32>> {
     let mut left = dirty;
     std::iter::from_fn(move || {
         let card = left.trailing_zeros();
         left &= left.wrapping_sub(1);
         let start = block.start_unit() + (card << LOG_CARD_REF_UNITS);
-        (card < u64::BITS).then(|| start..start + (1 << LOG_CARD_REF_UNITS))
+        (card < u128::BITS).then(|| start..start + (1 << LOG_CARD_REF_UNITS))
     })
 }
