@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 fn main() {
     let filter = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
-    let programs: [Program; 6] = [
+    let programs: [Program; 8] = [
+        ("live_tree", live_tree),
+        ("fragmentation", fragmentation),
         ("binary_trees", binary_trees),
         ("garbage", garbage),
         ("random_graph", random_graph),
@@ -100,6 +102,53 @@ fn tree(w: &mut World, node: u32, depth: u32, objects: &mut u64) -> u32 {
 fn check(w: &World, object: u32) -> u64 {
     let left = w.read(object, 4);
     if left == 0 { 1 } else { 1 + check(w, left) + check(w, w.read(object, 8)) }
+}
+
+/// A tree of 33 million nodes, 512 MiB, and ten major collections of it.
+fn live_tree() -> Outcome {
+    let mut types = MockTypes::new();
+    let node = types.add_struct(&[REF, REF]);
+    let mut world = World::new(HeapOptions::default(), types);
+    run(&mut world, |w| {
+        let mut objects = 0;
+        let root = tree(w, node, 24, &mut objects);
+        w.runtime.roots.push(root);
+        for _ in 0..10 {
+            let before = w.heap.stats().total_pause;
+            w.collect();
+            println!("  major: {:.1} ms", (w.heap.stats().total_pause - before).as_secs_f64() * 1e3);
+        }
+        objects
+    })
+}
+
+/// Arrays of 16 bytes to 8 KiB, of which a random one is replaced at a time, for 64 generations of the whole; prints
+/// how much larger than the live data the heap is after a major collection.
+fn fragmentation() -> Outcome {
+    let mut types = MockTypes::new();
+    let (numbers, table) = (types.add_array(I64), types.add_array(REF));
+    let mut world = World::new(HeapOptions::default(), types);
+    run(&mut world, |w| {
+        const WINDOW: u64 = 100_000;
+        const GENERATIONS: u64 = 64;
+        let mut rng = Rng::new(1);
+        let table = w.alloc_array(table, WINDOW as u32).unwrap();
+        w.runtime.roots.push(table);
+        let mut worst: f64 = 0.0;
+        for i in 0..WINDOW * GENERATIONS {
+            // Sizes drift, so that holes of one phase do not fit the next.
+            let magnitude = (rng.below(6) + i / WINDOW % 4).min(9);
+            let object = w.alloc_array(numbers, rng.below(2 << magnitude) as u32).unwrap();
+            w.store(table, 8 + 4 * rng.below(WINDOW) as u32, object);
+            if i % WINDOW == 0 && i > 2 * WINDOW {
+                w.collect();
+                let used = w.heap.used_bytes() as f64 / w.heap.stats().live_bytes as f64;
+                worst = worst.max(used);
+            }
+        }
+        println!("  blocks in use after a major collection: at most {worst:.2} of the live bytes");
+        WINDOW * GENERATIONS
+    })
 }
 
 /// Nothing survives: the price of the allocator alone.

@@ -4,6 +4,8 @@
 //! its name in [`dolmen_abi::collector::Collector`], a file here, an arm in [`new`].
 
 pub mod cycle;
+#[cfg(test)]
+mod example;
 mod generational;
 mod marksweep;
 mod null;

@@ -30,7 +30,7 @@
 use crate::address::ObjRef;
 use crate::alloc::{self, Allocator};
 use crate::barrier::CardTable;
-use crate::block::BLOCK_BYTES;
+use crate::block::{BLOCK_BYTES, BlockState};
 use crate::collectors::{self, Collect};
 use crate::host_objects::HostObjects;
 use crate::interface::to_runtime::{Runtime, TypeTable};
@@ -74,7 +74,7 @@ pub enum AllocError {
 /// The garbage-collected heap of a store.
 pub struct Heap {
     pub(crate) state: HeapState,
-    collector: Box<dyn Collect>,
+    pub(crate) collector: Box<dyn Collect>,
     stress: Option<Stress>,
     /// Collections in a row that were caused by exhaustion and left next to nothing free.
     starved: u32,
@@ -335,6 +335,14 @@ impl Heap {
             peak_heap_bytes: self.state.stats.peak_heap_bytes.max(heap_bytes),
             ..self.state.stats
         }
+    }
+
+    /// Bytes of the blocks that hold objects: what the heap would shrink to if all free blocks went back to the
+    /// system.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        let blocks = &self.state.space.blocks;
+        blocks.iter().filter(|&b| blocks.state(b) != BlockState::Free).count() as u64 * u64::from(BLOCK_BYTES)
     }
 
     /// The options that the heap was made with; `max_bytes` as it is in force.
