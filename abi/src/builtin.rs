@@ -19,9 +19,9 @@ pub enum BuiltinType {
 /// What a call of a builtin can do besides its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Neither collects nor throws; may trap.
+    /// Neither collects nor throws; may trap. Does not use the store.
     Leaf,
-    /// May collect: a safepoint. May trap.
+    /// May collect, or wait while another thread does: a safepoint. May trap.
     Collects,
     /// May collect, run other wasm code and throw.
     Calls,
@@ -130,25 +130,25 @@ builtins! {
     /// `memory.atomic.wait64`, likewise.
     AtomicWait64 memory_atomic_wait64(address: Ptr, expected: I64, timeout: I64) -> I32, Collects;
     /// Grows a table by `delta` elements `init`; the old size, or -1.
-    TableGrow table_grow(instance: Ptr, table: I32, init: Ref, delta: I64) -> I64, Leaf;
+    TableGrow table_grow(instance: Ptr, table: I32, init: Ref, delta: I64) -> I64, Collects;
     /// `table.fill`, bounds checked.
-    TableFill table_fill(instance: Ptr, table: I32, dst: I64, value: Ref, len: I64), Leaf;
+    TableFill table_fill(instance: Ptr, table: I32, dst: I64, value: Ref, len: I64), Collects;
     /// `table.copy`, bounds checked.
-    TableCopy table_copy(instance: Ptr, dst_table: I32, src_table: I32, dst: I64, src: I64, len: I64), Leaf;
+    TableCopy table_copy(instance: Ptr, dst_table: I32, src_table: I32, dst: I64, src: I64, len: I64), Collects;
     /// `table.init`, bounds checked.
-    TableInit table_init(instance: Ptr, table: I32, segment: I32, dst: I64, src: I32, len: I32), Leaf;
+    TableInit table_init(instance: Ptr, table: I32, segment: I32, dst: I64, src: I32, len: I32), Collects;
     /// `elem.drop`.
-    ElemDrop elem_drop(instance: Ptr, segment: I32), Leaf;
+    ElemDrop elem_drop(instance: Ptr, segment: I32), Collects;
     /// Sets an element of an element segment whose elements are expressions; during instantiation only.
-    ElemSet elem_set(instance: Ptr, segment: I32, index: I32, value: Ref), Leaf;
+    ElemSet elem_set(instance: Ptr, segment: I32, index: I32, value: Ref), Collects;
     /// `array.new_data`: an array of this type word from bytes `offset..` of a data segment, bounds checked.
     ArrayNewData array_new_data(instance: Ptr, type_word: I32, segment: I32, offset: I32, length: I32) -> Ref, Collects;
     /// `array.new_elem`: an array of this type word from elements `offset..` of an element segment.
     ArrayNewElem array_new_elem(instance: Ptr, type_word: I32, segment: I32, offset: I32, length: I32) -> Ref, Collects;
     /// `array.init_data`, bounds checked; the array is not null.
-    ArrayInitData array_init_data(instance: Ptr, array: Ref, segment: I32, dst: I32, src: I32, len: I32), Leaf;
+    ArrayInitData array_init_data(instance: Ptr, array: Ref, segment: I32, dst: I32, src: I32, len: I32), Collects;
     /// `array.init_elem`, bounds checked, with barrier; the array is not null.
-    ArrayInitElem array_init_elem(instance: Ptr, array: Ref, segment: I32, dst: I32, src: I32, len: I32), Leaf;
+    ArrayInitElem array_init_elem(instance: Ptr, array: Ref, segment: I32, dst: I32, src: I32, len: I32), Collects;
 }
 
 /// C library functions that LLVM may call on its own. Compiled code reaches them through the *libcall table*, a

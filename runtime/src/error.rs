@@ -151,6 +151,10 @@ pub enum StoreError {
     Map { what: &'static str, bytes: u64, source: std::io::Error },
     #[error("cannot make a thread for compiled code: {0}")]
     Thread(std::io::Error),
+    #[error(
+        "the code was compiled without polls (`--no-polls`): it cannot be stopped, so it cannot run with several threads, an interrupt handle or a timeout"
+    )]
+    NoPolls,
     #[error("a {what} of {count} exceeds the limit of {limit}")]
     Limit { what: &'static str, count: u64, limit: u64 },
     #[error(transparent)]

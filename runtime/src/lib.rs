@@ -75,6 +75,7 @@ pub use artifact::LoadError;
 pub use compiler::BuildError;
 pub use dolmen_abi::collector::Collector;
 pub use dolmen_abi::trap::TrapCode;
+pub use dolmen_gc_heap::RootKind;
 pub use engine::Engine;
 pub use error::{ArgumentError, EngineError, Error, Exception, Frame, HostError, LinkError, Place, StoreError, Trap};
 pub use externals::{Extern, Func, Global, Memory, SharedMemory, Table, Tag};
@@ -85,6 +86,7 @@ pub use options::{Config, DEFAULT_HEAP_MAX_BYTES, DEFAULT_MAX_STACK_BYTES};
 pub use store::{
     AsContext, AsContextMut, Caller, GcStats, HeapSnapshot, Store, StoreContext, StoreContextMut, TypeCensus,
 };
+pub use thread::{InterruptHandle, JoinHandle, StoppedWorld, Suspended, ThreadControl, ThreadId};
 pub use types::{
     ArrayType, ExportType, ExternType, FieldType, FuncType, GlobalType, HeapType, ImportType, MemoryType, RefType,
     StorageType, StructType, TableType, TagType, TypeError, ValType,

@@ -152,6 +152,12 @@ impl Module {
     }
 
     /// What the code does for the collector.
+    /// Whether loops and recursions poll for requests to stop.
+    #[must_use]
+    pub fn has_polls(&self) -> bool {
+        self.inner.header.polls
+    }
+
     pub(crate) fn protocol(&self) -> Protocol {
         self.inner.header.protocol
     }

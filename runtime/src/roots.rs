@@ -5,7 +5,8 @@
 //!
 //! | place | written by |
 //! |---|---|
-//! | the shadow stack up to its top | compiled code, before each safepoint |
+//! | each thread's shadow stack up to its top | compiled code, before each safepoint |
+//! | words that each thread holds | builtins, while their thread waits for the store |
 //! | `pending_exception` | a throw, until the landing pad or the end of the activation takes it |
 //! | globals and tables | compiled code, the embedder |
 //! | element segments that were not dropped | instantiation |
@@ -21,27 +22,33 @@ use dolmen_gc_heap::{RootKind, RootVisitor, Runtime};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Runtime for StoreRuntime<'_> {
-    /// Nothing to do: a store has one thread, and it is the one that collects.
-    fn stop_mutators(&mut self) {}
+    fn stop_mutators(&mut self) {
+        self.threads.stop();
+    }
 
-    fn resume_mutators(&mut self) {}
+    fn resume_mutators(&mut self) {
+        self.threads.resume();
+    }
 
     fn current_buffer(&mut self) -> &mut AllocBuffer {
-        self.thread.alloc_buffer()
+        self.threads.current_mut().alloc_buffer()
     }
 
     fn visit_buffers(&mut self, visit: &mut dyn FnMut(&mut AllocBuffer)) {
-        visit(self.thread.alloc_buffer());
+        self.threads.all_mut().for_each(|thread| visit(thread.alloc_buffer()));
     }
 
     fn scan_roots(&mut self, visitor: &mut dyn RootVisitor) {
-        visitor.visit_slice(RootKind::ShadowStack, self.thread.shadow_slots());
-        visitor.visit(RootKind::Exception, self.thread.context_mut().pending_exception);
+        for thread in self.threads.all_mut() {
+            visitor.visit_slice(RootKind::ShadowStack, thread.shadow_slots());
+            visitor.visit(RootKind::Exception, thread.context_mut().pending_exception);
+            visitor.visit_slice(RootKind::Other, thread.held());
+        }
         for word in self.globals.iter().filter_map(|global| global.reference()) {
             visitor.visit(RootKind::Global, word);
         }
         for table in self.tables {
-            visitor.visit_slice(RootKind::Table, table.elements());
+            visitor.visit_slice(RootKind::Table, table.words());
         }
         for segment in self.instances.iter().flat_map(|instance| &instance.elems) {
             visitor.visit_slice(RootKind::Segment, segment);

@@ -59,15 +59,37 @@ impl RawTrap {
 
 /// The trap as the embedder sees it, with names.
 pub(crate) fn resolve(code: &StoreCode, raw: &RawTrap) -> Trap {
-    let frames = raw.addresses.iter().filter_map(|&address| {
+    let standard = Trap::new(raw.code);
+    let message = raw.message.clone().unwrap_or(standard.message);
+    Trap { code: raw.code, message, backtrace: resolve_frames(code, &raw.addresses) }
+}
+
+/// The functions that code addresses lie in, with names.
+pub(crate) fn resolve_frames(code: &StoreCode, addresses: &[u64]) -> Vec<Frame> {
+    let frames = addresses.iter().filter_map(|&address| {
         let (module, code_offset, func_index) = code.function_at(address)?;
         let func_name = module.and_then(|module| module.func_name(func_index));
         let module_name = module.and_then(Module::name);
         Some(Frame { func_index, func_name, module_name, code_offset })
     });
-    let standard = Trap::new(raw.code);
-    let message = raw.message.clone().unwrap_or(standard.message);
-    Trap { code: raw.code, message, backtrace: frames.collect() }
+    frames.collect()
+}
+
+/// The addresses of the frames of a thread that does not run, innermost first.
+///
+/// # Safety
+///
+/// The thread must be stopped, in a builtin or outside compiled code.
+pub(crate) unsafe fn backtrace(thread: &Thread) -> Vec<u64> {
+    // SAFETY: the context is live, and nobody writes to it.
+    let call = unsafe {
+        let context = &*thread.context();
+        ActivationRecord { previous: context.entry_frame, exit_pc: context.exit_pc, exit_sp: context.exit_sp }
+    };
+    // SAFETY: the record describes the builtin call that the thread is in.
+    let start = unsafe { exit_registers(&call, &thread.stacks().native()) };
+    // SAFETY: as the caller promises.
+    unsafe { capture_from(thread, start, Vec::new()) }
 }
 
 /// Decides where a thread goes on whose code stopped for `why` with these registers. Returns 0 with the registers
@@ -141,6 +163,17 @@ unsafe fn capture(thread: &Thread, registers: &Registers, is_fault: bool) -> Vec
         // SAFETY: the stack is the thread's, which does not run.
         start = unsafe { thread.code().fault_caller(registers, &stack) };
     }
+    // SAFETY: as the caller promises.
+    unsafe { capture_from(thread, start, addresses) }
+}
+
+/// [`capture`] from a call on, behind addresses that are known already.
+///
+/// # Safety
+///
+/// As for `capture`.
+unsafe fn capture_from(thread: &Thread, mut start: Option<Registers>, mut addresses: Vec<u64>) -> Vec<u64> {
+    let stack = thread.stacks().native();
     // SAFETY: the context is live.
     let mut record = unsafe { (*thread.context()).entry_frame };
     loop {

@@ -80,7 +80,7 @@ pub(crate) struct Site<'a> {
 }
 
 /// Loaded code with its tables.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LoadedCode<M> {
     text: Range<u64>,
     tables: UnwindTables<'static>,
@@ -88,7 +88,7 @@ pub(crate) struct LoadedCode<M> {
 }
 
 /// All code that a store can run, by address. `M` tells whose it is, if it is of a module, and keeps it mapped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CodeMap<M> {
     /// Ascending and disjoint.
     codes: Vec<LoadedCode<M>>,

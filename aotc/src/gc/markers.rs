@@ -22,6 +22,21 @@ const MEMORY_ARGUMENT_READ: u64 = 0b01;
 /// the collector does not change the decision. With the cost of a call, richards ran 19 % more instructions.
 const BARRIER_INLINE_COST: &str = "0";
 
+/// Attribute of calls that stand behind a poll of their own.
+pub(crate) const POLLED_CALL: &str = "dolmen-polled";
+
+/// Name of the marker of a poll, `(thread)`.
+const POLL: &str = "dolmen.poll";
+
+/// The marker of a poll. LLVM may move nothing past it.
+pub(crate) fn poll(context: &Context, module: &Module<'_>, types: &Types) -> Value {
+    module.function(POLL).unwrap_or_else(|| {
+        let poll = module.add_function(POLL, context.function_type(types.void, &[types.ptr]), C_CC);
+        poll.add_attribute(attribute_index::FUNCTION, context.enum_attribute("nounwind", 0));
+        poll
+    })
+}
+
 /// The marker functions of a partition.
 #[derive(Clone, Copy)]
 pub(crate) struct Markers {

@@ -139,6 +139,18 @@ impl Value {
         (!callee.is_null()).then_some(Value(callee))
     }
 
+    /// Makes a load one that happens exactly where and as often as it stands.
+    pub(crate) fn set_volatile(self) {
+        // SAFETY: the handle is a load's by contract of this function.
+        unsafe { LLVMSetVolatile(self.0, 1) }
+    }
+
+    /// The calling convention of a call.
+    pub(crate) fn call_convention(self) -> u32 {
+        // SAFETY: the handle is a call's or invoke's by contract of this function.
+        unsafe { LLVMGetInstructionCallConv(self.0) }
+    }
+
     /// Number of arguments of a call.
     pub(crate) fn arg_count(self) -> usize {
         // SAFETY: the handle is a call's or invoke's by contract of this function.

@@ -4,7 +4,8 @@
 //! whose unwind destination is the innermost handler's landing pad.
 
 use crate::error::CompileError;
-use crate::llvm::{IntPredicate, Op, TAIL_CC, Type, Value};
+use crate::gc::markers;
+use crate::llvm::{C_CC, IntPredicate, Op, TAIL_CC, Type, Value, attribute_index};
 use crate::translate::function::FunctionTranslator;
 use crate::translate::stack::Handler;
 use dolmen_abi::context::ImportedFunc;
@@ -98,17 +99,21 @@ impl FunctionTranslator<'_, '_, '_> {
     /// Calls with the operands on the stack and pushes the results.
     fn call(&mut self, callee: Callee, ty: &FuncType) {
         let signature = MachineSignature::from(ty);
+        let is_polled = self.poll_before_surplus(&signature);
         let args = self.pop_arguments(callee, &signature);
         let function_type = self.unit.function_type(&signature);
         let result = self.emit_call(function_type, callee.code, &args);
+        self.mark_polled(result, is_polled);
         self.push_results(result, ty);
     }
 
     /// Calls in place of this function's frame.
     fn tail_call(&mut self, callee: Callee, ty: &FuncType) {
         let signature = MachineSignature::from(ty);
+        let is_polled = self.poll_before_surplus(&signature);
         let args = self.pop_arguments(callee, &signature);
         let call = self.b.call(self.unit.function_type(&signature), callee.code, &args, TAIL_CC);
+        self.mark_polled(call, is_polled);
         call.set_must_tail();
         if signature.results.is_empty() {
             self.b.ret_void();
@@ -116,6 +121,25 @@ impl FunctionTranslator<'_, '_, '_> {
             self.b.ret(call);
         }
         self.reachable = false;
+    }
+
+    /// Polls, if a call has surplus arguments: between their stores and the call they are no roots. Returns whether
+    /// it did.
+    fn poll_before_surplus(&self, signature: &MachineSignature) -> bool {
+        let is_polled = self.unit.polls && surplus_params(&signature.params).contains(&true);
+        if is_polled {
+            let poll = markers::poll(self.unit.context, self.unit.llvm, &self.unit.types);
+            self.b.call(poll.function_type(), poll, &[self.thread], C_CC);
+        }
+        is_polled
+    }
+
+    /// Notes that a call needs no other poll.
+    fn mark_polled(&self, call: Value, is_polled: bool) {
+        if is_polled {
+            let polled = self.unit.context.string_attribute(markers::POLLED_CALL, "");
+            call.add_call_attribute(attribute_index::FUNCTION, polled);
+        }
     }
 
     /// The arguments in registers; the surplus ones are stored where the callee takes them from.

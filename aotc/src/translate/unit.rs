@@ -367,3 +367,9 @@ impl<'c, 'm> Unit<'c, 'm> {
 fn clean(name: &str) -> String {
     name.chars().take(200).map(|c| if c.is_control() || c == '"' || c == '\\' { '_' } else { c }).collect()
 }
+
+/// The index in the symbol of a defined function; `None` for any other symbol.
+pub(crate) fn func_of_symbol(symbol: &str) -> Option<u32> {
+    let (index, _) = symbol.strip_prefix("wasm[")?.split_once(']')?;
+    index.parse().ok()
+}

@@ -1,7 +1,7 @@
 //! Arrays from segments. All bounds are checked before anything is allocated or written.
 
 use super::memory::{data_segment, number};
-use super::{Raise, Result};
+use super::{Raise, Reference, Result};
 use crate::store::StoreInner;
 use crate::vm::object;
 use dolmen_abi::object::ARRAY_ELEMENTS_OFFSET;
@@ -22,13 +22,13 @@ pub(super) fn array_new_data(
     segment: u32,
     offset: u32,
     length: u32,
-) -> Result<u32> {
+) -> Result<Reference> {
     let bytes = (length as usize) << log_elem_bytes(store, type_word);
     let source = data_segment(store, instance, segment).get(range(offset, bytes)).ok_or(DATA_OUT_OF_BOUNDS)?;
     let array = new_array(store, type_word, length)?;
     // SAFETY: the array was made of this size, and nothing else was allocated since.
     unsafe { elements(&mut store.heap, array, 0, bytes) }.copy_from_slice(source);
-    Ok(array.word())
+    Ok(Reference(array.word()))
 }
 
 /// An array of `length` references from the elements of a segment from `offset` on.
@@ -39,13 +39,13 @@ pub(super) fn array_new_elem(
     segment: u32,
     offset: u32,
     length: u32,
-) -> Result<u32> {
+) -> Result<Reference> {
     let source = range(offset, length as usize);
     segment_elements(store, instance, segment).get(source.clone()).ok_or(ELEM_OUT_OF_BOUNDS)?;
     let array = new_array(store, type_word, length)?;
     // The segment is read after the allocation, whose collector may have moved what it refers to.
     copy_references(store, array, 0, instance, segment, source);
-    Ok(array.word())
+    Ok(Reference(array.word()))
 }
 
 /// Copies bytes of a data segment over elements.

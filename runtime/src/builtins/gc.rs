@@ -1,22 +1,35 @@
 //! Allocation that does not fit the buffer, and the poll.
 
-use super::Result;
+use super::{Raise, Reference, Result};
 use crate::store::StoreInner;
+use crate::thread::Thread;
+use dolmen_abi::trap::TrapCode;
+use std::ptr::NonNull;
 
 /// A struct or exception of this type word, zeroed but for its header.
-pub(super) fn alloc_struct(store: &mut StoreInner, type_word: u32) -> Result<u32> {
+pub(super) fn alloc_struct(store: &mut StoreInner, type_word: u32) -> Result<Reference> {
+    check_interrupt(store.threads.current_mut())?;
     let (heap, mut runtime) = store.heap_and_runtime();
-    Ok(heap.alloc_struct(&mut runtime, type_word)?.word())
+    Ok(Reference(heap.alloc_struct(&mut runtime, type_word)?.word()))
 }
 
 /// An array of `length` elements, zeroed but for its header.
-pub(super) fn alloc_array(store: &mut StoreInner, type_word: u32, length: u32) -> Result<u32> {
+pub(super) fn alloc_array(store: &mut StoreInner, type_word: u32, length: u32) -> Result<Reference> {
+    check_interrupt(store.threads.current_mut())?;
     let (heap, mut runtime) = store.heap_and_runtime();
-    Ok(heap.alloc_array(&mut runtime, type_word, length)?.word())
+    Ok(Reference(heap.alloc_array(&mut runtime, type_word, length)?.word()))
 }
 
-/// Answers a poll request. With one thread there is nobody who could ask for more than that it is answered.
-pub(super) fn safepoint_poll(store: &mut StoreInner) -> Result<()> {
-    store.thread.context_mut().poll_request = 0;
-    Ok(())
+/// Answers a poll request: traps if the thread was interrupted, stops as long as somebody wants it.
+pub(super) fn safepoint_poll(mut thread: NonNull<Thread>) -> Result<()> {
+    // SAFETY: the thread is the running one, and no reference to it is alive.
+    unsafe {
+        Thread::pause(thread);
+        check_interrupt(thread.as_mut())
+    }
+}
+
+/// Traps if the thread was interrupted. Loops that allocate have no other poll.
+pub(super) fn check_interrupt(thread: &mut Thread) -> Result<()> {
+    if thread.take_interrupt() { Err(Raise::Trap(TrapCode::Interrupt)) } else { Ok(()) }
 }

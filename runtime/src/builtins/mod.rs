@@ -5,7 +5,7 @@
 //! | layer | what it does |
 //! |---|---|
 //! | [`gates`], assembly | records the call, checks the stack, raises what the builtin returned |
-//! | [`shims`], C convention | finds the store, catches panics, turns a `Result` into an [`Outcome`] |
+//! | [`shims`], C convention | takes the store, catches panics, turns a `Result` into an [`Outcome`] |
 //! | one file per family, Rust | the work: takes the store and plain numbers, returns a `Result` |
 //!
 //! `trap` and `throw` are gates alone: there is nothing to do but to raise.
@@ -30,10 +30,12 @@ use crate::thread::entry::{Outcome, reason};
 use crate::trap::Raised;
 use dolmen_abi::builtin::Builtin;
 use dolmen_abi::context::ThreadContext;
+use dolmen_abi::reference::NULL_REF;
 use dolmen_abi::trap::TrapCode;
 use dolmen_gc_heap::AllocError;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 
 /// Why a builtin does not return to compiled code.
 #[derive(Debug)]
@@ -53,7 +55,21 @@ type Result<T> = std::result::Result<T, Raise>;
 
 /// A result of a builtin in a register.
 trait Word {
+    const IS_REFERENCE: bool = false;
+
     fn word(self) -> u64;
+}
+
+/// A result that is a reference word.
+#[derive(Clone, Copy, Debug)]
+struct Reference(u32);
+
+impl Word for Reference {
+    const IS_REFERENCE: bool = true;
+
+    fn word(self) -> u64 {
+        self.0.into()
+    }
 }
 
 impl Word for () {
@@ -92,21 +108,46 @@ pub(crate) fn table_address() -> u64 {
     gates::TABLE.as_ptr() as u64
 }
 
-/// Runs a builtin for the thread of this context.
+/// Runs a builtin for the thread of this context, which uses the store meanwhile. `arguments` may be references,
+/// and the result is one if the type says so: they are rooted while the thread waits.
 ///
 /// # Safety
 ///
 /// To be called by a gate: the context must be that of the running thread, in a [`Thread::call`].
-unsafe fn run<T: Word>(context: *mut ThreadContext, builtin: impl FnOnce(*mut StoreInner) -> Result<T>) -> Outcome {
+unsafe fn run<T: Word>(
+    context: *mut ThreadContext,
+    arguments: &[u32],
+    builtin: impl FnOnce(*mut StoreInner) -> Result<T>,
+) -> Outcome {
+    let thread = thread_of(context);
     // SAFETY: a context is the start of its thread's record, which has the store that `Thread::call` was given.
-    let store = unsafe { (*context.cast::<Thread>()).store() };
+    let store = unsafe { Thread::take_store(thread, arguments) };
+    // SAFETY: as the caller promises.
+    let outcome = unsafe { run_storeless(context, || builtin(store)) };
+    let result = if T::IS_REFERENCE { outcome.value as u32 } else { NULL_REF };
+    // SAFETY: as above; the builtin has ended.
+    unsafe { Thread::release_store(thread, store, &[result]) };
+    outcome
+}
+
+/// Runs a builtin that does not use the store.
+///
+/// # Safety
+///
+/// As for [`run`].
+unsafe fn run_storeless<T: Word>(context: *mut ThreadContext, builtin: impl FnOnce() -> Result<T>) -> Outcome {
     // A panic leaves nothing half-done in sight: the activation ends, and the panic goes on behind it.
-    let result = catch_unwind(AssertUnwindSafe(|| builtin(store)));
+    let result = catch_unwind(AssertUnwindSafe(builtin));
     match result.unwrap_or_else(|payload| Err(Raise::Panic(payload))) {
         Ok(value) => Outcome { value: value.word(), reason: reason::NONE },
-        // SAFETY: as above; the builtin has ended, so nobody else uses the record.
-        Err(raise) => unsafe { raise.record(&mut *context.cast::<Thread>()) },
+        // SAFETY: a context is the start of its thread's record; the builtin has ended, so nobody else uses it.
+        Err(raise) => unsafe { raise.record(thread_of(context).as_mut()) },
     }
+}
+
+/// The thread of a context.
+fn thread_of(context: *mut ThreadContext) -> NonNull<Thread> {
+    NonNull::new(context.cast()).expect("a gate passes a context")
 }
 
 impl Raise {
@@ -133,8 +174,11 @@ impl Raise {
 
 /// The functions that gates call.
 mod shims {
-    use super::{Outcome, StoreInner, ThreadContext, array, gc, host, memory, run, table, wait};
+    use super::{
+        Outcome, StoreInner, ThreadContext, array, gc, host, memory, run, run_storeless, table, thread_of, wait,
+    };
     use dolmen_abi::context::ValueSlot;
+    use dolmen_abi::reference::NULL_REF;
 
     macro_rules! rust_type {
         (Ptr) => {
@@ -151,19 +195,31 @@ mod shims {
         };
     }
 
+    /// The word to root of an argument.
+    macro_rules! reference_word {
+        (Ref, $arg:ident) => {
+            $arg
+        };
+        ($other:ident, $arg:ident) => {
+            NULL_REF
+        };
+    }
+
+    /// A builtin that uses the store.
     macro_rules! shim {
         ($family:ident $name:ident($($arg:ident: $param:ident),*)) => {
             pub(super) unsafe extern "C" fn $name(
                 context: *mut ThreadContext,
                 $($arg: rust_type!($param)),*
             ) -> Outcome {
+                let arguments = [$(reference_word!($param, $arg)),*];
                 let builtin = |store: *mut StoreInner| {
                     // SAFETY: the store of a running thread is live, and while a builtin runs, nobody else uses it:
-                    // whoever entered compiled code waits for it to return.
+                    // whoever entered compiled code waits for it to return, and other threads for the store.
                     $family::$name(unsafe { &mut *store }, $($arg),*)
                 };
                 // SAFETY: a gate passes the context of the running thread.
-                unsafe { run(context, builtin) }
+                unsafe { run(context, &arguments, builtin) }
             }
         };
     }
@@ -176,22 +232,35 @@ mod shims {
                 $($arg: rust_type!($param)),*
             ) -> Outcome {
                 // SAFETY: a gate passes the context of the running thread.
-                unsafe { run(context, |_| $family::$name($($arg),*)) }
+                unsafe { run_storeless(context, || $family::$name($($arg),*)) }
+            }
+        };
+    }
+
+    /// A builtin that needs nothing but the thread.
+    macro_rules! threaded {
+        ($family:ident $name:ident($($arg:ident: $param:ident),*)) => {
+            pub(super) unsafe extern "C" fn $name(
+                context: *mut ThreadContext,
+                $($arg: rust_type!($param)),*
+            ) -> Outcome {
+                // SAFETY: a gate passes the context of the running thread.
+                unsafe { run_storeless(context, || $family::$name(thread_of(context), $($arg),*)) }
             }
         };
     }
 
     shim!(gc alloc_struct(type_word: I32));
     shim!(gc alloc_array(type_word: I32, length: I32));
-    shim!(gc safepoint_poll());
+    threaded!(gc safepoint_poll());
     shim!(memory memory_grow(instance: Ptr, memory: I32, delta: I64));
     storeless!(memory memory_fill(memory: Ptr, dst: I64, value: I32, len: I64));
     storeless!(memory memory_copy(dst_memory: Ptr, src_memory: Ptr, dst: I64, src: I64, len: I64));
     storeless!(memory memory_init(memory: Ptr, segment: Ptr, dst: I64, src: I32, len: I32));
     storeless!(memory data_drop(segment: Ptr));
     storeless!(wait memory_atomic_notify(address: Ptr, count: I32));
-    storeless!(wait memory_atomic_wait32(address: Ptr, expected: I32, timeout: I64));
-    storeless!(wait memory_atomic_wait64(address: Ptr, expected: I64, timeout: I64));
+    threaded!(wait memory_atomic_wait32(address: Ptr, expected: I32, timeout: I64));
+    threaded!(wait memory_atomic_wait64(address: Ptr, expected: I64, timeout: I64));
     shim!(table table_grow(instance: Ptr, table: I32, init: Ref, delta: I64));
     shim!(table table_fill(instance: Ptr, table: I32, dst: I64, value: Ref, len: I64));
     shim!(table table_copy(instance: Ptr, dst_table: I32, src_table: I32, dst: I64, src: I64, len: I64));
@@ -212,9 +281,8 @@ mod shims {
     ) -> Outcome {
         // SAFETY: the trampoline passes the record that the function's object names, and slots for all its
         // arguments and results; while a builtin runs, nobody else uses the store.
-        let builtin = |store: *mut StoreInner| unsafe { host::host_call(store, func, slots) };
-        // SAFETY: a gate passes the context of the running thread.
-        unsafe { run(context, builtin) }
+        // Also, a gate passes the context of the running thread.
+        unsafe { host::run_host_call(context, func, slots) }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::memory::number;
 use super::{Raise, Result};
 use crate::store::StoreInner;
+use crate::vm::table::{copy, set};
 use dolmen_abi::trap::TrapCode;
 use std::ops::Range;
 
@@ -21,8 +22,8 @@ pub(super) fn table_fill(
     value: u32,
     len: u64,
 ) -> Result<()> {
-    let elements = store.table_mut(number(instance), table).elements_mut();
-    elements.get_mut(range(dst, len)?).ok_or(OUT_OF_BOUNDS)?.fill(value);
+    let elements = store.table_mut(number(instance), table).elements();
+    elements.get(range(dst, len)?).ok_or(OUT_OF_BOUNDS)?.iter().for_each(|element| set(element, value));
     Ok(())
 }
 
@@ -37,17 +38,9 @@ pub(super) fn table_copy(
 ) -> Result<()> {
     let (dst, src) = (range(dst, len)?, range(src, len)?);
     let tables = &store.instances[number(instance) as usize].tables;
-    let numbers = [tables[dst_table as usize] as usize, tables[src_table as usize] as usize];
-    if let Ok([to, from]) = store.tables.get_disjoint_mut(numbers) {
-        let from = from.elements().get(src).ok_or(OUT_OF_BOUNDS)?;
-        to.elements_mut().get_mut(dst).ok_or(OUT_OF_BOUNDS)?.copy_from_slice(from);
-    } else {
-        let elements = store.tables[numbers[0]].elements_mut();
-        if dst.end > elements.len() || src.end > elements.len() {
-            return Err(OUT_OF_BOUNDS);
-        }
-        elements.copy_within(src, dst.start);
-    }
+    let elements = |table: u32| store.tables[tables[table as usize] as usize].elements();
+    let from = elements(src_table).get(src).ok_or(OUT_OF_BOUNDS)?;
+    copy(elements(dst_table).get(dst).ok_or(OUT_OF_BOUNDS)?, from);
     Ok(())
 }
 
@@ -62,8 +55,9 @@ pub(super) fn table_init(
 ) -> Result<()> {
     let instance = &store.instances[number(instance) as usize];
     let source = instance.elems[segment as usize].get(range(src.into(), len.into())?).ok_or(OUT_OF_BOUNDS)?;
-    let table = &mut store.tables[instance.tables[table as usize] as usize];
-    table.elements_mut().get_mut(range(dst, len.into())?).ok_or(OUT_OF_BOUNDS)?.copy_from_slice(source);
+    let table = &store.tables[instance.tables[table as usize] as usize];
+    let elements = table.elements().get(range(dst, len.into())?).ok_or(OUT_OF_BOUNDS)?;
+    elements.iter().zip(source).for_each(|(element, &word)| set(element, word));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ fn call_builtin(fixture: &mut Fixture, outcome: impl FnOnce() -> Result<u64>) ->
     fixture.call_host(&raw const dt_host_catch, &mut |context, _| {
         let outcome = outcome.take().expect("called once");
         // SAFETY: a gate has passed the context of the running thread; the store is not used.
-        unsafe { run(context, |_| outcome()) }
+        unsafe { run(context, &[], |_| outcome()) }
     })
 }
 
@@ -81,9 +81,9 @@ fn nested_failures_pass_two_activations() {
         let mut inner = Some(inner);
         // SAFETY: a gate has passed the context of the running thread; the store is not used.
         unsafe {
-            run(context, |_| {
+            run(context, &[], |_| {
                 let thread = std::ptr::NonNull::new(context.cast::<Thread>()).expect("thread");
-                let call = &mut |context, _| run(context, |_| inner.take().expect("called once"));
+                let call = &mut |context, _| run(context, &[], |_| inner.take().expect("called once"));
                 match crate::thread::tests::call_host(thread, &raw const dt_host, call) {
                     Err(Raised::Error(error)) => Err::<u64, _>(Raise::Error(Box::new(error))),
                     other => panic!("{other:?}"),

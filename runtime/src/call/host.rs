@@ -69,6 +69,30 @@ impl fmt::Debug for HostClosure {
 }
 
 impl HostFunc {
+    /// The reference words among arguments in slots.
+    ///
+    /// # Safety
+    ///
+    /// As for [`HostFunc::invoke`], but for the store.
+    pub(crate) unsafe fn argument_words(func: u64, slots: *const ValueSlot) -> Vec<u32> {
+        // SAFETY: records live in boxes as long as their store.
+        let func = unsafe { &*(func as *const Self) };
+        // SAFETY: the slots hold the arguments.
+        unsafe { reference_words(&func.ty.raw().params, slots) }
+    }
+
+    /// The reference words among results in slots.
+    ///
+    /// # Safety
+    ///
+    /// As for [`HostFunc::invoke`], after it has returned, but for the store.
+    pub(crate) unsafe fn result_words(func: u64, slots: *const ValueSlot) -> Vec<u32> {
+        // SAFETY: records live in boxes as long as their store.
+        let func = unsafe { &*(func as *const Self) };
+        // SAFETY: the slots hold the results.
+        unsafe { reference_words(&func.ty.raw().results, slots) }
+    }
+
     /// Runs the function with the arguments in `slots` and leaves its results there. References among the
     /// arguments are rooted before anything else happens.
     ///
@@ -179,6 +203,17 @@ pub(super) fn call_directly<T>(
         result.to_slot(inner, ty, Place::Result(index))?;
     }
     Ok(())
+}
+
+/// The reference words among values of these types.
+///
+/// # Safety
+///
+/// There must be as many slots.
+unsafe fn reference_words(types: &[raw::ValType], slots: *const ValueSlot) -> Vec<u32> {
+    let references = types.iter().enumerate().filter(|(_, ty)| ty.is_ref());
+    // SAFETY: as the caller promises.
+    references.map(|(index, _)| unsafe { (*slots.add(index)).0[0] as u32 }).collect()
 }
 
 /// What a result holds before the closure sets it.

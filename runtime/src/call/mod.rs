@@ -19,9 +19,9 @@ use crate::value::{ExnRef, Val};
 use crate::vm::object::{self, FuncObject};
 use dolmen_abi::artifact::NO_FUNC_INDEX;
 use dolmen_abi::context::ValueSlot;
-use dolmen_abi::types::{CompositeType, FuncType};
+use dolmen_abi::types::{CompositeType, FuncType, ValType};
 use dolmen_gc_heap::ObjRef;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 /// Argument arrays of up to this many slots need no allocation.
 const INLINE_SLOTS: usize = 8;
@@ -48,11 +48,29 @@ pub(crate) fn call<T>(store: &mut StoreData<T>, func: Func, args: &[Val], result
     let callee = Callee { entry: object.entry, code: object.code, instance: object.instance };
     // SAFETY: the parts of a callee come from one function object, whose instance lives as long as the store;
     // the slots hold arguments of the function's parameter types, and as many values as it has results fit.
-    unsafe { enter(store, callee, &mut slots) }?;
+    unsafe { enter(store, callee, &mut slots, &ty.results) }?;
     for ((result, &ty), &slot) in results.iter_mut().zip(&ty.results).zip(&slots) {
         *result = Val::from_slot(&mut store.inner, ty, slot);
     }
     Ok(())
+}
+
+/// Checks that a function can be called with these arguments; returns how many results it has.
+///
+/// # Errors
+///
+/// If number or types of the arguments are wrong, or something belongs to another store.
+pub(crate) fn check(store: &StoreInner, func: Func, args: &[Val]) -> Result<usize, ArgumentError> {
+    let engine = store.engine.clone();
+    let (_, canonical) = function(store, func)?;
+    let ty = func_type(engine.types().entry(canonical));
+    if args.len() != ty.params.len() {
+        return Err(ArgumentError::ArgumentCount { expected: ty.params.len(), found: args.len() });
+    }
+    for (index, (arg, &ty)) in args.iter().zip(&ty.params).enumerate() {
+        arg.to_slot(store, ty, Place::Argument(index))?;
+    }
+    Ok(ty.results.len())
 }
 
 /// Runs the functions that initialise an instance, then its start function.
@@ -67,14 +85,14 @@ pub(crate) fn initialise<T>(store: &mut StoreData<T>, number: u32) -> Result<(),
     if let Some((entry, codes)) = module.init_code() {
         for code in codes {
             // SAFETY: code and trampoline are those of the instance's module, made for `() -> ()`.
-            unsafe { enter(store, Callee { entry, code, instance: context }, &mut []) }?;
+            unsafe { enter(store, Callee { entry, code, instance: context }, &mut [], &[]) }?;
         }
     }
     let Some(start) = module.meta().start else { return Ok(()) };
     match module.defined_code(start) {
         Some((entry, code)) => {
             // SAFETY: as above; the loader has checked that the start function is `() -> ()`.
-            unsafe { enter(store, Callee { entry, code, instance: context }, &mut []) }
+            unsafe { enter(store, Callee { entry, code, instance: context }, &mut [], &[]) }
         }
         None => {
             let word = store.inner.instances[number as usize].imported_funcs[start as usize];
@@ -101,14 +119,28 @@ pub(crate) fn function(store: &StoreInner, func: Func) -> Result<(FuncObject, u3
 ///
 /// The parts of the callee must belong together, its instance must be alive in the store; the slots must hold
 /// the arguments and have room for the results.
-unsafe fn enter<T>(store: &mut StoreData<T>, callee: Callee, slots: &mut [ValueSlot]) -> Result<(), Error> {
+unsafe fn enter<T>(
+    store: &mut StoreData<T>,
+    callee: Callee,
+    slots: &mut [ValueSlot],
+    results: &[ValType],
+) -> Result<(), Error> {
     let data: *mut StoreData<T> = store;
     // SAFETY: derived from an exclusive reference just above.
-    let thread = unsafe { (*data).inner.thread.as_ptr() };
+    let thread = unsafe { (*data).inner.threads.current_ptr() };
+    // SAFETY: the thread is the running one, since it uses the store. The arguments are rooted by the caller's values.
+    unsafe { Thread::release_store(thread, data.cast(), &[]) };
     // SAFETY: thread and store belong together, both are derived from the exclusive reference that is not used
     // during the call; the rest is the caller's promise. `inner` is at the start of the data.
     let outcome = unsafe { Thread::call(thread, data.cast::<StoreInner>(), callee, slots.as_mut_ptr()) };
-    // SAFETY: the call is over, so this is the only reference again.
+    let words: SmallVec<[u32; INLINE_SLOTS]> = match &outcome {
+        Ok(()) => results.iter().zip(&*slots).filter(|(ty, _)| ty.is_ref()).map(|(_, slot)| slot.0[0] as u32).collect(),
+        Err(Raised::Exception(word)) => smallvec![*word],
+        Err(_) => SmallVec::new(),
+    };
+    // SAFETY: the thread is still the running one.
+    unsafe { Thread::take_store(thread, &words) };
+    // SAFETY: the call is over and the store taken, so this is the only reference again.
     let inner = unsafe { &mut (*data).inner };
     outcome.map_err(|raised| into_error(inner, raised))
 }
@@ -116,7 +148,7 @@ unsafe fn enter<T>(store: &mut StoreData<T>, callee: Callee, slots: &mut [ValueS
 /// What the embedder sees of code that did not return. Panics go on.
 fn into_error(store: &mut StoreInner, raised: Raised) -> Error {
     match raised {
-        Raised::Trap(raw) => Error::Trap(resolve(store.thread.code(), &raw)),
+        Raised::Trap(raw) => Error::Trap(resolve(store.threads.current().code(), &raw)),
         Raised::Error(error) => error,
         Raised::Panic(payload) => std::panic::resume_unwind(payload),
         Raised::Exception(word) => {

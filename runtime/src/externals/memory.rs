@@ -55,7 +55,7 @@ impl Memory {
         Some(SharedMemory::from_parts(inner.engine.clone(), Arc::clone(memory)))
     }
 
-    /// The contents.
+    /// The contents. Other threads of the store stop, from this on until the caller gives the store up.
     ///
     /// # Panics
     ///
@@ -64,10 +64,11 @@ impl Memory {
     #[must_use]
     pub fn data<'a, T: 'a>(&self, store: impl Into<StoreContext<'a, T>>) -> &'a [u8] {
         let inner = store.into().inner();
+        inner.threads.stop_until_release();
         inner.memories[self.0.index(inner)].bytes().expect(SHARED)
     }
 
-    /// The contents.
+    /// The contents. Other threads of the store stop, from this on until the caller gives the store up.
     ///
     /// # Panics
     ///
@@ -76,10 +77,11 @@ impl Memory {
     pub fn data_mut<'a, T: 'a>(&self, store: impl Into<StoreContextMut<'a, T>>) -> &'a mut [u8] {
         let inner = &mut store.into().0.inner;
         let number = self.0.index(inner);
+        inner.threads.stop_until_release();
         inner.memories[number].bytes_mut().expect(SHARED)
     }
 
-    /// The contents and the embedder's data, both at once.
+    /// The contents, as of [`Memory::data`], and the embedder's data, both at once.
     ///
     /// # Panics
     ///
@@ -88,6 +90,7 @@ impl Memory {
     pub fn data_and_store_mut<'a, T: 'a>(&self, store: impl Into<StoreContextMut<'a, T>>) -> (&'a mut [u8], &'a mut T) {
         let data = store.into().0;
         let number = self.0.index(&data.inner);
+        data.inner.threads.stop_until_release();
         (data.inner.memories[number].bytes_mut().expect(SHARED), &mut data.data)
     }
 

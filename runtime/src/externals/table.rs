@@ -5,7 +5,7 @@ use crate::error::{ArgumentError, Error, Place, StoreError};
 use crate::store::{AsContext, AsContextMut, StoreInner};
 use crate::types::TableType;
 use crate::value::{Val, reference_from_word};
-use crate::vm::table::TableData;
+use crate::vm::table::{self, TableData};
 use dolmen_abi::types::ValType;
 
 /// A table of references.
@@ -37,7 +37,7 @@ impl Table {
         let mut context = store.as_context_mut();
         let inner = context.inner_mut();
         let table = &inner.tables[self.0.index(inner)];
-        let word = *table.elements().get(usize::try_from(index).ok()?)?;
+        let word = table::get(table.elements().get(usize::try_from(index).ok()?)?);
         let heap = table.ty().element.heap;
         Some(reference_from_word(inner, heap, word))
     }
@@ -51,10 +51,10 @@ impl Table {
         let mut context = store.as_context_mut();
         let inner = context.inner_mut();
         let (number, word) = self.element_word(inner, &value)?;
-        let elements = inner.tables[number].elements_mut();
+        let elements = inner.tables[number].elements();
         let len = elements.len() as u64;
-        let element = usize::try_from(index).ok().and_then(|index| elements.get_mut(index));
-        *element.ok_or(ArgumentError::OutOfBounds { index, len })? = word;
+        let element = usize::try_from(index).ok().and_then(|index| elements.get(index));
+        table::set(element.ok_or(ArgumentError::OutOfBounds { index, len })?, word);
         Ok(())
     }
 

@@ -3,8 +3,12 @@
 use super::{GcStats, Store, StoreData, StoreInner};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::externals::Extern;
+use crate::externals::{Extern, Func};
 use crate::instance::Instance;
+use crate::thread::StoppedWorld;
+use crate::thread::control::stopped;
+use crate::thread::spawn::{JoinHandle, OnFailure, spawn, unlocked};
+use crate::value::Val;
 
 /// A shared borrow of a [`Store`].
 #[derive(Debug)]
@@ -87,8 +91,36 @@ impl<T> StoreContextMut<'_, T> {
         self.0.inner.gc()
     }
 
+    /// Does `work`, which cannot use the store, while other threads of the store can. A host function that waits
+    /// for anything should do so here: as long as it has the store, no other thread gets further than to its next
+    /// call of a host function, or its next allocation that is not inline.
+    pub fn unlocked<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        unlocked(self.0, work)
+    }
+
+    /// Does something while all other threads of the store stand still.
+    pub fn with_world_stopped<R>(&mut self, work: impl FnOnce(&mut StoppedWorld<'_>) -> R) -> R {
+        stopped(&mut self.0.inner, work)
+    }
+
     pub(crate) fn inner_mut(&mut self) -> &mut StoreInner {
         &mut self.0.inner
+    }
+}
+
+impl<T: Send + 'static> StoreContextMut<'_, T> {
+    /// Starts a thread that calls a function of this store.
+    ///
+    /// All threads of a store share everything in it. Code that they run is truly parallel; but who uses the store
+    /// in Rust has it alone. So the thread begins when the caller's thread next runs code, joins a thread, or does
+    /// something [unlocked](Self::unlocked).
+    ///
+    /// # Errors
+    ///
+    /// If number or types of the arguments are wrong; if some code of the store was compiled without polls; if the
+    /// system has no room for a thread.
+    pub fn spawn(&mut self, func: Func, args: &[Val]) -> Result<JoinHandle, Error> {
+        spawn(self.0, func, args, Box::new(|_| ()))
     }
 }
 
@@ -123,6 +155,11 @@ impl<'a, T> Caller<'a, T> {
         self.store.gc()
     }
 
+    /// Does `work`, which cannot use the store, while other threads can: see [`StoreContextMut::unlocked`].
+    pub fn unlocked<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        self.store.unlocked(work)
+    }
+
     /// An export of the instance that imported the function and called it. `None` if it has no such export, or
     /// if the host called.
     pub fn get_export(&mut self, name: &str) -> Option<Extern> {
@@ -134,6 +171,50 @@ impl<'a, T> Caller<'a, T> {
     #[must_use]
     pub fn instance(&self) -> Option<Instance> {
         self.instance
+    }
+}
+
+impl<T: Send + 'static> Caller<'_, T> {
+    /// Starts a thread that calls a function of this store: see [`StoreContextMut::spawn`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn spawn(&mut self, func: Func, args: &[Val]) -> Result<JoinHandle, Error> {
+        self.store.spawn(func, args)
+    }
+
+    /// [`Caller::spawn`]; if the function does not return, something is done about it at once.
+    pub(crate) fn spawn_watched(
+        &mut self,
+        func: Func,
+        args: &[Val],
+        on_failure: OnFailure,
+    ) -> Result<JoinHandle, Error> {
+        spawn(self.store.0, func, args, on_failure)
+    }
+}
+
+impl<T: Send + 'static> Store<T> {
+    /// Starts a thread that calls a function of this store: see [`StoreContextMut::spawn`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn spawn(&mut self, func: Func, args: &[Val]) -> Result<JoinHandle, Error> {
+        self.as_context_mut().spawn(func, args)
+    }
+}
+
+impl<T> Store<T> {
+    /// Does something while all other threads of the store stand still.
+    pub fn with_world_stopped<R>(&mut self, work: impl FnOnce(&mut StoppedWorld<'_>) -> R) -> R {
+        self.as_context_mut().with_world_stopped(work)
+    }
+
+    /// Does `work`, which cannot use the store, while its threads can: see [`StoreContextMut::unlocked`].
+    pub fn unlocked<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        self.as_context_mut().unlocked(work)
     }
 }
 

@@ -6,7 +6,9 @@ use crate::engine::Engine;
 use crate::error::{ArgumentError, Error, StoreError};
 use crate::instance::InstanceData;
 use crate::module::Module;
-use crate::thread::{OwnedThread, ThreadBases};
+use crate::thread::list::Threads;
+use crate::thread::{self, OwnedThread, ThreadBases};
+use crate::trap::StoreCode;
 use crate::types::registry::SignatureId;
 use crate::value::RootList;
 use crate::vm::global::GlobalData;
@@ -41,7 +43,7 @@ pub(crate) struct StoreInner {
     pub(crate) id: StoreId,
     pub(crate) engine: Engine,
     pub(crate) heap: Heap,
-    pub(crate) thread: OwnedThread,
+    pub(crate) threads: Threads,
     pub(crate) instances: Vec<InstanceData>,
     pub(crate) memories: Vec<MemoryData>,
     pub(crate) tables: Vec<TableData>,
@@ -69,7 +71,7 @@ pub(crate) struct TrampolineCode {
 /// What the collector is given of a store: everything but the heap itself. Implements the heap's `Runtime`.
 #[derive(Debug)]
 pub(crate) struct StoreRuntime<'a> {
-    pub(crate) thread: &'a mut OwnedThread,
+    pub(crate) threads: &'a mut Threads,
     pub(crate) instances: &'a [InstanceData],
     pub(crate) tables: &'a [TableData],
     pub(crate) globals: &'a [GlobalData],
@@ -94,7 +96,7 @@ impl StoreInner {
             id: StoreId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             engine: engine.clone(),
             heap,
-            thread,
+            threads: Threads::new(thread),
             instances: Vec::new(),
             memories: Vec::new(),
             tables: Vec::new(),
@@ -111,7 +113,7 @@ impl StoreInner {
     /// The heap, and the rest of the store as the heap wants it.
     pub(crate) fn heap_and_runtime(&mut self) -> (&mut Heap, StoreRuntime<'_>) {
         let runtime = StoreRuntime {
-            thread: &mut self.thread,
+            threads: &mut self.threads,
             instances: &self.instances,
             tables: &self.tables,
             globals: &self.globals,
@@ -169,13 +171,16 @@ impl StoreInner {
     ///
     /// # Errors
     ///
-    /// If the code marks cards and there is no address space for a card table.
+    /// If the code marks cards and there is no address space for a card table; if it has no polls, but must be able
+    /// to stop.
     pub(crate) fn load_code(&mut self, module: &Module) -> Result<(), StoreError> {
+        self.threads.check_polls(module.has_polls())?;
         if module.protocol().barrier == Barrier::Card {
             self.heap.ensure_card_table()?;
-            self.thread.context_mut().card_base = self.heap.card_base();
         }
-        module.register_code(self.thread.code_mut());
+        let mut code = StoreCode::clone(self.threads.current().code());
+        module.register_code(&mut code);
+        self.threads.set_code(&Arc::new(code), self.heap.card_base());
         for (signature, code) in module.trampolines() {
             self.trampolines.entry(signature).or_insert(code);
             for object in self.waiting.remove(&signature).into_iter().flatten() {
@@ -199,6 +204,13 @@ impl StoreInner {
     /// Notes that a host function's object lacks trampolines of this signature.
     pub(crate) fn wait_for_trampolines(&mut self, signature: SignatureId, object: ObjRef) {
         self.waiting.entry(signature).or_default().push(object);
+    }
+}
+
+impl Drop for StoreInner {
+    /// Other threads must not outlive what they use.
+    fn drop(&mut self) {
+        thread::spawn::end_all(self);
     }
 }
 

@@ -16,6 +16,7 @@ pub use snapshot::{HeapSnapshot, TypeCensus};
 
 use crate::engine::Engine;
 use crate::error::{Error, StoreError};
+use crate::thread::{self, InterruptHandle, ThreadControl};
 use std::fmt;
 use std::time::Duration;
 
@@ -77,8 +78,20 @@ impl<T> Store<T> {
 
     /// Drops everything but the embedder's data.
     #[must_use]
-    pub fn into_data(self) -> T {
+    pub fn into_data(mut self) -> T {
+        // The threads use the data.
+        thread::spawn::end_all(&mut self.data.inner);
         self.data.data
+    }
+
+    /// A handle that ends the code that this store runs, from another thread.
+    ///
+    /// # Errors
+    ///
+    /// If some of the code was compiled without polls. From now on no such code can be loaded.
+    pub fn interrupt_handle(&mut self) -> Result<InterruptHandle, StoreError> {
+        self.data.inner.threads.require_polls()?;
+        Ok(InterruptHandle::new(self.data.inner.threads.world()))
     }
 
     /// Collects the whole heap.
@@ -103,6 +116,12 @@ impl<T> Store<T> {
     #[must_use]
     pub fn gc_stats(&self) -> GcStats {
         self.data.inner.gc_stats()
+    }
+
+    /// Stops and resumes the threads of this store, from other OS threads.
+    #[must_use]
+    pub fn thread_control(&self) -> ThreadControl {
+        ThreadControl::new(self.data.inner.threads.world())
     }
 
     pub(crate) fn context(&self) -> &StoreData<T> {

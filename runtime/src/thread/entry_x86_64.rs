@@ -80,6 +80,13 @@ pub(crate) struct Outcome {
     pub(crate) reason: u32,
 }
 
+impl Outcome {
+    /// Whether the builtin returns.
+    pub(crate) fn is_return(self) -> bool {
+        self.reason == reason::NONE
+    }
+}
+
 /// An entry trampoline: `entry(thread, instance, code, slots)`, C convention.
 pub(crate) type EntryTrampoline = u64;
 

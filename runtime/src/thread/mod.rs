@@ -16,31 +16,49 @@
 //! - All activations of a thread are on its own native stack, so the guard of that stack is the one they hit.
 //! - No Rust value is alive on a stack that is left by a raise.
 //!
-//! One store has one thread today; nothing in this module assumes it.
+//! A store is made with one thread, the *first*, which whoever owns the store uses. When code of the store spawns
+//! others ([`spawn`]), all of them follow the protocol of [`world`]: compiled code runs in parallel, Rust code that
+//! uses the store has it alone ([`Thread::take_store`], [`Thread::release_store`]).
 
+pub(crate) mod control;
 #[cfg(target_arch = "x86_64")]
 #[path = "entry_x86_64.rs"]
 pub(crate) mod entry;
+pub(crate) mod interrupt;
+pub(crate) mod list;
 mod signals;
+pub(crate) mod spawn;
 mod stack;
+mod sync;
+pub(crate) mod world;
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub use control::{StoppedWorld, Suspended, ThreadControl};
+pub use interrupt::InterruptHandle;
+pub use spawn::{JoinHandle, ThreadId};
 
 use crate::error::StoreError;
 use crate::store::StoreInner;
 use crate::trap::{Raised, RawTrap, StoreCode};
 use crate::unwind::SiteCache;
+use crate::vm::waiters::{self, Expected, WaitResult, Waiter};
 use dolmen_abi::collector::AllocBuffer;
 use dolmen_abi::context::{ThreadContext, ValueSlot};
 use dolmen_abi::reference::NULL_REF;
 use dolmen_abi::trap::TrapCode;
 use entry::{enter, status};
+use smallvec::SmallVec;
 use stack::Stacks;
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use world::{MemberId, Poll, StoreAddress, WaitsAt, World};
 
 /// What [`Thread::call`] calls.
 #[derive(Clone, Copy, Debug)]
@@ -74,9 +92,16 @@ pub(crate) struct Thread {
     /// Where code that unwinds has its stack; read by [`entry::raise`].
     raise_stack: u64,
     stacks: Stacks,
-    /// The code that this thread can run.
-    code: StoreCode,
+    /// The code that this thread can run. Replaced only while the thread does not run.
+    code: Arc<StoreCode>,
     sites: SiteCache,
+    /// The threads of the store, and which of them this is.
+    world: Arc<World>,
+    member: MemberId,
+    /// Whether the store has other threads, so that the protocol is to be followed.
+    is_shared: bool,
+    /// Reference words that are rooted while the thread waits for the store.
+    held: SmallVec<[u32; HELD_WORDS]>,
     /// Why the innermost activation ends, from the raise to the return of [`Thread::call`].
     raised: Option<Raised>,
     /// While another store's thread runs on top of this one: the first free address of the native stack.
@@ -95,18 +120,52 @@ unsafe impl Send for OwnedThread {}
 // SAFETY: shared access only reads.
 unsafe impl Sync for OwnedThread {}
 
+/// Words that a thread holds without an allocation.
+const HELD_WORDS: usize = 4;
+
 /// How far below a Rust frame of [`Thread::call`] its own calls reach, generously.
 const CALL_FRAME_BYTES: u64 = 4096;
 
 const _: () = assert!(std::mem::offset_of!(Thread, context) == 0);
 
 impl OwnedThread {
-    /// A thread with empty stacks of which the native one has `stack_bytes`.
+    /// The first thread of a store, with empty stacks of which the native one has `stack_bytes`.
     ///
     /// # Errors
     ///
     /// The operating system's, if it has no memory left or refuses the signal handler.
     pub(crate) fn new(stack_bytes: usize, bases: ThreadBases) -> io::Result<Self> {
+        Self::in_world(stack_bytes, bases, |poll| {
+            let (world, member) = World::new(poll);
+            (Arc::new(world), member)
+        })
+    }
+
+    /// Another thread of the store that this one belongs to, which from now on is shared. It does not hold the store.
+    ///
+    /// # Errors
+    ///
+    /// As of [`OwnedThread::new`].
+    pub(crate) fn another(&self, stack_bytes: usize) -> io::Result<Self> {
+        let context = &self.context;
+        let bases = ThreadBases {
+            heap: context.heap_base,
+            types: context.type_base,
+            cards: context.card_base,
+            builtins: context.builtins,
+        };
+        let world = &self.world;
+        let mut thread = Self::in_world(stack_bytes, bases, |poll| (Arc::clone(world), world.join(poll)))?;
+        thread.is_shared = true;
+        thread.code = Arc::clone(&self.code);
+        Ok(thread)
+    }
+
+    fn in_world(
+        stack_bytes: usize,
+        bases: ThreadBases,
+        join: impl FnOnce(Poll) -> (Arc<World>, MemberId),
+    ) -> io::Result<Self> {
         signals::install()?;
         let stacks = Stacks::new(stack_bytes)?;
         let layout = Layout::new::<Thread>();
@@ -126,7 +185,13 @@ impl OwnedThread {
             (*record).context.runtime = record as u64;
             (*record).raise_stack = stacks.raise_top();
             ptr::write(&raw mut (*record).stacks, stacks);
-            ptr::write(&raw mut (*record).code, StoreCode::default());
+            ptr::write(&raw mut (*record).code, Arc::default());
+            ptr::write(&raw mut (*record).held, SmallVec::new());
+            // An `AtomicU32` has the layout of a `u32`; the word lives until the member has left, in `drop`.
+            let poll = Poll::new(NonNull::new_unchecked(&raw mut (*record).context.poll_request).cast());
+            let (world, member) = join(poll);
+            ptr::write(&raw mut (*record).world, world);
+            ptr::write(&raw mut (*record).member, member);
             ptr::write(&raw mut (*record).sites, SiteCache::new());
             ptr::write(&raw mut (*record).raised, None);
             ptr::write(&raw mut (*record).store, ptr::null_mut());
@@ -158,6 +223,7 @@ impl DerefMut for OwnedThread {
 
 impl Drop for OwnedThread {
     fn drop(&mut self) {
+        self.world.leave(self.member);
         // SAFETY: `new` has made a valid record with this layout, and this is its only owner.
         unsafe {
             ptr::drop_in_place(self.0.as_ptr());
@@ -268,9 +334,9 @@ impl Thread {
         &self.code
     }
 
-    /// The code that the thread can run, to add some.
-    pub(crate) fn code_mut(&mut self) -> &mut StoreCode {
-        &mut self.code
+    /// Replaces the code that the thread can run by more of it. The thread must not be running.
+    pub(crate) fn set_code(&mut self, code: Arc<StoreCode>) {
+        self.code = code;
     }
 
     /// The code and the cache of its call sites.
@@ -278,9 +344,126 @@ impl Thread {
         (&self.code, &mut self.sites)
     }
 
-    /// The store whose code runs.
-    pub(crate) fn store(&self) -> *mut StoreInner {
-        self.store
+    /// The threads of the store.
+    pub(crate) fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
+    /// The thread's number among them.
+    pub(crate) fn member(&self) -> MemberId {
+        self.member
+    }
+
+    /// Makes the thread follow the protocol of stores with several threads. It must hold the store.
+    pub(crate) fn set_shared(&mut self) {
+        self.is_shared = true;
+    }
+
+    /// Whether the store has, or had, other threads.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Goes from compiled code, or from Rust code without the store, to Rust code that uses the store; waits for
+    /// it if other threads use it. The words are roots meanwhile. Returns the store.
+    ///
+    /// # Safety
+    ///
+    /// The thread must be the running one, and live, with a store; no reference to it may be alive.
+    pub(crate) unsafe fn take_store(thread: NonNull<Self>, words: &[u32]) -> *mut StoreInner {
+        let record = thread.as_ptr();
+        // SAFETY: the thread is live. The collector reads the words only while this thread waits, below.
+        unsafe {
+            if (*record).is_shared {
+                (*record).held.extend_from_slice(words);
+                let store = (*record).world.acquire((*record).member).0.cast::<StoreInner>();
+                (*record).held.clear();
+                (*record).store = store;
+                (*store).threads.set_current(thread);
+            }
+            (*record).store
+        }
+    }
+
+    /// Goes from Rust code that uses the store to compiled code; waits if the thread is suspended. The words are
+    /// roots meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Thread::take_store`]. Nobody may use the store afterwards.
+    pub(crate) unsafe fn release_store(thread: NonNull<Self>, store: *mut StoreInner, words: &[u32]) {
+        let record = thread.as_ptr();
+        // SAFETY: as in `take_store`.
+        unsafe {
+            if (*record).is_shared {
+                (*record).held.extend_from_slice(words);
+                (*record).world.run((*record).member, StoreAddress(store.cast()));
+                (*record).held.clear();
+            }
+        }
+    }
+
+    /// Goes to sleep at an address ([`waiters::wait`]); others may stop the world meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Thread::release_store`] and [`waiters::wait`].
+    pub(crate) unsafe fn wait(
+        thread: NonNull<Self>,
+        address: u64,
+        expected: Expected,
+        timeout: Option<Duration>,
+    ) -> WaitResult {
+        // SAFETY: the thread is live; what changes in it meanwhile is atomic.
+        let (world, member, is_shared, poll) = unsafe {
+            let record = thread.as_ptr();
+            let poll = AtomicU32::from_ptr(&raw mut (*record).context.poll_request);
+            (Arc::clone(&(*record).world), (*record).member, (*record).is_shared, poll)
+        };
+        let token = thread.as_ptr() as usize;
+        world.set_waits_at(member, Some(WaitsAt { address, token }));
+        if is_shared {
+            world.leave_code(member);
+        }
+        // SeqCst: see `World::interrupt`.
+        let is_interrupted = &|| poll.load(Ordering::SeqCst) & world::INTERRUPT != 0;
+        // SAFETY: as the caller promises.
+        let outcome = unsafe { waiters::wait(address, expected, timeout, &Waiter { token, is_interrupted }) };
+        world.set_waits_at(member, None);
+        if is_shared {
+            world.enter_code(member);
+        }
+        outcome
+    }
+
+    /// Stops as long as somebody wants it, in compiled code.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Thread::release_store`].
+    pub(crate) unsafe fn pause(thread: NonNull<Self>) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if (*thread.as_ptr()).is_shared {
+                (*thread.as_ptr()).world.pause((*thread.as_ptr()).member);
+            }
+        }
+    }
+
+    /// Whether the thread was interrupted; it is no longer afterwards.
+    pub(crate) fn take_interrupt(&mut self) -> bool {
+        let word = &raw mut self.context.poll_request;
+        // SAFETY: the word is aligned, and all accesses but those of compiled code, which reads it, are atomic.
+        let word = unsafe { AtomicU32::from_ptr(word) };
+        // Relaxed reading first: it is cheap, and an interrupt that comes now may be seen next time.
+        let is_set = word.load(Ordering::Relaxed) & world::INTERRUPT != 0;
+        // SeqCst: see `World::interrupt`.
+        is_set && word.fetch_and(!world::INTERRUPT, Ordering::SeqCst) & world::INTERRUPT != 0
+    }
+
+    /// The words that are roots while the thread waits for the store.
+    pub(crate) fn held(&self) -> &[u32] {
+        &self.held
     }
 
     /// Says why the activation that is about to end ends.

@@ -297,8 +297,10 @@ impl Fixture {
         let section = Box::leak(unwind_section().into_boxed_slice());
         let text = (&raw const dt_start) as u64..(&raw const dt_end) as u64;
         let tables = UnwindTables::parse(bytes(section), text.end - text.start).expect("tables");
+        let mut code = StoreCode::default();
         // SAFETY: code and tables live as long as the process.
-        unsafe { thread.code_mut().insert(text, tables, None) };
+        unsafe { code.insert(text, tables, None) };
+        thread.set_code(Arc::new(code));
         Self { thread, _builtins: builtins }
     }
 

@@ -1,6 +1,6 @@
 //! A value at a fixed address that compiled code reads and writes.
 
-use dolmen_abi::context::MemoryDef;
+use dolmen_abi::context::{MemoryDef, TableDef};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
@@ -12,18 +12,12 @@ pub(crate) struct SharedCell<T: Copy> {
 
 // SAFETY: the cell owns its value, of which it hands out nothing but the address.
 unsafe impl<T: Copy + Send> Send for SharedCell<T> {}
-// SAFETY: through a shared reference nothing but atomic parts of the value can be read; it changes through `set`,
-// which needs exclusive access, or by compiled code.
+// SAFETY: through a shared reference nothing but atomic parts of the value can be used.
 unsafe impl<T: Copy + Sync> Sync for SharedCell<T> {}
 
 impl<T: Copy> SharedCell<T> {
     pub(crate) fn new(value: T) -> Self {
         Self { value: NonNull::from(Box::leak(Box::new(value))) }
-    }
-
-    pub(crate) fn set(&mut self, value: T) {
-        // SAFETY: the value lives as long as the cell; access is exclusive.
-        unsafe { self.value.write(value) };
     }
 
     /// The address for compiled code.
@@ -37,6 +31,14 @@ impl SharedCell<MemoryDef> {
     pub(crate) fn len_bytes(&self) -> &AtomicU64 {
         // SAFETY: the field lives as long as the cell, is aligned, and changes by atomic accesses only.
         unsafe { AtomicU64::from_ptr(&raw mut (*self.value.as_ptr()).len_bytes) }
+    }
+}
+
+impl SharedCell<TableDef> {
+    /// The number of elements, which code of other threads may read at any time.
+    pub(crate) fn table_len(&self) -> &AtomicU64 {
+        // SAFETY: the field lives as long as the cell, is aligned, and changes by atomic accesses only.
+        unsafe { AtomicU64::from_ptr(&raw mut (*self.value.as_ptr()).len) }
     }
 }
 

@@ -9,7 +9,7 @@
 //! went to sleep. Reference: WebAssembly threads proposal, "Wait and Notify operators".
 
 use super::memory::LinearMemory;
-use parking_lot_core::{DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, FilterOp, ParkResult};
+use parking_lot_core::{DEFAULT_UNPARK_TOKEN, FilterOp, ParkResult, ParkToken};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -61,13 +61,31 @@ impl Expected {
     }
 }
 
-/// Waits until another thread notifies, if the value at an address is the expected one; without a timeout for as
-/// long as it takes.
+/// Who waits.
+pub(crate) struct Waiter<'a> {
+    /// Tells it from others at the same address, for [`interrupt`].
+    pub(crate) token: usize,
+    /// Whether it is not to wait; asked under the queue's lock.
+    pub(crate) is_interrupted: &'a dyn Fn() -> bool,
+}
+
+impl Waiter<'_> {
+    /// Somebody who is never interrupted.
+    pub(crate) const ANONYMOUS: Waiter<'static> = Waiter { token: 0, is_interrupted: &|| false };
+}
+
+/// Waits until another thread notifies or interrupts, if the value at an address is the expected one; without a
+/// timeout for as long as it takes.
 ///
 /// # Safety
 ///
 /// The address must be that of an aligned value that stays accessible meanwhile.
-pub(crate) unsafe fn wait(address: u64, expected: Expected, timeout: Option<Duration>) -> WaitResult {
+pub(crate) unsafe fn wait(
+    address: u64,
+    expected: Expected,
+    timeout: Option<Duration>,
+    waiter: &Waiter<'_>,
+) -> WaitResult {
     // A deadline beyond what the clock can express is none.
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     // SAFETY: the address is the key of the memory's own bytes, which nobody else parks at; the callbacks neither
@@ -76,10 +94,10 @@ pub(crate) unsafe fn wait(address: u64, expected: Expected, timeout: Option<Dura
         parking_lot_core::park(
             address as usize,
             // SAFETY: as the caller promises.
-            || expected.is_at(address),
+            || expected.is_at(address) && !(waiter.is_interrupted)(),
             || {},
             |_, _| {},
-            DEFAULT_PARK_TOKEN,
+            ParkToken(waiter.token),
             deadline,
         )
     };
@@ -101,7 +119,7 @@ pub(crate) fn wait_in(
     let offset = place.as_ptr().addr().wrapping_sub(start);
     assert!(offset.is_multiple_of(expected.size_bytes()) && offset < bytes, "outside the memory");
     // SAFETY: the place is an aligned one in the memory (asserted), which is borrowed and never shrinks.
-    unsafe { wait(place.as_ptr() as u64, expected, timeout) }
+    unsafe { wait(place.as_ptr() as u64, expected, timeout, &Waiter::ANONYMOUS) }
 }
 
 /// Wakes at most `count` of the threads that wait at an address, and returns how many.
@@ -119,6 +137,13 @@ pub(crate) fn notify(address: u64, count: u32) -> u32 {
     result.unparked_threads as u32
 }
 
+/// Wakes one waiter, wherever it stands in the queue of an address; it finds itself interrupted.
+pub(crate) fn interrupt(address: u64, token: usize) {
+    let choose = |ParkToken(found)| if found == token { FilterOp::Unpark } else { FilterOp::Skip };
+    // SAFETY: as in `wait`.
+    unsafe { parking_lot_core::unpark_filter(address as usize, choose, |_| DEFAULT_UNPARK_TOKEN) };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,7 +154,7 @@ mod tests {
         let address = value.as_ptr() as u64;
         let wait_for = |expected, timeout| {
             // SAFETY: the value outlives the call.
-            unsafe { wait(address, Expected::I32(expected), timeout) }
+            unsafe { wait(address, Expected::I32(expected), timeout, &Waiter::ANONYMOUS) }
         };
         assert_eq!(wait_for(8, None), WaitResult::Mismatch);
         let start = Instant::now();
@@ -157,8 +182,9 @@ mod tests {
         let address = value.as_ptr() as u64;
         std::thread::scope(|scope| {
             // SAFETY: the value outlives the call.
-            let waiting = scope
-                .spawn(move || unsafe { wait(address, Expected::I64(1), Some(Duration::from_nanos(i64::MAX as u64))) });
+            let waiting = scope.spawn(move || unsafe {
+                wait(address, Expected::I64(1), Some(Duration::from_nanos(i64::MAX as u64)), &Waiter::ANONYMOUS)
+            });
             while notify(address, 1) == 0 {
                 std::thread::yield_now();
             }

@@ -13,6 +13,7 @@
 //! | `call` | one call: arguments, context, memory, how it can end |
 //! | `guest` | checked access to the guest's memory |
 //! | `ctx`, `descriptor`, `stream` | the state of a guest |
+//! | `threads` | the imports that start threads |
 //! | `args`, `clock`, `fd`, `poll`, `process`, `random` | the functions, by family |
 //!
 //! Invariants: no `unsafe`; a guest reaches only what its context was given; no argument of a guest can make
@@ -36,9 +37,11 @@ mod random;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub use call::Exit;
 pub use ctx::{BrokenPipe, WasiCtx};
 pub use functions::MODULE;
 pub use link::add_to_linker;
 pub use stream::{FileType, InputStream, OutputBuffer, OutputStream};
+pub use threads::ProgramThreads;

@@ -8,6 +8,7 @@ use super::cfg::Cfg;
 use super::frame::{Emitter, Frame};
 use super::liveness::Liveness;
 use super::{is_marker, references_in};
+use crate::gc::markers;
 use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Value, attribute_index};
 use crate::translate::unit::Unit;
 use dolmen_abi::builtin::Builtin;
@@ -61,10 +62,7 @@ pub(super) struct Expansions<'u, 'c, 'm> {
 
 impl<'u, 'c, 'm> Expansions<'u, 'c, 'm> {
     pub(super) fn new(unit: &'u Unit<'c, 'm>) -> Self {
-        let ty = unit.context.function_type(unit.types.void, &[unit.types.ptr]);
-        let poll = unit.llvm.add_function("dolmen.poll", ty, C_CC);
-        poll.add_attribute(attribute_index::FUNCTION, unit.context.enum_attribute("nounwind", 0));
-        Self { unit, poll }
+        Self { unit, poll: markers::poll(unit.context, unit.llvm, &unit.types) }
     }
 
     /// The marker of a poll: `(thread)`.
@@ -204,6 +202,8 @@ impl Body<'_, '_, '_> {
         let types = &self.unit.types;
         let (slow, done) = (self.block("slow"), self.block("done"));
         let request = self.load_thread_word(core::mem::offset_of!(ThreadContext, poll_request));
+        // Another thread changes the word: code generation must not take the load out of a loop.
+        request.set_volatile();
         let requested = self.b.icmp(IntPredicate::Ne, request, types.i32.int(0));
         let branch = self.b.cond_br(requested, slow, done);
         self.unit.mark_unlikely(branch);

@@ -1,13 +1,23 @@
 //! Polls: every cycle of control flow gets a point at which the thread can be stopped.
 //!
-//! A poll is inserted at the end of each block that jumps backwards, unless an allocation (whose buffer ends
-//! some time, and whose slow path polls) lies on every path around the loop; and in front of each tail call,
-//! since a cycle of tail calls is a loop too. Calls do not count: the callee may neither allocate nor loop.
+//! A poll is inserted
+//!
+//! - at the end of each block that jumps backwards, unless an allocation (whose buffer ends some time, and whose
+//!   slow path polls) lies on every path around the loop;
+//! - in front of each tail call, since a cycle of tail calls is a loop too;
+//! - in front of each call that may close a recursion: of a function with an index that is not greater than the
+//!   caller's, or of an unknown one. Every cycle of calls contains one of these. One poll in a block is enough.
+//!
+//! Apart from that calls do not count: the callee may neither allocate nor loop.
+//!
+//! Arguments in the thread's surplus slots are no roots, so a call that has some got its poll in translation, in
+//! front of their stores ([`POLLED_CALL`]).
 
 use super::cfg::{BlockIdx, Cfg};
 use super::expand::Expansions;
-use crate::llvm::{Builder, C_CC, Opcode, Value};
-use crate::translate::unit::Unit;
+use crate::gc::markers::POLLED_CALL;
+use crate::llvm::{Builder, C_CC, Opcode, TAIL_CC, Value};
+use crate::translate::unit::{Unit, func_of_symbol};
 use std::collections::BTreeSet;
 
 /// Inserts poll markers.
@@ -21,15 +31,44 @@ pub(super) fn insert(unit: &Unit<'_, '_>, expansions: &Expansions<'_, '_, '_>, c
         b.call(marker.function_type(), marker, &[function.param(0)], C_CC);
     };
     let latches: BTreeSet<_> = cfg.back_edges().filter(|&edge| !allocates(cfg, edge)).map(|(latch, _)| latch).collect();
-    for latch in latches {
+    for &latch in &latches {
         if let Some(terminator) = cfg.blocks[latch].terminator() {
             poll_before(terminator);
         }
     }
-    for instruction in cfg.instructions.iter().flatten() {
-        if instruction.opcode() == Opcode::Call && instruction.is_must_tail() {
-            poll_before(*instruction);
+    for (block, instructions) in cfg.instructions.iter().enumerate() {
+        let mut is_polled = latches.contains(&block) || instructions.iter().any(|&i| super::is_alloc_marker(i));
+        for &call in instructions.iter().filter(|&&i| needs_poll(i)) {
+            if call.is_must_tail() || !is_polled {
+                poll_before(call);
+                is_polled = true;
+            }
         }
+    }
+}
+
+/// Whether an instruction is a call that may close a cycle, without a poll of its own.
+fn needs_poll(instruction: Value) -> bool {
+    match instruction.opcode() {
+        Opcode::Call if instruction.is_must_tail() => !instruction.has_call_string_attribute(POLLED_CALL),
+        Opcode::Call | Opcode::Invoke => {
+            instruction.call_convention() == TAIL_CC
+                && !instruction.has_call_string_attribute(POLLED_CALL)
+                && may_recur(instruction)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a call in the convention of wasm functions may be a recursive one.
+fn may_recur(call: Value) -> bool {
+    let caller = func_of_symbol(&call.block().parent().name());
+    let callee = call.called_function().and_then(|callee| func_of_symbol(&callee.name()));
+    // Init functions and trampolines have no index: nothing calls them but the host.
+    match (caller, callee) {
+        (None, _) => false,
+        (Some(caller), Some(callee)) => callee <= caller,
+        (Some(_), None) => true,
     }
 }
 

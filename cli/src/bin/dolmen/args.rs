@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Compiles WebAssembly modules that use garbage collection to native code, and runs them.
 #[derive(Debug, Parser)]
@@ -59,6 +60,10 @@ pub struct CompileArgs {
     /// The collector that the code must work with
     #[arg(long, value_name = "NAME", default_value = Collector::DEFAULT.name(), value_parser = collectors())]
     pub gc: String,
+    /// Leave out the polls in loops and recursions: such code is a little faster, but cannot be stopped, so it runs
+    /// neither with several threads nor with a timeout
+    #[arg(long)]
+    pub no_polls: bool,
 }
 
 /// Run a module: _start, or the export that --invoke names
@@ -103,6 +108,9 @@ pub struct RunArgs {
     /// Set a variable of the program's environment (repeatable)
     #[arg(long, value_name = "K=V", value_parser = parse_env)]
     pub env: Vec<(String, String)>,
+    /// End the program with a trap after this time, such as 200ms, 1.5s or 2m
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub timeout: Option<Duration>,
     /// Stack that the program may use
     #[arg(long, value_name = "SIZE", value_parser = size::parse, default_value = "8M")]
     pub max_stack: u64,
@@ -262,6 +270,16 @@ fn parse_preload(text: &str) -> Result<Preload, String> {
     }
 }
 
+/// A number with a unit of time.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, f64); 4] = [("ms", 1e-3), ("us", 1e-6), ("s", 1.0), ("m", 60.0)];
+    let wrong = || "expected a time such as 200ms, 1.5s or 2m".to_owned();
+    let (number, unit) =
+        UNITS.iter().find_map(|&(name, unit)| Some((text.strip_suffix(name)?, unit))).ok_or_else(wrong)?;
+    let seconds = number.parse::<f64>().map_err(|_| wrong())? * unit;
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
 fn parse_env(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
@@ -292,6 +310,16 @@ mod tests {
         let args = run(&["--invoke", "f", "-O1", "x.wasm", "-5", "--stats", "--", "-O2"]);
         assert_eq!(args.args, ["-5", "--stats", "--", "-O2"]);
         assert_eq!((args.invoke.as_deref(), args.level.opt_level, args.stats), (Some("f"), 1, false));
+    }
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(parse_time("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(parse_time("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_time("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "5", "s", "-1s", "1h", "nans", "1e300s"] {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn compile(args: &CompileArgs) -> Result<()> {
         target_cpu: args.target_cpu.clone(),
         jobs: args.jobs.unwrap_or(0),
         collector: args::collector(&args.gc),
-        polls: true,
+        polls: !args.no_polls,
         features: args.language.features.clone(),
         source,
     };

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 /// Status after a trap or an exception that nobody caught: what a shell reports of a process that aborted.
-const TRAPPED: u8 = 134;
+pub const TRAPPED: u8 = 134;
 
 /// Frames of a backtrace that are shown at most.
 const MAX_FRAMES: usize = 64;

@@ -22,6 +22,7 @@ mod run;
 mod size;
 mod source;
 mod stats;
+mod timeout;
 mod values;
 mod vectors;
 mod wast;

@@ -5,9 +5,10 @@ use crate::ending;
 use crate::load::{Loader, timed};
 use crate::output;
 use crate::stats::{self, Times};
+use crate::timeout::Timeout;
 use crate::values;
 use anyhow::{Context, Result, bail};
-use dolmen::wasi::{self, BrokenPipe, WasiCtx};
+use dolmen::wasi::{self, BrokenPipe, ProgramThreads, WasiCtx};
 use dolmen::{Config, Engine, Extern, Func, Instance, Linker, Module, Store, Val};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -49,7 +50,13 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     // The compiler has nothing to do any more.
     drop(loader);
     let mut store = timed(&mut times.instantiate, || Store::new(&engine, Host { wasi: wasi_ctx(args) }))?;
-    let outcome = link_and_call(args, &mut store, &module, &preloads, &mut times);
+    let timeout = args.timeout.map(|timeout| Timeout::start(&mut store, timeout)).transpose()?;
+    let mut threads = None;
+    let outcome = link_and_call(args, &mut store, &module, &preloads, &mut times, &mut threads);
+    drop(timeout);
+    // A thread that fails interrupts the others, which then report no more than that.
+    let failure = threads.as_ref().and_then(ProgramThreads::take_failure);
+    let outcome = outcome.map_err(|error| failure.map_or(error, anyhow::Error::new));
     let status = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ending::of_error(&mut store, error, &program_name(&args.file))?,
@@ -95,8 +102,9 @@ fn link_and_call(
     module: &Module,
     preloads: &[(&str, Module)],
     times: &mut Times,
+    threads: &mut Option<ProgramThreads<Host>>,
 ) -> Result<()> {
-    let instance = timed(&mut times.instantiate, || instantiate(args, store, module, preloads))?;
+    let instance = timed(&mut times.instantiate, || instantiate(args, store, module, preloads, threads))?;
     let Some(name) = &args.invoke else {
         let entry = entry(store, instance)?;
         if entry.ty(&*store).params().len() != 0 {
@@ -126,6 +134,7 @@ fn instantiate(
     store: &mut Store<Host>,
     module: &Module,
     preloads: &[(&str, Module)],
+    threads: &mut Option<ProgramThreads<Host>>,
 ) -> Result<Instance> {
     let mut linker = Linker::new(store.engine());
     wasi::add_to_linker(&mut linker, |host: &mut Host| &mut host.wasi)?;
@@ -133,6 +142,9 @@ fn instantiate(
         complete(args, &mut linker, store, preload)?;
         let instance = linker.instantiate(&mut *store, preload)?;
         linker.instance(&mut *store, name, instance)?;
+    }
+    if ProgramThreads::<Host>::are_wanted(module) {
+        *threads = Some(ProgramThreads::define(&mut linker, store, module)?);
     }
     complete(args, &mut linker, store, module)?;
     Ok(linker.instantiate(&mut *store, module)?)

@@ -1,0 +1,232 @@
+//! Threads that are started while a store exists, and how they end.
+//!
+//! A spawned thread is an OS thread with a [`Thread`] of its own. It waits for the store, calls its function, and
+//! leaves the results, or why there are none, in a [`Packet`] for whoever joins it. Before that it takes itself off
+//! the store's list, so that a store whose list is empty has no threads but the first.
+//!
+//! ```text
+//! spawn (holds the store): record, OS thread ──► acquire ─► call ─► packet, off the list ─► give up ─► done
+//! ```
+//!
+//! A store that is dropped interrupts its threads until the last is off the list.
+
+use super::world::{MemberId, StoreAddress, World};
+use super::{Thread, interrupt};
+use crate::call;
+use crate::error::{Error, StoreError};
+use crate::externals::Func;
+use crate::store::{AsContextMut, StoreData, StoreId, StoreInner};
+use crate::value::Val;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::NonNull;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often a store that is dropped interrupts threads that do not end: a host function may have swallowed it.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(1);
+
+/// A thread that was spawned in a store.
+#[derive(Debug)]
+pub struct JoinHandle {
+    packet: Arc<Packet>,
+    store: StoreId,
+    member: MemberId,
+}
+
+/// A thread of a store by its number; numbers are not used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ThreadId(pub(crate) MemberId);
+
+/// Where a thread leaves its results.
+#[derive(Debug, Default)]
+struct Packet {
+    outcome: Mutex<Option<Outcome>>,
+    done: Condvar,
+}
+
+/// What is called, without the store, when a thread's function does not return.
+pub(crate) type OnFailure = Box<dyn FnOnce(&Error) + Send>;
+
+#[derive(Debug)]
+enum Outcome {
+    Ended(Result<Box<[Val]>, Error>),
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// The record of a thread on its way to its OS thread.
+struct Start(NonNull<Thread>);
+
+// SAFETY: a record that does not run is tied to no OS thread.
+unsafe impl Send for Start {}
+
+impl Packet {
+    fn set(&self, outcome: Outcome) {
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        self.done.notify_all();
+    }
+
+    fn take(&self) -> Outcome {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match outcome.take() {
+                Some(outcome) => return outcome,
+                None => outcome = self.done.wait(outcome).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn is_set(&self) -> bool {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+impl JoinHandle {
+    /// Waits for the thread to end, while other threads may use the store, and returns its function's results.
+    ///
+    /// # Errors
+    ///
+    /// Why the function did not return, or if the thread belongs to another store.
+    ///
+    /// # Panics
+    ///
+    /// If a host function panicked in the thread, with its panic.
+    pub fn join(self, mut store: impl AsContextMut) -> Result<Box<[Val]>, Error> {
+        let data = store.as_context_mut().0;
+        data.inner.check(self.store)?;
+        match unlocked(data, || self.packet.take()) {
+            Outcome::Ended(result) => result,
+            Outcome::Panicked(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// Whether the thread has ended, so that joining it does not wait.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.packet.is_set()
+    }
+
+    /// The thread.
+    #[must_use]
+    pub fn id(&self) -> ThreadId {
+        ThreadId(self.member)
+    }
+}
+
+/// Starts a thread that calls a function. It begins when the caller gives up the store.
+///
+/// # Errors
+///
+/// If number or types of the arguments are wrong; if code in the store cannot be stopped; if the system refuses.
+pub(crate) fn spawn<T: Send + 'static>(
+    store: &mut StoreData<T>,
+    func: Func,
+    args: &[Val],
+    on_failure: OnFailure,
+) -> Result<JoinHandle, Error> {
+    let result_count = call::check(&store.inner, func, args)?;
+    let stack_bytes = store.inner.engine.config().max_stack_bytes;
+    let thread = store.inner.threads.add(stack_bytes)?;
+    // SAFETY: the record was just made, and nobody else uses it before its OS thread does.
+    let (world, member) = unsafe { (Arc::clone(thread.as_ref().world()), thread.as_ref().member()) };
+    let packet = Arc::new(Packet::default());
+    // The store's threads get its address, as of all of it, from each other.
+    std::ptr::from_mut(store).expose_provenance();
+    let start = Start(thread);
+    let body = {
+        let (packet, args) = (Arc::clone(&packet), args.to_vec());
+        move || {
+            let start = start;
+            // SAFETY: the record is on its store's list, from which only this thread takes it.
+            let outcome = unsafe { run::<T>(start.0, &world, func, args, result_count) };
+            if let Outcome::Ended(Err(error)) = &outcome {
+                on_failure(error);
+            }
+            packet.set(outcome);
+        }
+    };
+    let started = std::thread::Builder::new().name(format!("dolmen {member:?}")).spawn(body);
+    if let Err(error) = started {
+        store.inner.threads.remove(member);
+        return Err(StoreError::Thread(error).into());
+    }
+    Ok(JoinHandle { packet, store: store.inner.id, member })
+}
+
+/// What a spawned thread does.
+///
+/// # Safety
+///
+/// `thread` must be on the list of a store with data of type `T`, and run nowhere else.
+unsafe fn run<T: 'static>(
+    thread: NonNull<Thread>,
+    world: &World,
+    func: Func,
+    args: Vec<Val>,
+    result_count: usize,
+) -> Outcome {
+    // SAFETY: as the caller promises.
+    let member = unsafe { thread.as_ref().member() };
+    // SAFETY: the thread is the running one from now on.
+    let data = unsafe { Thread::take_store(thread, &[]) }.cast::<StoreData<T>>();
+    let called = catch_unwind(AssertUnwindSafe(|| {
+        let mut results = vec![Val::I32(0); result_count].into_boxed_slice();
+        // SAFETY: this thread has the store, whose data are of type `T`, for itself.
+        call::call(unsafe { &mut *data }, func, &args, &mut results).map(|()| results)
+    }));
+    // The arguments' roots go while this thread has the store.
+    drop(args);
+    // SAFETY: as above; the call is over, and has taken the store again.
+    let record = unsafe { &mut *data }.inner.threads.remove(member);
+    world.give_up(member, StoreAddress(data.cast()));
+    // The record leaves the world and frees its stacks without the store.
+    drop(record);
+    called.map_or_else(Outcome::Panicked, Outcome::Ended)
+}
+
+/// Runs `work`, which does not use the store, while other threads may.
+pub(crate) fn unlocked<T, R>(store: &mut StoreData<T>, work: impl FnOnce() -> R) -> R {
+    let data = std::ptr::from_mut(store);
+    // SAFETY: the store is exclusively borrowed, so its current thread is the running one.
+    unsafe { unlocked_at(data.cast::<StoreInner>(), work) }
+}
+
+/// [`unlocked`] for a store without its data's type.
+///
+/// # Safety
+///
+/// `store` must be that of the running thread, which has it, and no reference to it may be alive.
+unsafe fn unlocked_at<R>(store: *mut StoreInner, work: impl FnOnce() -> R) -> R {
+    /// Takes the store again, also after a panic.
+    struct Retake(NonNull<Thread>);
+    impl Drop for Retake {
+        fn drop(&mut self) {
+            // SAFETY: the thread is the running one, and lives as long as its store.
+            unsafe { Thread::take_store(self.0, &[]) };
+        }
+    }
+    // SAFETY: as the caller promises.
+    let (thread, is_shared) = unsafe { ((*store).threads.current_ptr(), (*store).threads.is_shared()) };
+    if !is_shared {
+        return work();
+    }
+    // SAFETY: as above.
+    let (world, member) = unsafe { (Arc::clone(thread.as_ref().world()), thread.as_ref().member()) };
+    world.give_up(member, StoreAddress(store.cast()));
+    let _retake = Retake(thread);
+    work()
+}
+
+/// Ends all threads of a store but the first.
+pub(crate) fn end_all(store: &mut StoreInner) {
+    let world = Arc::clone(store.threads.world());
+    world.close();
+    // The address of the whole store, which was exposed when threads were spawned.
+    let address: *mut StoreInner = std::ptr::with_exposed_provenance_mut(std::ptr::from_mut(store).addr());
+    // SAFETY: the store lives; it is reached through this address alone until the last thread has ended.
+    while unsafe { (*address).threads.spawned() } > 0 {
+        interrupt::interrupt(&world);
+        // SAFETY: the store is exclusively borrowed by the caller, so the running thread has it.
+        unsafe { unlocked_at(address, || std::thread::sleep(INTERRUPT_INTERVAL)) };
+    }
+}

@@ -1,0 +1,435 @@
+//! Who runs, who waits, who stops: the protocol between the threads of one store.
+//!
+//! The problem: compiled code of many threads runs at once and touches the heap without locks, but whoever changes
+//! the store (a builtin, a host function, the embedder) needs it alone, and a collector needs everybody else to
+//! stand still. Each *member* of a store's world is in one of these states:
+//!
+//! ```text
+//!            acquire (waits until the store is free)
+//!     ┌──────────────────────────────────────────────┐
+//!     │              leave_code                      ▼
+//!  running ────────────────────────────► host ──► holder ── stop ──► holder, and nobody runs
+//!     ▲ ▲            enter_code           ▲ ▲        │ │  ◄─ resume ─┘
+//!     │ └──────── (waits for resume) ─────┘ └────────┘ │
+//!     │                                     give_up    │
+//!     └────────────────────────────────────────────────┘
+//!                         run
+//! ```
+//!
+//! - **running**: in compiled code. It can be stopped only when it gets to a safepoint: a poll, or any builtin
+//!   that may collect.
+//! - **host**: in Rust code that does not use the store: blocked in `memory.atomic.wait`, in an unlocked part of a
+//!   host function, or waiting for the store. It comes back through a gate ([`World::enter_code`] or
+//!   [`World::acquire`]), where it waits as long as the world is stopped. Members that wait there are *stopped*.
+//! - **holder**: in Rust code that uses the store. There is at most one; it is what makes `&mut StoreInner` unique.
+//!
+//! To **stop the world** one must be the holder, so two requests never meet: the second waits for the first to end.
+//! The holder sets [`STOP`] in the poll word of each member and waits until nobody runs; only then does
+//! [`World::stop`] return. Requests nest: the world goes on after the last [`World::resume`], or when the
+//! holder gives the store up (see [`World::stop_until_release`]). A member that joins meanwhile joins in the state
+//! host; one that leaves counts no more. A trap or a panic leaves compiled code through a gate like any return.
+//!
+//! A single member can be **suspended** by anybody: [`World::suspend`] returns when the member does not run, and it
+//! does not run, nor use the store, until as many [`World::resume_member`] follow.
+//!
+//! **Interruption** is a bit of the same poll word: it asks a member to trap.
+//!
+//! Ordering: all state is behind one mutex, so that whatever a member wrote before it stopped is seen by who
+//! stopped it, and the other way round. Poll words are atomics that compiled code reads without order; a late read
+//! only delays the stop.
+//!
+//! As long as a store has one thread, it is the holder for ever and none of this is called.
+
+use super::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering};
+use std::ptr::NonNull;
+
+/// Bit of a poll word: the world is to stop.
+pub(crate) const STOP: u32 = 1;
+
+/// Bit of a poll word: this member is suspended.
+pub(crate) const SUSPEND: u32 = 2;
+
+/// Bit of a poll word: the member is to trap.
+pub(crate) const INTERRUPT: u32 = 4;
+
+/// The address of the store, which goes from holder to holder: each gets it from the one before, so that no compiler
+/// takes what the others do for impossible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoreAddress(pub(crate) *mut ());
+
+// SAFETY: it is used by one holder at a time.
+unsafe impl Send for StoreAddress {}
+
+/// Where a member sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WaitsAt {
+    /// The queue's address.
+    pub(crate) address: u64,
+    /// Which entry of the queue is the member's.
+    pub(crate) token: usize,
+}
+
+/// A member by its number; numbers are not used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct MemberId(u64);
+
+/// The threads of a store.
+#[derive(Debug)]
+pub(crate) struct World {
+    state: Mutex<State>,
+    /// The store may be free.
+    free: Condvar,
+    /// A member has stopped running.
+    quiet: Condvar,
+    /// A stop or suspension has ended.
+    resumed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    members: Vec<Member>,
+    next_id: u64,
+    holder: Option<MemberId>,
+    /// As the last holder left it.
+    store: StoreAddress,
+    /// Number of members that run.
+    running: usize,
+    /// Stops of the holder that have not ended.
+    stops: usize,
+    /// Whether one of them ends when the holder gives up the store.
+    until_release: bool,
+    /// Whether the protocol is followed: a second thread has joined.
+    is_shared: bool,
+    /// Whether the store is gone or going.
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    id: MemberId,
+    poll: Poll,
+    runs: bool,
+    /// Suspensions that have not ended.
+    suspended: usize,
+    /// Whom to wake if the member is interrupted while it sleeps.
+    waits_at: Option<WaitsAt>,
+}
+
+/// The poll word of a member.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Poll(NonNull<AtomicU32>);
+
+// SAFETY: a poll word is an atomic that lives as long as its member.
+unsafe impl Send for Poll {}
+
+impl MemberId {
+    /// The number: 0 for the first member.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl Poll {
+    /// # Safety
+    ///
+    /// The word must live until the member has left.
+    pub(crate) unsafe fn new(word: NonNull<AtomicU32>) -> Self {
+        Self(word)
+    }
+
+    fn set(self, bit: u32) {
+        // SAFETY: the word lives, by the promise of `new`. SeqCst: who is interrupted while it goes to wait must see
+        // the bit or be seen waiting.
+        unsafe { self.0.as_ref() }.fetch_or(bit, Ordering::SeqCst);
+    }
+
+    fn clear(self, bit: u32) {
+        // SAFETY: as above. Relaxed: a bit that is seen too long costs a call of the poll's slow path.
+        unsafe { self.0.as_ref() }.fetch_and(!bit, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    fn member(&mut self, id: MemberId) -> &mut Member {
+        let index = self.members.binary_search_by_key(&id, |member| member.id);
+        &mut self.members[index.expect("a member that has not left")]
+    }
+
+    fn is_suspended(&self, id: MemberId) -> bool {
+        let index = self.members.binary_search_by_key(&id, |member| member.id);
+        index.is_ok_and(|index| self.members[index].suspended > 0)
+    }
+
+    fn set_runs(&mut self, id: MemberId, runs: bool) {
+        let member = self.member(id);
+        if std::mem::replace(&mut member.runs, runs) != runs {
+            self.running = if runs { self.running + 1 } else { self.running - 1 };
+        }
+    }
+
+    fn add(&mut self, poll: Poll) -> MemberId {
+        let id = MemberId(self.next_id);
+        self.next_id += 1;
+        self.members.push(Member { id, poll, runs: false, suspended: 0, waits_at: None });
+        id
+    }
+
+    /// Ends one stop; returns whether the world goes on.
+    fn end_stop(&mut self) -> bool {
+        self.stops = self.stops.checked_sub(1).expect("a stop to end");
+        if self.stops == 0 {
+            self.members.iter().for_each(|member| member.poll.clear(STOP));
+        }
+        self.stops == 0
+    }
+}
+
+impl World {
+    /// A world whose first member holds the store.
+    pub(crate) fn new(poll: Poll) -> (Self, MemberId) {
+        let id = MemberId(0);
+        let first = Member { id, poll, runs: false, suspended: 0, waits_at: None };
+        let state = State {
+            members: vec![first],
+            next_id: 1,
+            holder: Some(id),
+            store: StoreAddress(std::ptr::null_mut()),
+            running: 0,
+            stops: 0,
+            until_release: false,
+            is_shared: false,
+            is_closed: false,
+        };
+        let world =
+            Self { state: Mutex::new(state), free: Condvar::new(), quiet: Condvar::new(), resumed: Condvar::new() };
+        (world, id)
+    }
+
+    /// Adds a member in the state host.
+    pub(crate) fn join(&self, poll: Poll) -> MemberId {
+        let mut state = self.lock();
+        state.is_shared = true;
+        state.add(poll)
+    }
+
+    /// Adds a member that is no thread of the store, unless the store is closed or its only thread follows no
+    /// protocol.
+    pub(crate) fn join_shared(&self, poll: Poll) -> Option<MemberId> {
+        let mut state = self.lock();
+        (state.is_shared && !state.is_closed).then(|| state.add(poll))
+    }
+
+    /// [`World::acquire`], unless the store is closed before it is free.
+    pub(crate) fn acquire_unless_closed(&self, id: MemberId) -> Option<StoreAddress> {
+        let mut state = self.lock();
+        while state.holder.is_some() && !state.is_closed {
+            state = wait(&self.free, state);
+        }
+        if state.is_closed {
+            // The wake-up may have been meant for a thread that the store still waits for.
+            self.free.notify_one();
+            return None;
+        }
+        state.holder = Some(id);
+        Some(state.store)
+    }
+
+    /// Lets nobody stop anything any more but the store's threads, and ends all suspensions. For the holder.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        for member in &mut state.members {
+            member.suspended = 0;
+            member.poll.clear(SUSPEND);
+        }
+        drop(state);
+        self.free.notify_all();
+        self.resumed.notify_all();
+    }
+
+    /// Removes a member that does not run. If it holds the store, nobody can take it any more: the store is gone.
+    pub(crate) fn leave(&self, id: MemberId) {
+        let mut state = self.lock();
+        assert!(!state.member(id).runs, "a member leaves that does not run");
+        state.members.retain(|member| member.id != id);
+        drop(state);
+        // Who waits for it to stop need not wait any longer.
+        self.quiet.notify_all();
+    }
+
+    /// Takes the store, from the states running or host; waits until it is free and the member not suspended.
+    pub(crate) fn acquire(&self, id: MemberId) -> StoreAddress {
+        let mut state = self.lock();
+        self.stop_running(&mut state, id);
+        loop {
+            if state.is_suspended(id) {
+                // The wake-up that came here may have been meant for whoever can use it.
+                self.free.notify_one();
+                state = wait(&self.resumed, state);
+            } else if state.holder.is_some() {
+                state = wait(&self.free, state);
+            } else {
+                state.holder = Some(id);
+                return state.store;
+            }
+        }
+    }
+
+    /// Gives up the store and enters compiled code; waits if the member is suspended.
+    pub(crate) fn run(&self, id: MemberId, store: StoreAddress) {
+        let mut state = self.lock();
+        self.release(&mut state, id, store);
+        self.start_running(state, id);
+        self.free.notify_one();
+    }
+
+    /// Gives up the store and stays in host code.
+    pub(crate) fn give_up(&self, id: MemberId, store: StoreAddress) {
+        let mut state = self.lock();
+        self.release(&mut state, id, store);
+        drop(state);
+        self.free.notify_one();
+    }
+
+    /// From running to host, without the store.
+    pub(crate) fn leave_code(&self, id: MemberId) {
+        let mut state = self.lock();
+        self.stop_running(&mut state, id);
+    }
+
+    /// From host to running; waits while the world is stopped or the member suspended.
+    pub(crate) fn enter_code(&self, id: MemberId) {
+        let state = self.lock();
+        self.start_running(state, id);
+    }
+
+    /// Answers a poll: stops until the world goes on and the member is not suspended.
+    pub(crate) fn pause(&self, id: MemberId) {
+        let mut state = self.lock();
+        self.stop_running(&mut state, id);
+        self.start_running(state, id);
+    }
+
+    /// Stops the world; returns when no member runs. For the holder only.
+    pub(crate) fn stop(&self, id: MemberId) {
+        let state = self.lock();
+        self.stop_locked(state, id);
+    }
+
+    /// Stops the world, unless it stands still already, until the holder gives the store up.
+    pub(crate) fn stop_until_release(&self, id: MemberId) {
+        let mut state = self.lock();
+        if !std::mem::replace(&mut state.until_release, true) {
+            self.stop_locked(state, id);
+        }
+    }
+
+    /// Ends a [`World::stop`].
+    pub(crate) fn resume(&self, id: MemberId) {
+        let mut state = self.lock();
+        assert!(state.holder == Some(id), "the holder resumes");
+        if state.end_stop() {
+            drop(state);
+            self.resumed.notify_all();
+        }
+    }
+
+    /// Suspends a member; returns when it does not run. `false` if it has left, or the store is closed.
+    pub(crate) fn suspend(&self, id: MemberId) -> bool {
+        let mut state = self.lock();
+        if state.is_closed || !state.members.iter().any(|member| member.id == id) {
+            return false;
+        }
+        let member = state.member(id);
+        member.suspended += 1;
+        member.poll.set(SUSPEND);
+        loop {
+            match state.members.iter().find(|member| member.id == id) {
+                None => return false,
+                Some(member) if !member.runs => return true,
+                Some(_) => state = wait(&self.quiet, state),
+            }
+        }
+    }
+
+    /// Ends a [`World::suspend`]; `false` if the member was not suspended, or has left.
+    pub(crate) fn resume_member(&self, id: MemberId) -> bool {
+        let mut state = self.lock();
+        let Some(member) = state.members.iter_mut().find(|member| member.id == id && member.suspended > 0) else {
+            return false;
+        };
+        member.suspended -= 1;
+        if member.suspended == 0 {
+            member.poll.clear(SUSPEND);
+        }
+        drop(state);
+        self.resumed.notify_all();
+        true
+    }
+
+    /// Asks all members to trap; tells of each that sleeps where, so that it can be woken.
+    pub(crate) fn interrupt(&self, wake: &mut dyn FnMut(WaitsAt)) {
+        let state = self.lock();
+        for member in &state.members {
+            member.poll.set(INTERRUPT);
+            member.waits_at.iter().for_each(|&waits_at| wake(waits_at));
+        }
+    }
+
+    /// Notes where a member is going to sleep, or that it is awake. It must look at its poll word between this and
+    /// sleeping, under the lock that waking takes.
+    pub(crate) fn set_waits_at(&self, id: MemberId, waits_at: Option<WaitsAt>) {
+        self.lock().member(id).waits_at = waits_at;
+    }
+
+    /// All members, oldest first.
+    pub(crate) fn members(&self) -> Vec<MemberId> {
+        self.lock().members.iter().map(|member| member.id).collect()
+    }
+
+    fn release(&self, state: &mut State, id: MemberId, store: StoreAddress) {
+        assert!(state.holder == Some(id), "the holder gives up the store");
+        if std::mem::take(&mut state.until_release) && state.end_stop() {
+            self.resumed.notify_all();
+        }
+        assert!(state.stops == 0, "the world is resumed before the store is given up");
+        state.holder = None;
+        state.store = store;
+    }
+
+    fn stop_running(&self, state: &mut State, id: MemberId) {
+        if state.member(id).runs {
+            state.set_runs(id, false);
+            self.quiet.notify_all();
+        }
+    }
+
+    fn start_running(&self, mut state: MutexGuard<'_, State>, id: MemberId) {
+        while state.stops > 0 || state.is_suspended(id) {
+            // The store was given up before the wait: somebody else may take it.
+            self.free.notify_one();
+            state = wait(&self.resumed, state);
+        }
+        state.set_runs(id, true);
+    }
+
+    fn stop_locked(&self, mut state: MutexGuard<'_, State>, id: MemberId) {
+        assert!(state.holder == Some(id), "the holder stops the world");
+        state.stops += 1;
+        if state.stops == 1 {
+            state.members.iter().filter(|member| member.id != id).for_each(|member| member.poll.set(STOP));
+        }
+        while state.running > 0 {
+            state = wait(&self.quiet, state);
+        }
+    }
+
+    /// The mutex is poisoned only by a failed assertion above, which is a bug already reported.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    condition.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner())
+}

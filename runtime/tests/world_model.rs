@@ -1,0 +1,280 @@
+//! The stop protocol (`src/thread/world.rs`) under `loom`: every interleaving of small programs, up to a number of preemptions.
+//!
+//! Each member has a cell that stands for its part of the heap, and touches it only while it runs; who has stopped
+//! the world touches all cells; the holder touches the store's. `loom` reports two touches that nothing orders, and
+//! deadlocks. So a stop that returns too early, a gate that lets a member through, or a lost wake-up fails here.
+//!
+//! | pair of states | program |
+//! |---|---|
+//! | stopping – running | [`stop_against_running`] |
+//! | stopping – stopping, holder – holder | [`two_stops`] |
+//! | stopping – host (asleep), host – running | [`stop_against_sleeping`] |
+//! | stopping – joining, stopping – leaving | [`stop_against_start_and_end`] |
+//! | suspended – running, suspended – stopping, suspended – holder | [`suspension_against_stop`] |
+//! | nested and implicit stops | [`nested_stops`] |
+//! | interrupted – asleep, interrupted – falling asleep | [`interrupt_against_sleep`] |
+//!
+//! A test program of its own, since `loom` takes over the signals that the runtime's tests are about.
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+use std::ptr::NonNull;
+use world::{INTERRUPT, MemberId, Poll, StoreAddress, WaitsAt, World};
+
+/// What [`world`] takes for the standard library's.
+mod sync {
+    pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+}
+
+#[path = "../src/thread/world.rs"]
+#[allow(dead_code, reason = "the model uses a part of the protocol")]
+mod world;
+
+const STORE: StoreAddress = StoreAddress(std::ptr::null_mut());
+
+/// Most involuntary switches between threads in one interleaving.
+const PREEMPTIONS: usize = 3;
+
+struct Model {
+    world: World,
+    first: MemberId,
+    heap: [UnsafeCell<u32>; 2],
+    store: UnsafeCell<u32>,
+    polls: [Box<sync::AtomicU32>; 3],
+}
+
+// SAFETY: `loom` checks all accesses to the cells.
+unsafe impl Send for Model {}
+// SAFETY: as above.
+unsafe impl Sync for Model {}
+
+impl Model {
+    fn new() -> Arc<Self> {
+        let polls = std::array::from_fn(|_| Box::new(sync::AtomicU32::new(0)));
+        let (world, first) = World::new(poll(&polls[0]));
+        Arc::new(Self { world, first, heap: Default::default(), store: UnsafeCell::default(), polls })
+    }
+
+    fn join(&self, member: usize) -> MemberId {
+        self.world.join(poll(&self.polls[member]))
+    }
+
+    fn touch(&self, part: usize) {
+        // SAFETY: `loom` fails the test if another access is not ordered with this one.
+        self.heap[part].with_mut(|word| unsafe { *word += 1 });
+    }
+
+    fn touch_all(&self) {
+        self.touch(0);
+        self.touch(1);
+        self.touch_store();
+    }
+
+    fn touch_store(&self) {
+        // SAFETY: as in `touch`.
+        self.store.with_mut(|word| unsafe { *word += 1 });
+    }
+
+    /// Runs code that touches its part of the heap before and after a poll; begins in the state host.
+    fn run_code(&self, id: MemberId, part: usize) {
+        self.world.enter_code(id);
+        self.touch(part);
+        if self.polls[part + 1].load(sync::Ordering::Relaxed) != 0 {
+            self.world.pause(id);
+        }
+        self.touch(part);
+        self.world.leave_code(id);
+    }
+
+    /// Uses the store with the world stopped; begins and ends in the state host.
+    fn collect(&self, id: MemberId) {
+        self.world.acquire(id);
+        self.world.stop(id);
+        self.touch_all();
+        self.world.resume(id);
+        self.touch_store();
+        self.world.give_up(id, STORE);
+    }
+}
+
+fn poll(word: &sync::AtomicU32) -> Poll {
+    // SAFETY: the word lives as long as the model.
+    unsafe { Poll::new(NonNull::from(word)) }
+}
+
+fn check(program: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(PREEMPTIONS);
+    builder.check(program);
+}
+
+/// Starts a thread that does something as a new member, which leaves in the end.
+fn start(
+    model: &Arc<Model>,
+    member: usize,
+    body: impl FnOnce(&Model, MemberId) + 'static,
+) -> (thread::JoinHandle<()>, MemberId) {
+    let id = model.join(member);
+    let model = Arc::clone(model);
+    let handle = thread::spawn(move || {
+        body(&model, id);
+        model.world.leave(id);
+    });
+    (handle, id)
+}
+
+#[test]
+fn stop_against_running() {
+    check(|| {
+        let model = Model::new();
+        let (a, _) = start(&model, 1, |model, id| model.run_code(id, 0));
+        let (b, _) = start(&model, 2, |model, id| model.run_code(id, 1));
+        model.world.stop(model.first);
+        model.touch_all();
+        model.world.resume(model.first);
+        model.world.give_up(model.first, STORE);
+        a.join().unwrap();
+        b.join().unwrap();
+    });
+}
+
+#[test]
+fn two_stops() {
+    check(|| {
+        let model = Model::new();
+        let (a, _) = start(&model, 1, |model, id| {
+            model.run_code(id, 0);
+            model.collect(id);
+        });
+        // The holder goes straight from the store to code, and takes it again.
+        model.world.stop(model.first);
+        model.touch_all();
+        model.world.resume(model.first);
+        model.world.run(model.first, STORE);
+        model.touch(1);
+        model.world.acquire(model.first);
+        model.touch_store();
+        model.world.give_up(model.first, STORE);
+        model.collect(model.first);
+        a.join().unwrap();
+    });
+}
+
+#[test]
+fn stop_against_sleeping() {
+    check(|| {
+        let model = Model::new();
+        let (a, _) = start(&model, 1, |model, id| {
+            model.world.enter_code(id);
+            model.touch(0);
+            // A sleep that ends at any time.
+            model.world.leave_code(id);
+            thread::yield_now();
+            model.world.enter_code(id);
+            model.touch(0);
+            model.world.leave_code(id);
+        });
+        model.world.give_up(model.first, STORE);
+        model.collect(model.first);
+        a.join().unwrap();
+    });
+}
+
+#[test]
+fn stop_against_start_and_end() {
+    check(|| {
+        let model = Model::new();
+        let (a, _) = start(&model, 1, |model, id| model.run_code(id, 0));
+        let starter = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                let id = model.join(2);
+                model.run_code(id, 1);
+                model.world.leave(id);
+            })
+        };
+        model.world.stop(model.first);
+        model.touch_all();
+        model.world.resume(model.first);
+        model.world.give_up(model.first, STORE);
+        a.join().unwrap();
+        starter.join().unwrap();
+    });
+}
+
+#[test]
+fn suspension_against_stop() {
+    check(|| {
+        let model = Model::new();
+        let (a, id) = start(&model, 1, |model, id| {
+            model.run_code(id, 0);
+            model.world.acquire(id);
+            model.touch_store();
+            model.world.give_up(id, STORE);
+        });
+        let suspender = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                if model.world.suspend(id) {
+                    model.touch(0);
+                    // False if the member has left, which it may from the state host.
+                    model.world.resume_member(id);
+                }
+            })
+        };
+        model.world.stop(model.first);
+        model.touch_store();
+        model.world.resume(model.first);
+        model.world.give_up(model.first, STORE);
+        suspender.join().unwrap();
+        a.join().unwrap();
+        assert!(!model.world.suspend(id) && !model.world.resume_member(id));
+    });
+}
+
+#[test]
+fn nested_stops() {
+    check(|| {
+        let model = Model::new();
+        let (a, _) = start(&model, 1, |model, id| model.run_code(id, 0));
+        model.world.stop_until_release(model.first);
+        model.touch_all();
+        model.world.stop(model.first);
+        model.touch_all();
+        model.world.resume(model.first);
+        model.world.stop_until_release(model.first);
+        model.touch_all();
+        model.world.run(model.first, STORE);
+        model.touch(1);
+        model.world.leave_code(model.first);
+        a.join().unwrap();
+    });
+}
+
+#[test]
+fn interrupt_against_sleep() {
+    check(|| {
+        let model = Model::new();
+        // The queue of sleepers, as `crate::vm::waiters` has it: the condition is looked at under its lock.
+        let queue = Arc::new((sync::Mutex::new(false), sync::Condvar::new()));
+        let asleep = Arc::clone(&queue);
+        let (a, _) = start(&model, 1, move |model, id| {
+            model.world.set_waits_at(id, Some(WaitsAt { address: 1, token: 1 }));
+            let mut woken = asleep.0.lock().unwrap();
+            if model.polls[1].load(sync::Ordering::SeqCst) & INTERRUPT == 0 {
+                while !*woken {
+                    woken = asleep.1.wait(woken).unwrap();
+                }
+            }
+            drop(woken);
+            model.world.set_waits_at(id, None);
+        });
+        model.world.interrupt(&mut |_| {
+            *queue.0.lock().unwrap() = true;
+            queue.1.notify_all();
+        });
+        a.join().unwrap();
+    });
+}
