@@ -3,11 +3,11 @@
   (type $node (struct (field $next (mut (ref null $node))) (field $value (mut i32))))
   (type $list (array (mut (ref null $node))))
 
-  ;; A store to a field dirties the card of the object's header, without a branch: 512 bytes are 128 units of a
+  ;; A store to a field dirties the card of the object's header, without a branch: 256 bytes are 64 units of a
   ;; reference, and the card table is at offset 40 of the thread context.
   ;; FUNC: field
   ;; CHECK: movq 40(%rdi)
-  ;; CHECK: shrl $7
+  ;; CHECK: shrl $6
   ;; CHECK: movb $1
   ;; CHECK: ret
   (func $field (export "field") (param $a (ref $node)) (param $b (ref $node))
@@ -23,7 +23,7 @@
   ;; A store to an element dirties the card of the element.
   ;; FUNC: element
   ;; CHECK: addl $2
-  ;; CHECK: shrl $7
+  ;; CHECK: shrl $6
   ;; CHECK: movb $1
   ;; CHECK: ret
   (func $element (export "element") (param $a (ref $list)) (param $i i32) (param $b (ref $node))
