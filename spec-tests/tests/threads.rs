@@ -342,6 +342,8 @@ fn tables_grow_while_threads_use_them() {
               (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 200)))))
           (func (export "read") (result i32) (local $i i32) (local $size i32) (local $sum i32) (local $p (ref null $p))
             (loop $l
+              ;; Without it the size need not be looked at more than once.
+              (atomic.fence)
               (local.set $size (table.size $t))
               (local.set $p (table.get $t (i32.sub (local.get $size) (i32.const 1))))
               (if (ref.is_null (local.get $p)) (then) (else

@@ -395,6 +395,12 @@ impl<'c> Builder<'c> {
         Value(unsafe { LLVMBuildFence(self.raw, ordering.raw(), 0, UNNAMED) })
     }
 
+    /// Keeps LLVM from moving stores in front of it behind it, or doing without them; no instruction on any machine.
+    pub(crate) fn compiler_fence(&self) {
+        // SAFETY: the builder has a position.
+        unsafe { LLVMBuildFence(self.raw, LLVMAtomicOrdering::LLVMAtomicOrderingRelease, 1, UNNAMED) };
+    }
+
     /// Combines a naturally aligned integer in memory with `value`; gives what it was before.
     pub(crate) fn atomic_rmw(&self, op: AtomicOp, address: Value, value: Value, ordering: Ordering) -> Value {
         use LLVMAtomicRMWBinOp::*;

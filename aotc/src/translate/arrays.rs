@@ -7,7 +7,7 @@ use crate::llvm::{Cast, IntPredicate, Op, Value};
 use crate::translate::alias::AliasClass;
 use crate::translate::function::FunctionTranslator;
 use crate::translate::stack::Operand;
-use crate::translate::structs::Extension;
+use crate::translate::structs::{Extension, is_non_null};
 use dolmen_abi::builtin::Builtin;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::OBJECT_ALIGN_BYTES;
@@ -69,6 +69,7 @@ impl FunctionTranslator<'_, '_, '_> {
         if !value.is_null_constant() {
             self.fill_elements(array, ty, self.i32(0), length, value);
         }
+        self.finish_elements(ty);
         self.push(array, Self::ref_to(ty));
     }
 
@@ -80,7 +81,16 @@ impl FunctionTranslator<'_, '_, '_> {
             let address = self.element_address(array, element, self.i32(index as u32));
             self.store_at(address, element.storage, value.value, class);
         }
+        self.finish_elements(ty);
         self.push(array, Self::ref_to(ty));
+    }
+
+    /// After the elements of a fresh array were set: if they are never null, no other thread may find one that is,
+    /// so LLVM must not think that a later store makes one of these superfluous.
+    fn finish_elements(&self, ty: TypeIdx) {
+        if is_non_null(self.element(ty).0.storage) {
+            self.b.compiler_fence();
+        }
     }
 
     fn translate_array_new_from(&mut self, builtin: Builtin, ty: TypeIdx, segment: u32) {
