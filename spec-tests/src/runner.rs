@@ -5,7 +5,7 @@
 //! instances first, then in the [host's modules](crate::host), for each instantiation anew: a script may
 //! register another instance under an old name.
 //!
-//! Threads of a script have a store each ([`crate::threads`]).
+//! Threads of a script have a store each (`threads.rs`).
 //!
 //! A directive that does not hold is recorded and the script goes on. If a module cannot be instantiated, what
 //! refers to it afterwards fails too, rather than using an older module.
