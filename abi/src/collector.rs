@@ -26,9 +26,12 @@
 //! ```
 //!
 //! So the card of a struct is that of its header, the card of an element that of the element: a store into a
-//! large array makes the collector look at a few elements only. Stores into an object that no safepoint
-//! separates from its allocation need no barrier. Initialising stores that the compiler delays past a safepoint
-//! need none either: the object is then on the shadow stack, and whatever is there stays remembered.
+//! large array makes the collector look at a few elements only.
+//!
+//! Stores into an object that no safepoint separates from its allocation need no barrier. At a collection the card
+//! of the header of each object on a shadow stack becomes dirty again. So a struct that stays on the shadow stack
+//! needs one barrier, or none if it was allocated meanwhile, however many collections there are; and initialising
+//! stores may be delayed past a safepoint. What is null or an `i31` needs no barrier.
 
 use crate::object::ARRAY_ELEMENTS_OFFSET;
 use crate::reference::{LOG_REF_SCALE, MAX_HEAP_BYTES, REF_BYTES, REF_UNIT_BYTES};

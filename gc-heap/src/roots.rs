@@ -1,8 +1,8 @@
 //! Roots: the references outside the heap, on their way from the runtime into a trace.
 //!
 //! The runtime hands over whole arrays of words; here they meet the tracer. What the shadow stack refers to stays
-//! remembered: compiled code may still be about to initialise such an object, without a barrier
-//! ([`dolmen_abi::collector`]), when it is old already.
+//! remembered: compiled code may store into such an object without a barrier when it is old already, because it has
+//! seen its allocation, or has had a barrier of it before ([`dolmen_abi::collector`]).
 
 use crate::barrier::CardTable;
 use crate::interface::to_runtime::{RootKind, RootVisitor, Runtime};

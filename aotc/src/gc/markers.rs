@@ -45,9 +45,9 @@ pub(crate) struct Markers {
     pub(crate) alloc_struct: Value,
     /// `(thread, type_word: i32, length: i32, log_elem_bytes: i32) -> ref`: an array, zero but for its header.
     pub(crate) alloc_array: Value,
-    /// `(thread, object: ref)`: after a reference was stored into a field of the object.
+    /// `(thread, object: ref, stored: ref)`: after a reference was stored into a field of the object.
     pub(crate) post_write_barrier: Value,
-    /// `(thread, array: ref, index: i32)`: after a reference was stored into an element of the array.
+    /// `(thread, array: ref, index: i32, stored: ref)`: after a reference was stored into an element of the array.
     pub(crate) post_write_barrier_array: Value,
     /// `(thread, array: ref, start: i32, count: i32)`: after references were stored into elements of the array.
     pub(crate) post_write_barrier_array_range: Value,
@@ -73,6 +73,11 @@ impl Markers {
             let function = declare_type(name, ty, MEMORY_INACCESSIBLE | MEMORY_ARGUMENT_READ);
             let cost = context.string_attribute("call-inline-cost", BARRIER_INLINE_COST);
             function.add_attribute(attribute_index::FUNCTION, cost);
+            if let Some(stored) = params.iter().skip(2).position(|&ty| ty == reference) {
+                // It says what was stored, no more.
+                let index = attribute_index::param(stored + 2);
+                function.add_attribute(index, context.enum_attribute("readnone", 0));
+            }
             function
         };
         let alloc = |name: &str, ty| {
@@ -87,8 +92,8 @@ impl Markers {
         Self {
             alloc_struct: alloc("dolmen.alloc_struct", context.variadic_function_type(reference, &[ptr, i32, i32])),
             alloc_array: alloc("dolmen.alloc_array", context.function_type(reference, &[ptr, i32, i32, i32])),
-            post_write_barrier: barrier("dolmen.post_write_barrier", &[ptr, reference]),
-            post_write_barrier_array: barrier("dolmen.post_write_barrier_array", &[ptr, reference, i32]),
+            post_write_barrier: barrier("dolmen.post_write_barrier", &[ptr, reference, reference]),
+            post_write_barrier_array: barrier("dolmen.post_write_barrier_array", &[ptr, reference, i32, reference]),
             post_write_barrier_array_range: barrier(
                 "dolmen.post_write_barrier_array_range",
                 &[ptr, reference, i32, i32],

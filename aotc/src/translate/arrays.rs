@@ -119,7 +119,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let address = self.element_address(array.value, element, index);
         self.store_at(address, element.storage, value, class);
         if element.storage.is_ref() {
-            self.post_write_barrier_array(array.value, index);
+            self.post_write_barrier_array(array.value, index, value);
         }
     }
 
@@ -130,7 +130,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let array = self.stack.pop();
         self.check_range(array, start, count);
         self.fill_elements(array.value, ty, start, count, value);
-        if self.element(ty).0.storage.is_ref() {
+        if self.element(ty).0.storage.is_ref() && !value.is_constant() {
             self.post_write_barrier_array_range(array.value, start, count);
         }
     }

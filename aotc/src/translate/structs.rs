@@ -93,7 +93,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let field = self.field(ty, index as usize);
         self.store_storage(object.value, field.offset, field.ty.storage, value, field.class);
         if field.ty.storage.is_ref() {
-            self.post_write_barrier(object.value);
+            self.post_write_barrier(object.value, value);
         }
     }
 
@@ -215,19 +215,19 @@ impl FunctionTranslator<'_, '_, '_> {
         access.set_alignment((1 << storage.log_bytes()).min(dolmen_abi::reference::OBJECT_ALIGN_BYTES));
     }
 
-    /// After a reference was stored into a field of the object.
-    pub(crate) fn post_write_barrier(&self, object: Value) {
+    /// After the reference `stored` was stored into a field of the object.
+    pub(crate) fn post_write_barrier(&self, object: Value, stored: Value) {
         if self.unit.barrier != dolmen_abi::collector::Barrier::None {
             let marker = self.unit.markers.post_write_barrier;
-            self.b.call(marker.function_type(), marker, &[self.thread, object], crate::llvm::C_CC);
+            self.b.call(marker.function_type(), marker, &[self.thread, object, stored], crate::llvm::C_CC);
         }
     }
 
-    /// After a reference was stored into an element of the array.
-    pub(crate) fn post_write_barrier_array(&self, array: Value, index: Value) {
+    /// After the reference `stored` was stored into an element of the array.
+    pub(crate) fn post_write_barrier_array(&self, array: Value, index: Value, stored: Value) {
         if self.unit.barrier != dolmen_abi::collector::Barrier::None {
             let marker = self.unit.markers.post_write_barrier_array;
-            self.b.call(marker.function_type(), marker, &[self.thread, array, index], crate::llvm::C_CC);
+            self.b.call(marker.function_type(), marker, &[self.thread, array, index, stored], crate::llvm::C_CC);
         }
     }
 

@@ -4,18 +4,18 @@
 //! ([`dolmen_abi::collector`] states the protocol). The barrier of a range is a loop over its cards, in a function
 //! that LLVM inlines.
 //!
-//! A store into an object that was allocated before in the same block, with no safepoint in between, needs no
-//! barrier: the object is young at the next collection. Constructors that set fields one by one become free of
-//! barriers that way once they are inlined.
+//! Barriers that do nothing are gone by then: see [`super::remembered`].
 
-use super::{is_alloc_marker, is_safepoint};
-use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Value, attribute_index};
+use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Opcode, TypeKind, Value, attribute_index};
 use crate::translate::unit::Unit;
 use dolmen_abi::collector::{ARRAY_ELEMENTS_REF_UNITS, CARD_DIRTY, LOG_CARD_REF_UNITS};
 use dolmen_abi::context::ThreadContext;
 
 /// What the names of all barrier markers begin with.
 const MARKER_PREFIX: &str = "dolmen.post_write_barrier";
+
+/// Number of arguments of a marker for a field; those for elements have more.
+const FIELD_ARGS: usize = 3;
 
 /// Name of the function that dirties the cards of a range.
 const RANGE_FUNCTION: &str = "dolmen_inline.dirty_cards";
@@ -25,43 +25,51 @@ pub(super) fn is_marker(callee: &str) -> bool {
     callee.starts_with(MARKER_PREFIX)
 }
 
-/// Removes barriers of objects that cannot be old yet.
-pub(super) fn remove_useless(function: Value) {
-    for block in function.blocks() {
-        let mut fresh: Vec<Value> = Vec::new();
-        for instruction in block.instructions() {
-            if is_alloc_marker(instruction) {
-                fresh = vec![instruction];
-            } else if is_safepoint(instruction) {
-                fresh.clear();
-            } else if is_barrier(instruction) && fresh.contains(&instruction.operand(1)) {
-                instruction.erase();
-            }
+/// What the marker of a barrier says was written.
+#[derive(Clone, Copy)]
+pub(super) enum Written {
+    /// A field of the object, which now holds this reference.
+    Field { object: Value, stored: Value },
+    /// An element of the array, which now holds this reference.
+    Element { array: Value, stored: Value },
+    /// Some elements of the array.
+    Range { array: Value },
+}
+
+impl Written {
+    /// What an instruction says if it is the marker of a barrier.
+    pub(super) fn of(instruction: Value) -> Option<Self> {
+        if instruction.opcode() != Opcode::Call || !instruction.called_function().is_some_and(|c| is_marker(&c.name()))
+        {
+            return None;
         }
+        let object = instruction.operand(1);
+        Some(match instruction.arg_count() {
+            FIELD_ARGS => Self::Field { object, stored: instruction.operand(2) },
+            _ if instruction.operand(3).ty().kind() == TypeKind::Ref => {
+                Self::Element { array: object, stored: instruction.operand(3) }
+            }
+            _ => Self::Range { array: object },
+        })
     }
 }
 
-fn is_barrier(instruction: Value) -> bool {
-    instruction.opcode() == crate::llvm::Opcode::Call
-        && instruction.called_function().is_some_and(|callee| is_marker(&callee.name()))
-}
-
-/// Emits what a barrier marker with these arguments stands for: thread context and object; for arrays the index of
-/// the first element, too; for ranges the number of elements, too.
+/// Emits what a barrier marker with these arguments stands for.
 pub(super) fn emit(unit: &Unit<'_, '_>, b: &Builder<'_>, args: &[Value]) {
     let types = &unit.types;
     let base = unit.load_invariant(b, types.ptr, args[0], core::mem::offset_of!(ThreadContext, card_base));
     let word = b.cast(Cast::PtrToInt, args[1], types.i32);
-    let Some(&index) = args.get(2) else { return emit_card(unit, b, base, word) };
+    if args.len() == FIELD_ARGS {
+        return emit_card(unit, b, base, word);
+    }
+    let (index, last) = (args[2], args[3]);
     let distance = b.binary(Op::Add, word, index);
     let element = b.binary(Op::Add, distance, types.i32.int(ARRAY_ELEMENTS_REF_UNITS.into()));
-    match args.get(3) {
-        None => emit_card(unit, b, base, element),
-        Some(&count) => {
-            let function = unit.llvm.function(RANGE_FUNCTION).unwrap_or_else(|| define_range(unit));
-            b.call(function.function_type(), function, &[base, element, count], C_CC);
-        }
+    if last.ty().kind() == TypeKind::Ref {
+        return emit_card(unit, b, base, element);
     }
+    let function = unit.llvm.function(RANGE_FUNCTION).unwrap_or_else(|| define_range(unit));
+    b.call(function.function_type(), function, &[base, element, last], C_CC);
 }
 
 /// Dirties the card of a reference unit.

@@ -47,6 +47,11 @@ impl ValueSet {
         Self(vec![0; len.div_ceil(64)])
     }
 
+    /// The set of all.
+    pub(super) fn full(len: usize) -> Self {
+        Self(vec![u64::MAX; len.div_ceil(64)])
+    }
+
     pub(super) fn insert(&mut self, value: ValueIdx) {
         self.0[value / 64] |= 1 << (value % 64);
     }
@@ -57,6 +62,12 @@ impl ValueSet {
 
     pub(super) fn contains(&self, value: ValueIdx) -> bool {
         self.0[value / 64] >> (value % 64) & 1 != 0
+    }
+
+    pub(super) fn intersect(&mut self, other: &Self) {
+        for (word, other) in self.0.iter_mut().zip(&other.0) {
+            *word &= other;
+        }
     }
 
     fn union(&mut self, other: &Self) {
@@ -209,8 +220,8 @@ fn available_block(cfg: &Cfg, block: BlockIdx, value: Value) -> BlockIdx {
 }
 
 /// Whether a reference is made from an integer whose lowest bit is set: an `i31`, which is never an object.
-fn is_plain_i31(value: Value) -> bool {
-    if value.opcode() != Opcode::IntToPtr || value.ty().kind() != TypeKind::Ref {
+pub(super) fn is_plain_i31(value: Value) -> bool {
+    if !value.is_instruction() || value.opcode() != Opcode::IntToPtr || value.ty().kind() != TypeKind::Ref {
         return false;
     }
     let word = value.operand(0);

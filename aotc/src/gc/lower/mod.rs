@@ -5,8 +5,8 @@
 //! opaque pointers of an address space of their own, and this pass, which runs once at its end, makes the
 //! collector's view explicit, function by function:
 //!
-//! 0. [`barrier`]: barriers of objects just allocated are removed. [`undefined`]: references that LLVM left undefined
-//!    become null. [`vectors`]: vectors of pointers into objects become their lanes.
+//! 0. [`undefined`]: references that LLVM left undefined become null. [`vectors`]: vectors of pointers into objects
+//!    become their lanes.
 //! 1. [`polls`]: every loop that could run long without a safepoint gets a poll.
 //! 2. [`bases`]: every pointer into an object is traced back to the object's reference; where control flow
 //!    merges such pointers, their references are merged beside them.
@@ -30,6 +30,7 @@ mod expand;
 mod frame;
 mod liveness;
 mod polls;
+mod remembered;
 #[cfg(test)]
 mod tests;
 mod undefined;
@@ -57,7 +58,6 @@ fn lower_function(
     expansions: &expand::Expansions<'_, '_, '_>,
     function: Value,
 ) -> Result<(), LlvmError> {
-    barrier::remove_useless(function);
     undefined::define(unit, function);
     let mut cfg = cfg::Cfg::new(function);
     if vectors::take_apart(unit, &cfg)? {
@@ -66,11 +66,14 @@ fn lower_function(
     if unit.polls {
         polls::insert(unit, expansions, &cfg);
     }
+    // They go once liveness is used.
+    let useless_barriers = remembered::useless_barriers(&cfg);
     let bases = bases::Bases::compute(unit, &cfg)?;
     let liveness = liveness::Liveness::compute(&cfg, &bases);
     let frame = frame::Frame::plan(&cfg, &bases, &liveness);
     frame.emit(unit, function, &cfg, &liveness);
     expand::expand(unit, expansions, &cfg, &liveness, &frame);
+    useless_barriers.into_iter().for_each(Value::erase);
     address::lower(unit, function, &cfg, &bases)
 }
 
@@ -95,7 +98,8 @@ fn is_marker(instruction: Value) -> bool {
 
 /// Whether a call is an allocation marker.
 fn is_alloc_marker(instruction: Value) -> bool {
-    instruction.opcode() == Opcode::Call
+    instruction.is_instruction()
+        && instruction.opcode() == Opcode::Call
         && instruction.called_function().is_some_and(|callee| callee.name().starts_with("dolmen.alloc"))
 }
 
