@@ -11,7 +11,6 @@
 //! | `kotlin/` | two Kotlin programs for WASI, with the output that Kotlin/JVM gives, too |
 //! | [`programs`] | the list: names, arguments, checksums, files |
 //! | [`harness`] | compile a program and run it, with every knob that tests turn |
-//! | `compare.py` | times programs on Dolmen and V8 side by side |
 
 #![forbid(unsafe_code)]
 

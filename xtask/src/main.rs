@@ -12,7 +12,7 @@ usage: cargo xtask COMMAND
   run [FILE [ARGS]]   build, compile a WebAssembly program ahead of time (FILE or a bundled one), run it
       run --invoke NAME FILE [ARGS]   call an export instead of _start
   test [--all]        set up and run all tests (--all: also the long ones)
-  bench [NAME...]     time the workloads, or those whose name contains NAME
+  bench [OPTIONS]     time the workloads, also beside other engines (--help: more)
   fuzz [OPTIONS]      compare optimisation levels on generated modules; --node NODE: with V8, too (--help: more)";
 
 fn main() -> ExitCode {

@@ -6,7 +6,7 @@ use xtask::command::workspace_root;
 use xtask::tidy::{check_links, check_source, files};
 
 /// Crates that do without `unsafe` altogether.
-const SAFE_CRATES: &[&str] = &["abi", "cli", "spec-tests", "ts-workloads", "xtask"];
+const SAFE_CRATES: &[&str] = &["abi", "bench", "cli", "spec-tests", "ts-workloads", "xtask"];
 
 /// Crates that open single modules to `unsafe`.
 const GUARDED_CRATES: &[&str] = &["aotc", "gc-heap", "gc_export", "runtime"];
