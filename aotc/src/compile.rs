@@ -10,6 +10,7 @@ use crate::cpu::Cpu;
 use crate::error::CompileError;
 use crate::gc;
 use crate::llvm::{CodegenFile, Context, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
+use crate::module::values::{self, FieldValues, Stores};
 use crate::module::{InitStep, Module};
 use crate::options::{
     Emit, IMPORT_BODY_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options, PARTITION_BODY_BYTES, PARTITION_FUNCS,
@@ -66,6 +67,9 @@ pub fn compile_with_progress(wasm: &[u8], options: &Options, progress: Progress<
     let settings = Settings::resolve(options)?;
     let mut module = Module::decode(wasm, options.features)?;
     validate_bodies(&module, settings.jobs)?;
+    if settings.opt_level != OptLevel::O0 {
+        module.field_values = FieldValues::new(&module, scan_bodies(&module, settings.jobs)?);
+    }
     let signatures = trampolines::signatures(&module);
     let init_steps = std::mem::take(&mut module.init);
     let init: Vec<_> = init_steps.chunks(INIT_STEPS_PER_FUNCTION).collect();
@@ -138,13 +142,31 @@ impl Settings {
     }
 }
 
+/// Bodies that one task validates or looks through.
+const BODIES_PER_CHUNK: usize = 64;
+
+/// Looks through all function bodies, which are valid, if they can hold something of interest.
+fn scan_bodies(module: &Module<'_>, jobs: usize) -> Result<Vec<Stores>, CompileError> {
+    if !values::is_worthwhile(module) {
+        return Ok(vec![]);
+    }
+    let chunks: Vec<_> = module.bodies.chunks(BODIES_PER_CHUNK).collect();
+    in_parallel(chunks.len(), jobs, |chunk| {
+        let mut allocations = FuncValidatorAllocations::default();
+        let mut stores = Stores::default();
+        for body in chunks[chunk] {
+            allocations = values::scan(module, body, allocations, &mut stores)?;
+        }
+        Ok(stores)
+    })
+}
+
 /// Validates all function bodies.
 fn validate_bodies(module: &Module<'_>, jobs: usize) -> Result<(), CompileError> {
-    const CHUNK: usize = 64;
-    let chunks = module.bodies.len().div_ceil(CHUNK);
-    in_parallel(chunks, jobs, |chunk| {
+    let chunks: Vec<_> = module.bodies.chunks(BODIES_PER_CHUNK).collect();
+    in_parallel(chunks.len(), jobs, |chunk| {
         let mut allocations = FuncValidatorAllocations::default();
-        for body in module.bodies.iter().skip(chunk * CHUNK).take(CHUNK) {
+        for body in chunks[chunk] {
             let mut validator = body.to_validate().into_validator(allocations);
             validator.validate(&body.body)?;
             allocations = validator.into_allocations();

@@ -103,5 +103,11 @@ pub(crate) const PARTITION_FUNCS: usize = 1000;
 /// A function of another partition whose body has at most this many bytes is imported to be inlined.
 pub(crate) const IMPORT_BODY_BYTES: usize = 96;
 
+/// References that a call through a reference is compared with at most, where a field tells what it can hold.
+pub(crate) const MAX_GUARDS: usize = 4;
+
+/// The same where only the type of the function is known.
+pub(crate) const MAX_GUARDS_BY_TYPE: usize = 3;
+
 /// Constant expressions that one init function evaluates.
 pub(crate) const INIT_STEPS_PER_FUNCTION: usize = 256;

@@ -6,20 +6,25 @@
 //! translated: function bodies and constant expressions.
 //!
 //! Input: the bytes of a binary module. Output: [`Module`], in which every index is in range and every type
-//! correct, except inside function bodies: those are validated by whoever translates them, in parallel.
+//! correct, except inside function bodies: those are validated in parallel, and then looked through for what the whole
+//! module stores where ([`values`]).
 
+pub(crate) mod constants;
 mod hints;
 mod names;
 mod sections;
 pub(crate) mod types;
+pub(crate) mod values;
 
 use crate::error::CompileError;
 use crate::features::Features;
+use constants::Constants;
 use dolmen_abi::layout::descriptor_place;
 use dolmen_abi::meta::{ModuleMeta, Names};
 use dolmen_abi::types::{CompositeType, FuncType, SubType, TypeIdx};
 use hints::BranchHints;
 use std::collections::BTreeSet;
+use values::FieldValues;
 use wasmparser::{ConstExpr, FuncToValidate, FunctionBody, Parser, ValidPayload, Validator, ValidatorResources};
 
 /// A decoded module.
@@ -40,6 +45,10 @@ pub(crate) struct Module<'a> {
     pub(crate) bodies: Vec<Body<'a>>,
     /// What instantiation evaluates, in order.
     pub(crate) init: Vec<InitStep<'a>>,
+    /// What immutable globals hold.
+    pub(crate) constants: Constants,
+    /// What fields can hold; nothing before bodies are validated.
+    pub(crate) field_values: FieldValues,
 }
 
 /// A function body to validate and translate.
@@ -88,7 +97,9 @@ impl<'a> Module<'a> {
                 ValidPayload::Ok | ValidPayload::End(_) => sections.read(payload)?,
             }
         }
-        Ok(sections.finish())
+        let mut module = sections.finish();
+        module.constants = Constants::evaluate(&module);
+        Ok(module)
     }
 
     /// The type of that index.

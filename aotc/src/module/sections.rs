@@ -1,6 +1,8 @@
 //! Reading sections one by one into the module's description.
 
+use super::constants::Constants;
 use super::hints::BranchHints;
+use super::values::FieldValues;
 use super::{Body, InitStep, Module, collect_func_refs, names, types};
 use crate::error::CompileError;
 use dolmen_abi::meta::{DataSegment, ElemItems, ElemSegment, Export, ExternIdx, Import, ModuleMeta, Names};
@@ -93,6 +95,8 @@ impl<'a> Sections<'a> {
             canonical,
             bodies: self.bodies,
             init,
+            constants: Constants::default(),
+            field_values: FieldValues::default(),
         }
     }
 

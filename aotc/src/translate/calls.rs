@@ -6,6 +6,7 @@
 use crate::error::CompileError;
 use crate::gc::markers;
 use crate::llvm::{C_CC, IntPredicate, Op, TAIL_CC, Type, Value, attribute_index};
+use crate::translate::devirtualise::Targets;
 use crate::translate::function::FunctionTranslator;
 use crate::translate::stack::Handler;
 use dolmen_abi::context::ImportedFunc;
@@ -22,6 +23,14 @@ pub(crate) struct Callee {
     pub(crate) instance: Value,
 }
 
+/// A call whose operands are taken from the stack.
+pub(crate) struct PreparedCall {
+    signature: MachineSignature,
+    /// The arguments in registers, without the contexts.
+    args: Vec<Value>,
+    is_polled: bool,
+}
+
 impl FunctionTranslator<'_, '_, '_> {
     /// Translates the operator if it is of this family.
     pub(crate) fn translate_call(&mut self, operator: &Operator<'_>) -> Result<bool, CompileError> {
@@ -34,21 +43,13 @@ impl FunctionTranslator<'_, '_, '_> {
                 let callee = self.direct_callee(function_index);
                 self.tail_call(callee, self.unit.module.type_of_func(function_index));
             }
-            Operator::CallRef { type_index } => {
-                let callee = self.pop_callee();
-                self.call(callee, self.unit.module.func_type(TypeIdx(type_index)));
-            }
-            Operator::ReturnCallRef { type_index } => {
-                let callee = self.pop_callee();
-                self.tail_call(callee, self.unit.module.func_type(TypeIdx(type_index)));
-            }
+            Operator::CallRef { type_index } => self.call_reference(TypeIdx(type_index), false),
+            Operator::ReturnCallRef { type_index } => self.call_reference(TypeIdx(type_index), true),
             Operator::CallIndirect { type_index, table_index } => {
-                let callee = self.indirect_callee(TypeIdx(type_index), table_index);
-                self.call(callee, self.unit.module.func_type(TypeIdx(type_index)));
+                self.call_element(TypeIdx(type_index), table_index, false);
             }
             Operator::ReturnCallIndirect { type_index, table_index } => {
-                let callee = self.indirect_callee(TypeIdx(type_index), table_index);
-                self.tail_call(callee, self.unit.module.func_type(TypeIdx(type_index)));
+                self.call_element(TypeIdx(type_index), table_index, true);
             }
             _ => return Ok(false),
         }
@@ -56,7 +57,7 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// A function of the module, imported or defined.
-    fn direct_callee(&self, func: u32) -> Callee {
+    pub(crate) fn direct_callee(&self, func: u32) -> Callee {
         if func as usize >= self.unit.module.meta.imported_funcs() {
             return Callee { code: self.unit.function(func), instance: self.instance };
         }
@@ -68,11 +69,44 @@ impl FunctionTranslator<'_, '_, '_> {
         }
     }
 
-    /// Pops a function reference; traps if it is null.
-    fn pop_callee(&mut self) -> Callee {
+    /// Pops a function reference and calls it; traps if it is null.
+    fn call_reference(&mut self, ty: TypeIdx, is_tail: bool) {
         let operand = self.stack.pop();
-        self.trap_if_null(operand, TrapCode::NullFunctionReference);
-        self.referenced_callee(operand.value)
+        let targets = self.targets(operand, ty);
+        self.call_targets(targets, ty, is_tail, |this| {
+            this.trap_if_null(operand, TrapCode::NullFunctionReference);
+            this.referenced_callee(operand.value)
+        });
+    }
+
+    /// Pops a table index and calls the element; traps unless it is a function of a subtype of `ty`.
+    fn call_element(&mut self, ty: TypeIdx, table: u32, is_tail: bool) {
+        let index = self.pop();
+        let element = self.load_table_element(table, index, TrapCode::UndefinedElement);
+        let targets = self.targets_by_type(element, ty);
+        self.call_targets(targets, ty, is_tail, |this| this.element_callee(element, ty));
+    }
+
+    /// Calls one of the targets, or else what `otherwise` gives.
+    fn call_targets(
+        &mut self,
+        targets: Option<Targets>,
+        ty: TypeIdx,
+        is_tail: bool,
+        otherwise: impl FnOnce(&mut Self) -> Callee,
+    ) {
+        let ty = self.unit.module.func_type(ty);
+        match (targets, is_tail) {
+            (Some(Targets::Guarded(guards)), false) => self.call_guarded(&guards, ty, otherwise),
+            (Some(Targets::Guarded(guards)), true) => self.tail_call_guarded(&guards, ty, otherwise),
+            (targets, _) => {
+                let callee = match targets {
+                    Some(Targets::Certain(func)) => self.direct_callee(func),
+                    _ => otherwise(self),
+                };
+                if is_tail { self.tail_call(callee, ty) } else { self.call(callee, ty) }
+            }
+        }
     }
 
     fn referenced_callee(&self, reference: Value) -> Callee {
@@ -84,10 +118,8 @@ impl FunctionTranslator<'_, '_, '_> {
         Callee { code: field(FUNC_CODE_OFFSET), instance: field(FUNC_INSTANCE_OFFSET) }
     }
 
-    /// Pops a table index; traps unless the element is a function of a subtype of `ty`.
-    fn indirect_callee(&mut self, ty: TypeIdx, table: u32) -> Callee {
-        let index = self.pop();
-        let element = self.load_table_element(table, index, TrapCode::UndefinedElement);
+    /// What a table's element calls; traps unless it is a function of a subtype of `ty`.
+    fn element_callee(&mut self, element: Value, ty: TypeIdx) -> Callee {
         let is_null = self.is_null(element);
         self.trap_if(is_null, TrapCode::UninitializedElement);
         let matches = self.is_instance(element, ty);
@@ -98,29 +130,53 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// Calls with the operands on the stack and pushes the results.
     fn call(&mut self, callee: Callee, ty: &FuncType) {
-        let signature = MachineSignature::from(ty);
-        let is_polled = self.poll_before_surplus(&signature);
-        let args = self.pop_arguments(callee, &signature);
-        let function_type = self.unit.function_type(&signature);
-        let result = self.emit_call(function_type, callee.code, &args);
-        self.mark_polled(result, is_polled);
-        self.push_results(result, ty);
+        let call = self.prepare_call(ty);
+        let results = self.finish_call(&call, callee);
+        self.push_results(&results, ty);
     }
 
     /// Calls in place of this function's frame.
     fn tail_call(&mut self, callee: Callee, ty: &FuncType) {
+        let call = self.prepare_call(ty);
+        self.finish_tail_call(&call, callee);
+        self.reachable = false;
+    }
+
+    /// Takes the operands of a call from the stack.
+    pub(crate) fn prepare_call(&mut self, ty: &FuncType) -> PreparedCall {
         let signature = MachineSignature::from(ty);
         let is_polled = self.poll_before_surplus(&signature);
-        let args = self.pop_arguments(callee, &signature);
-        let call = self.b.call(self.unit.function_type(&signature), callee.code, &args, TAIL_CC);
-        self.mark_polled(call, is_polled);
-        call.set_must_tail();
-        if signature.results.is_empty() {
+        let args = self.pop_arguments(&signature);
+        PreparedCall { signature, args, is_polled }
+    }
+
+    /// Calls; the values are the results in registers.
+    pub(crate) fn finish_call(&mut self, call: &PreparedCall, callee: Callee) -> Vec<Value> {
+        let function_type = self.unit.function_type(&call.signature);
+        let result = self.emit_call(function_type, callee.code, &self.all_arguments(call, callee));
+        self.mark_polled(result, call.is_polled);
+        match call.signature.results.len().min(MAX_REGISTER_RESULTS) {
+            0 => vec![],
+            1 => vec![result],
+            count => (0..count).map(|index| self.b.extract_value(result, index as u32)).collect(),
+        }
+    }
+
+    /// Calls and returns what the callee returns; nothing may follow in the block.
+    pub(crate) fn finish_tail_call(&mut self, call: &PreparedCall, callee: Callee) {
+        let function_type = self.unit.function_type(&call.signature);
+        let result = self.b.call(function_type, callee.code, &self.all_arguments(call, callee), TAIL_CC);
+        self.mark_polled(result, call.is_polled);
+        result.set_must_tail();
+        if call.signature.results.is_empty() {
             self.b.ret_void();
         } else {
-            self.b.ret(call);
+            self.b.ret(result);
         }
-        self.reachable = false;
+    }
+
+    fn all_arguments(&self, call: &PreparedCall, callee: Callee) -> Vec<Value> {
+        [&[self.thread, callee.instance], call.args.as_slice()].concat()
     }
 
     /// Polls, if a call has surplus arguments: between their stores and the call they are no roots. Returns whether
@@ -143,9 +199,9 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// The arguments in registers; the surplus ones are stored where the callee takes them from.
-    fn pop_arguments(&mut self, callee: Callee, signature: &MachineSignature) -> Vec<Value> {
+    fn pop_arguments(&mut self, signature: &MachineSignature) -> Vec<Value> {
         let operands = self.stack.pop_many(signature.params.len());
-        let mut args = vec![self.thread, callee.instance];
+        let mut args = Vec::new();
         let mut next_surplus = 0;
         for (operand, surplus) in operands.iter().zip(surplus_params(&signature.params)) {
             if surplus {
@@ -197,19 +253,15 @@ impl FunctionTranslator<'_, '_, '_> {
         }
     }
 
-    /// Pushes what a call returned.
-    fn push_results(&mut self, result: Value, ty: &FuncType) {
+    /// Pushes what a call returned: in registers, and where surplus results are.
+    pub(crate) fn push_results(&mut self, in_registers: &[Value], ty: &FuncType) {
         for (index, &result_type) in ty.results.iter().enumerate() {
-            let value = if index >= MAX_REGISTER_RESULTS {
+            let value = in_registers.get(index).copied().unwrap_or_else(|| {
                 let slot = self.surplus_slot(index - MAX_REGISTER_RESULTS);
                 let load = self.b.load(self.lower_type(result_type), slot);
                 self.unit.alias.tag(load, self.unit.metadata.tbaa, self.unit.alias.surplus);
                 load
-            } else if ty.results.len() == 1 {
-                result
-            } else {
-                self.b.extract_value(result, index as u32)
-            };
+            });
             self.push(value, result_type);
         }
     }

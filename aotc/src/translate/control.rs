@@ -223,7 +223,7 @@ impl FunctionTranslator<'_, '_, '_> {
     fn make_phis(&self, block: Block, types: &[ValType]) -> SmallVec<[Operand; 2]> {
         let here = self.b.block();
         self.b.position_at_end(block);
-        let phis = types.iter().map(|&ty| Operand { value: self.b.phi(self.lower_type(ty)), ty }).collect();
+        let phis = types.iter().map(|&ty| Operand::new(self.b.phi(self.lower_type(ty)), ty)).collect();
         self.b.position_at_end(here);
         phis
     }

@@ -7,6 +7,7 @@
 
 use crate::error::CompileError;
 use crate::llvm::{Block, Builder, IntPredicate, Type, Value};
+use crate::translate::devirtualise::Fact;
 use crate::translate::stack::{Frame, Operand, OperandStack};
 use crate::translate::unit::Unit;
 use dolmen_abi::builtin::Builtin;
@@ -45,6 +46,8 @@ pub(crate) struct FunctionTranslator<'u, 'c, 'm> {
     pub(crate) offset: u64,
     /// The function's index and the offset of its body in the module; not of init functions.
     body: Option<(u32, u64)>,
+    /// What is known about operands.
+    pub(crate) facts: Vec<Fact>,
     trap_blocks: BTreeMap<u32, Block>,
     /// Definitions of memories and tables, by offset in the instance context.
     definitions: BTreeMap<u32, Value>,
@@ -75,6 +78,7 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
             in_init: false,
             offset: 0,
             body: None,
+            facts: Vec::new(),
             trap_blocks: BTreeMap::new(),
             definitions: BTreeMap::new(),
             entry,

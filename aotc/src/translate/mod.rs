@@ -16,6 +16,7 @@ mod cast;
 mod control;
 mod convert;
 mod descriptor;
+pub(crate) mod devirtualise;
 mod exception;
 pub(crate) mod function;
 mod i31;

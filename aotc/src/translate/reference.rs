@@ -2,6 +2,8 @@
 
 use crate::error::CompileError;
 use crate::llvm::{Cast, IntPredicate, Value};
+use crate::module::constants::Constant;
+use crate::translate::devirtualise::Fact;
 use crate::translate::function::FunctionTranslator;
 use dolmen_abi::trap::TrapCode;
 use dolmen_abi::types::{HeapType, RefType, ValType};
@@ -47,10 +49,16 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     fn translate_ref_func(&mut self, func: u32) {
-        let module = self.unit.module;
-        let position = module.meta.func_refs.binary_search(&func).expect("validation requires a declaration");
-        let reference = self.load_instance(self.unit.types.reference, self.unit.layout.func_refs + 4 * position as u32);
-        self.push(reference, Self::ref_to(module.meta.funcs[func as usize]));
+        let reference = self.func_ref(func);
+        self.push(reference, Self::ref_to(self.unit.module.meta.funcs[func as usize]));
+        self.note_fact(Some(Fact::Is(Constant::Func(func))));
+    }
+
+    /// The instance's reference to a function that is declared to be referred to.
+    pub(crate) fn func_ref(&self, func: u32) -> Value {
+        let func_refs = &self.unit.module.meta.func_refs;
+        let position = func_refs.binary_search(&func).expect("validation requires a declaration");
+        self.load_instance(self.unit.types.reference, self.unit.layout.func_refs + 4 * position as u32)
     }
 
     fn translate_br_on_null(&mut self, depth: u32) {

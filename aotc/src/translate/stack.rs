@@ -1,14 +1,23 @@
 //! The operand stack and the control stack of a function under translation.
 
 use crate::llvm::{Block, Value};
+use crate::translate::devirtualise::FactIdx;
 use dolmen_abi::types::ValType;
 use smallvec::SmallVec;
 
-/// An operand: its value and its static type.
+/// An operand: its value, its static type, and what else is known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operand {
     pub(crate) value: Value,
     pub(crate) ty: ValType,
+    /// What else is known about it.
+    pub(crate) fact: Option<FactIdx>,
+}
+
+impl Operand {
+    pub(crate) fn new(value: Value, ty: ValType) -> Self {
+        Self { value, ty, fact: None }
+    }
 }
 
 /// What a control frame is.
@@ -87,7 +96,14 @@ pub(crate) struct OperandStack(Vec<Operand>);
 
 impl OperandStack {
     pub(crate) fn push(&mut self, value: Value, ty: ValType) {
-        self.0.push(Operand { value, ty });
+        self.0.push(Operand::new(value, ty));
+    }
+
+    /// Notes a fact about the top operand, just pushed.
+    pub(crate) fn set_fact(&mut self, fact: FactIdx) {
+        if let Some(operand) = self.0.last_mut() {
+            operand.fact = Some(fact);
+        }
     }
 
     /// # Panics

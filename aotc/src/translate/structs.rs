@@ -2,6 +2,7 @@
 
 use crate::llvm::{Cast, Value};
 use crate::translate::alias::AliasClass;
+use crate::translate::devirtualise::Fact;
 use crate::translate::function::FunctionTranslator;
 use dolmen_abi::object::TYPE_WORD_OFFSET;
 use dolmen_abi::trap::TrapCode;
@@ -79,11 +80,21 @@ impl FunctionTranslator<'_, '_, '_> {
 
     fn translate_struct_get(&mut self, ty: TypeIdx, index: u32, extension: Extension) {
         let object = self.stack.pop();
-        self.trap_if_null(object, TrapCode::NullStructReference);
         let field = self.field(ty, index as usize);
+        let known = self.known_field(object, index);
+        if let Some(value) = known.and_then(|constant| self.constant_value(constant)) {
+            self.push(value, field.ty.storage.unpacked());
+            self.note_fact(known.map(Fact::Is));
+            return;
+        }
+        self.trap_if_null(object, TrapCode::NullStructReference);
         let address = self.object_address(object.value, field.offset);
         let value = self.load_storage(address, field.ty, field.class, extension);
         self.push(value, field.ty.storage.unpacked());
+        if field.ty.storage.is_ref() {
+            let fact = known.map(Fact::Is).or_else(|| self.field_fact(object, ty, index, value));
+            self.note_fact(fact);
+        }
     }
 
     fn translate_struct_set(&mut self, ty: TypeIdx, index: u32) {

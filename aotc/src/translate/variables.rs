@@ -1,6 +1,7 @@
 //! Locals, globals, `drop` and `select`.
 
 use crate::llvm::Value;
+use crate::translate::devirtualise::Fact;
 use crate::translate::function::FunctionTranslator;
 use dolmen_abi::types::ValType;
 use wasmparser::Operator;
@@ -40,6 +41,16 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     fn translate_global_get(&mut self, index: u32) {
+        let ty = self.unit.module.meta.globals[index as usize].value;
+        let known = self.known_global(index);
+        let value = known.and_then(|constant| self.constant_value(constant));
+        let value = value.unwrap_or_else(|| self.load_global(index));
+        self.push(value, ty);
+        self.note_fact(known.map(Fact::Is));
+    }
+
+    /// The value of a global, from memory.
+    pub(crate) fn load_global(&self, index: u32) -> Value {
         let ty = self.unit.module.meta.globals[index as usize];
         let address = self.global_address(index);
         let load = self.b.load(self.lower_type(ty.value), address);
@@ -48,7 +59,7 @@ impl FunctionTranslator<'_, '_, '_> {
         } else if !self.in_init {
             self.unit.mark_invariant(load);
         }
-        self.push(load, ty.value);
+        load
     }
 
     fn translate_global_set(&mut self, index: u32) {
@@ -63,7 +74,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.global);
     }
 
-    fn global_address(&mut self, index: u32) -> Value {
+    fn global_address(&self, index: u32) -> Value {
         let layout = &self.unit.layout;
         let imported = self.unit.module.meta.imported_globals() as u32;
         match index.checked_sub(imported) {

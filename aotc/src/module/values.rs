@@ -1,0 +1,248 @@
+//! Which references fields can hold: the whole module's stores, gathered before anything is translated.
+//!
+//! Dynamic dispatch in WebAssembly GC is a chain of loads: object, method table, function. For each struct type and
+//! field the pass over all bodies and constant expressions collects what is stored there, as far as it is a constant
+//! ([`Constant`]): the operands of `struct.new` and of `struct.set`. A field with few possible values is one whose
+//! loads have few outcomes, and a call through them few targets.
+//!
+//! The result is a *guess* all the same: another module, or the host, can make objects of equal types. So a value set
+//! may only choose what code compares with; see [`crate::translate::devirtualise`].
+//!
+//! The pass follows the validator beside a stack of its own, of what is known about each operand. Locals are not
+//! followed: what goes through one is unknown.
+
+use super::constants::{Constant, plain_constant};
+use super::{Body, Module};
+use crate::error::CompileError;
+use dolmen_abi::types::{CompositeType, HeapType, RefType, StorageType, TypeIdx, ValType};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use wasmparser::{FuncValidatorAllocations, Operator};
+
+/// More values than this are as good as unknown.
+const MAX_VALUES: usize = 64;
+
+/// The constants that a place can hold, other than null.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ValueSet {
+    values: BTreeSet<Constant>,
+    /// Whether something else is stored there, too.
+    has_unknown: bool,
+}
+
+impl ValueSet {
+    fn insert(&mut self, value: Option<Constant>) {
+        match value {
+            Some(Constant::Null) => {}
+            Some(value) if !self.has_unknown && self.values.len() < MAX_VALUES => {
+                self.values.insert(value);
+            }
+            _ => {
+                self.has_unknown = true;
+                self.values.clear();
+            }
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        if other.has_unknown {
+            self.insert(None);
+        }
+        other.values.iter().for_each(|&value| self.insert(Some(value)));
+    }
+
+    /// The values, if they are all there is and at least one.
+    pub(crate) fn complete(&self) -> Option<&BTreeSet<Constant>> {
+        (!self.has_unknown && !self.values.is_empty()).then_some(&self.values)
+    }
+}
+
+/// A field, by the canonical index of a struct type.
+type FieldKey = (u32, u32);
+
+/// What one pass over some of the bodies found.
+#[derive(Debug, Default)]
+pub(crate) struct Stores {
+    /// By the type that is made.
+    created: HashMap<FieldKey, ValueSet>,
+    /// By the type that first declares the field.
+    written: HashMap<FieldKey, ValueSet>,
+    funcs: BTreeSet<u32>,
+}
+
+impl Stores {
+    fn merge(&mut self, other: Self) {
+        for (into, from) in [(&mut self.created, other.created), (&mut self.written, other.written)] {
+            for (key, set) in from {
+                into.entry(key).or_default().merge(&set);
+            }
+        }
+        self.funcs.extend(other.funcs);
+    }
+}
+
+/// What fields of references can hold, and which functions are referred to.
+#[derive(Debug, Default)]
+pub(crate) struct FieldValues {
+    /// By struct type: what its objects and those of its subtypes hold.
+    fields: HashMap<FieldKey, ValueSet>,
+    /// Functions that references are made of, by the canonical index of their type.
+    funcs: BTreeMap<u32, Vec<u32>>,
+}
+
+/// Whether a module has fields worth looking at: functions in structs.
+pub(crate) fn is_worthwhile(module: &Module<'_>) -> bool {
+    module.types.iter().any(|ty| match &ty.composite {
+        CompositeType::Struct(fields) => fields.iter().any(|field| is_function(module, field.storage)),
+        CompositeType::Func(_) | CompositeType::Array(_) => false,
+    })
+}
+
+fn is_function(module: &Module<'_>, storage: StorageType) -> bool {
+    let StorageType::Val(ValType::Ref(RefType { heap, .. })) = storage else { return false };
+    match heap {
+        HeapType::Func => true,
+        HeapType::Concrete(ty) | HeapType::Exact(ty) => {
+            matches!(module.sub_type(ty).composite, CompositeType::Func(_))
+        }
+        _ => false,
+    }
+}
+
+impl FieldValues {
+    /// Sums up what passes over all bodies found.
+    pub(crate) fn new(module: &Module<'_>, parts: Vec<Stores>) -> Self {
+        let mut all = constant_stores(module);
+        parts.into_iter().for_each(|part| all.merge(part));
+        let mut fields: HashMap<FieldKey, ValueSet> = HashMap::new();
+        for (&(ty, field), set) in &all.created {
+            let mut current = Some(TypeIdx(ty));
+            while let Some(ty) = current.filter(|&ty| (field as usize) < field_count(module, ty)) {
+                let canonical = module.canonical[ty.0 as usize];
+                fields.entry((canonical, field)).or_default().merge(set);
+                current = module.sub_type(ty).supertype;
+            }
+        }
+        for (&(ty, field), set) in &mut fields {
+            let declaring = module.canonical[module.declaring_type(TypeIdx(ty), field as usize).0 as usize];
+            if let Some(written) = all.written.get(&(declaring, field)) {
+                set.merge(written);
+            }
+        }
+        let mut funcs: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for func in all.funcs {
+            let ty = module.canonical[module.meta.funcs[func as usize].0 as usize];
+            funcs.entry(ty).or_default().push(func);
+        }
+        Self { fields, funcs }
+    }
+
+    /// What a field of objects of a type, or of its subtypes, can hold.
+    pub(crate) fn field(&self, module: &Module<'_>, ty: TypeIdx, field: u32) -> Option<&BTreeSet<Constant>> {
+        self.fields.get(&(module.canonical[ty.0 as usize], field))?.complete()
+    }
+
+    /// Functions of exactly this type that references are made of.
+    pub(crate) fn funcs_of_type(&self, module: &Module<'_>, ty: TypeIdx) -> &[u32] {
+        self.funcs.get(&module.canonical[ty.0 as usize]).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn field_count(module: &Module<'_>, ty: TypeIdx) -> usize {
+    match &module.sub_type(ty).composite {
+        CompositeType::Struct(fields) => fields.len(),
+        CompositeType::Func(_) | CompositeType::Array(_) => 0,
+    }
+}
+
+/// What constant expressions store and refer to.
+fn constant_stores(module: &Module<'_>) -> Stores {
+    let mut stores = Stores::default();
+    for object in module.constants.objects() {
+        let CompositeType::Struct(fields) = &module.sub_type(object.ty).composite else { continue };
+        let canonical = module.canonical[object.ty.0 as usize];
+        for (index, value) in object.values().enumerate().filter(|&(index, _)| fields[index].storage.is_ref()) {
+            stores.created.entry((canonical, index as u32)).or_default().insert(value);
+        }
+    }
+    // Exported functions and the start function are among them, which does no harm.
+    stores.funcs.extend(&module.meta.func_refs);
+    stores
+}
+
+/// What a body that was found valid stores.
+pub(crate) fn scan(
+    module: &Module<'_>,
+    body: &Body<'_>,
+    allocations: FuncValidatorAllocations,
+    stores: &mut Stores,
+) -> Result<FuncValidatorAllocations, CompileError> {
+    let mut validator = body.to_validate().into_validator(allocations);
+    validator.read_locals(&mut body.body.get_binary_reader())?;
+    let mut stack: Vec<Option<Constant>> = Vec::new();
+    let mut reader = body.body.get_operators_reader()?;
+    while !reader.eof() {
+        let offset = reader.original_position();
+        let operator = reader.read()?;
+        let pushed = operator.operator_arity(&validator.visitor(offset)).map_or(0, |(_, pushed)| pushed as usize);
+        let value = Scanner { module, stack: &stack, stores }.step(&operator);
+        validator.op(offset, &operator)?;
+        let height = validator.operand_stack_height() as usize;
+        stack.resize(height.saturating_sub(pushed), None);
+        stack.resize(height, None);
+        if let (Some(top), true) = (stack.last_mut(), pushed == 1) {
+            *top = value;
+        }
+    }
+    Ok(validator.into_allocations())
+}
+
+/// One operator and the operands in front of it.
+struct Scanner<'s, 'm> {
+    module: &'s Module<'m>,
+    stack: &'s [Option<Constant>],
+    stores: &'s mut Stores,
+}
+
+impl Scanner<'_, '_> {
+    /// Notes what an operator stores; the result is what it pushes, if that is one value and known.
+    fn step(&mut self, operator: &Operator<'_>) -> Option<Constant> {
+        let module = self.module;
+        match *operator {
+            Operator::GlobalGet { global_index } => module.constants.global(global_index),
+            Operator::LocalTee { .. } | Operator::RefAsNonNull => self.operand(0),
+            Operator::StructGet { struct_type_index: _, field_index } => match self.operand(0)? {
+                Constant::Object(object) => module.constants.field(module, object, field_index),
+                _ => None,
+            },
+            Operator::StructNew { struct_type_index } => self.create(struct_type_index, 0),
+            Operator::StructNewDesc { struct_type_index } => self.create(struct_type_index, 1),
+            Operator::StructSet { struct_type_index, field_index } => self.write(struct_type_index, field_index),
+            _ => plain_constant(operator),
+        }
+    }
+
+    /// What is known about the operand with `above` others on top of it.
+    fn operand(&self, above: usize) -> Option<Constant> {
+        let position = self.stack.len().checked_sub(above + 1)?;
+        self.stack[position]
+    }
+
+    /// An object of the type is made of the operands, below `above` others.
+    fn create(&mut self, ty: u32, above: usize) -> Option<Constant> {
+        let CompositeType::Struct(fields) = &self.module.types[ty as usize].composite else { return None };
+        let canonical = self.module.canonical[ty as usize];
+        for (index, _) in fields.iter().enumerate().filter(|(_, field)| field.storage.is_ref()) {
+            let value = self.operand(above + fields.len() - 1 - index);
+            self.stores.created.entry((canonical, index as u32)).or_default().insert(value);
+        }
+        None
+    }
+
+    fn write(&mut self, ty: u32, field: u32) -> Option<Constant> {
+        let declaring = self.module.declaring_type(TypeIdx(ty), field as usize);
+        let canonical = self.module.canonical[declaring.0 as usize];
+        let value = self.operand(0);
+        self.stores.written.entry((canonical, field)).or_default().insert(value);
+        None
+    }
+}
