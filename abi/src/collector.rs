@@ -32,6 +32,13 @@
 //! of the header of each object on a shadow stack becomes dirty again. So a struct that stays on the shadow stack
 //! needs one barrier, or none if it was allocated meanwhile, however many collections there are; and initialising
 //! stores may be delayed past a safepoint. What is null or an `i31` needs no barrier.
+//!
+//! **Motion.** With [`Motion::Unrooted`] a collection may move any object but those that a shadow stack or a global
+//! refers to. So code may keep a reference, or an address inside its object, in a register across a safepoint, as
+//! long as the reference is on the shadow stack at that safepoint; whatever else it needs afterwards it must load
+//! again, from an object or a table, where it finds the new reference. It is not enough that the object is reachable
+//! by another way. A global is the exception: code may load an immutable one once and for all. Motion shows
+//! neither in identity, since all copies of a reference change at once, nor in type words and lengths.
 
 use crate::object::ARRAY_ELEMENTS_OFFSET;
 use crate::reference::{LOG_REF_SCALE, MAX_HEAP_BYTES, REF_BYTES, REF_UNIT_BYTES};
@@ -57,12 +64,24 @@ pub enum Barrier {
     Card = 1,
 }
 
+/// Which objects a collection may move under compiled code; see the module's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Motion {
+    /// None.
+    None = 0,
+    /// Those that no shadow stack refers to.
+    Unrooted = 1,
+    /// All: every reference must be reloaded after a safepoint.
+    All = 2,
+}
+
 /// What compiled code and collector agree on; recorded in the artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protocol {
     pub barrier: Barrier,
-    /// Whether references must be reloaded after a safepoint.
-    pub moving: bool,
+    /// Which objects a collection may move.
+    pub motion: Motion,
 }
 
 /// A thread's allocation buffer: the start of the thread context.
@@ -120,8 +139,9 @@ impl Collector {
     #[must_use]
     pub const fn protocol(self) -> Protocol {
         match self {
-            Self::Generational => Protocol { barrier: Barrier::Card, moving: false },
-            Self::MarkSweep | Self::Null => Protocol { barrier: Barrier::None, moving: false },
+            Self::Generational => Protocol { barrier: Barrier::Card, motion: Motion::Unrooted },
+            Self::MarkSweep => Protocol { barrier: Barrier::None, motion: Motion::Unrooted },
+            Self::Null => Protocol { barrier: Barrier::None, motion: Motion::None },
         }
     }
 }
@@ -130,6 +150,6 @@ impl Protocol {
     /// Whether code compiled for `self` can run on a collector that needs `needed`: it does at least as much.
     #[must_use]
     pub fn satisfies(self, needed: Self) -> bool {
-        self.barrier >= needed.barrier && self.moving == needed.moving
+        self.barrier >= needed.barrier && self.motion >= needed.motion
     }
 }

@@ -101,7 +101,7 @@ impl Settings {
         Ok(Self {
             opt_level: options.opt_level,
             cpu: Cpu::resolve(&options.target_cpu)?,
-            protocol: options.collector.protocol(),
+            protocol: Protocol { motion: gc::MOTION, ..options.collector.protocol() },
             polls: options.polls,
             emit: options.emit,
             jobs: options.jobs.max(1),

@@ -12,7 +12,7 @@ use dolmen_abi::artifact::{
     CUSTOM_SECTION, DATA_SECTION, FORMAT_VERSION, HASH_BYTES, HEADER_SECTION, Header, META_SECTION, NAMES_SECTION,
     PAGE_BYTES, RODATA_SECTION, TEXT_SECTION, UNWIND_SECTION,
 };
-use dolmen_abi::collector::{Barrier, Collector, Protocol};
+use dolmen_abi::collector::{Barrier, Collector, Motion, Protocol};
 use dolmen_abi::meta::ModuleMeta;
 use object::read::elf::{FileHeader, SectionHeader, SectionTable};
 use object::{Endianness, elf};
@@ -234,5 +234,10 @@ fn describe(protocol: Protocol) -> String {
         Barrier::None => "no write barrier",
         Barrier::Card => "card-marking barrier",
     };
-    format!("{barrier}, {} objects", if protocol.moving { "moving" } else { "non-moving" })
+    let motion = match protocol.motion {
+        Motion::None => "no object moves",
+        Motion::Unrooted => "objects off the shadow stack move",
+        Motion::All => "all objects move",
+    };
+    format!("{barrier}, {motion}")
 }

@@ -6,3 +6,9 @@
 
 pub(crate) mod lower;
 pub(crate) mod markers;
+
+use dolmen_abi::collector::Motion;
+
+/// The motion that all code bears, whatever collector it is compiled for: [`lower`] keeps on the shadow stack what it
+/// needs after a safepoint.
+pub(crate) const MOTION: Motion = Motion::Unrooted;

@@ -31,15 +31,24 @@ pub enum RootKind {
 
 /// Receives the reference words outside the heap.
 ///
+/// A place outside the heap is *pinned* or a *slot*. What a pinned place refers to does not move, since somebody may
+/// hold a copy of the word: registers of compiled code hold copies of what is on a shadow stack. The words in slots
+/// are the only ones that their holders look at, so a collection may change them.
+///
 /// Words are reference words of [`dolmen_abi::reference`]: nulls and `i31` values are welcome and cost little,
 /// so a runtime passes whole arrays as they are.
 pub trait RootVisitor {
-    /// All words of an array of references.
+    /// All words of an array of references, pinned.
     fn visit_slice(&mut self, kind: RootKind, words: &[u32]);
 
-    /// One word.
+    /// One pinned word.
     fn visit(&mut self, kind: RootKind, word: u32) {
         self.visit_slice(kind, &[word]);
+    }
+
+    /// All words of an array of slots. Visitors that move nothing need not tell slots from pinned places.
+    fn visit_slots(&mut self, kind: RootKind, words: &mut [u32]) {
+        self.visit_slice(kind, words);
     }
 }
 
@@ -59,14 +68,20 @@ pub trait Runtime {
     fn visit_buffers(&mut self, visit: &mut dyn FnMut(&mut AllocBuffer));
 
     /// Visits every reference outside the heap: shadow stacks up to their tops, globals, tables, element
-    /// segments, pending exceptions, the embedder's handles. Called twice per collection when the verifier is
-    /// on; each time it must visit the same words.
+    /// segments, pending exceptions, the embedder's handles. Called several times per collection when objects move or
+    /// the verifier is on; each time it must visit the same places, and each as pinned or as slot as before.
     fn scan_roots(&mut self, visitor: &mut dyn RootVisitor);
 
     /// Marking is done and nothing is freed yet: a runtime with weak handles clears those for whose words `survives`
     /// is false.
     fn clear_weak(&mut self, survives: &dyn Fn(u32) -> bool) {
         let _ = survives;
+    }
+
+    /// Objects have moved: a runtime with weak handles replaces their words, of which all are left that survive, by
+    /// what `forward` makes of them.
+    fn forward_weak(&mut self, forward: &dyn Fn(u32) -> u32) {
+        let _ = forward;
     }
 
     /// The host object with this datum is dead; called once for each datum given to

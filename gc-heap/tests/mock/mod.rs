@@ -153,7 +153,11 @@ impl Drop for MockTypes {
 #[derive(Default)]
 pub struct MockRuntime {
     pub buffer: AllocBuffer,
+    /// Pinned.
     pub roots: Vec<u32>,
+    /// May be changed by collections.
+    pub slots: Vec<u32>,
+    pub weak: Vec<u32>,
     pub shadow_stack: Vec<u32>,
     pub dropped: Vec<u64>,
     pub log: Vec<Collection>,
@@ -184,8 +188,17 @@ impl Runtime for MockRuntime {
 
     fn scan_roots(&mut self, visitor: &mut dyn RootVisitor) {
         assert!(self.stopped);
-        visitor.visit_slice(RootKind::Handle, &self.roots);
+        visitor.visit_slice(RootKind::Global, &self.roots);
+        visitor.visit_slots(RootKind::Handle, &mut self.slots);
         visitor.visit_slice(RootKind::ShadowStack, &self.shadow_stack);
+    }
+
+    fn clear_weak(&mut self, survives: &dyn Fn(u32) -> bool) {
+        self.weak.iter_mut().filter(|word| !survives(**word)).for_each(|word| *word = 0);
+    }
+
+    fn forward_weak(&mut self, forward: &dyn Fn(u32) -> u32) {
+        self.weak.iter_mut().for_each(|word| *word = forward(*word));
     }
 
     fn drop_host_object(&mut self, data: u64) {

@@ -23,6 +23,9 @@ use dolmen_abi::types::{CompositeType, FuncType, ValType};
 use dolmen_gc_heap::ObjRef;
 use smallvec::{SmallVec, smallvec};
 
+/// The type of initialisers and start functions.
+const NO_VALUES: FuncType = FuncType { params: Vec::new(), results: Vec::new() };
+
 /// Argument arrays of up to this many slots need no allocation.
 const INLINE_SLOTS: usize = 8;
 
@@ -48,7 +51,7 @@ pub(crate) fn call<T>(store: &mut StoreData<T>, func: Func, args: &[Val], result
     let callee = Callee { entry: object.entry, code: object.code, instance: object.instance };
     // SAFETY: the parts of a callee come from one function object, whose instance lives as long as the store;
     // the slots hold arguments of the function's parameter types, and as many values as it has results fit.
-    unsafe { enter(store, callee, &mut slots, &ty.results) }?;
+    unsafe { enter(store, callee, &mut slots, ty) }?;
     for ((result, &ty), &slot) in results.iter_mut().zip(&ty.results).zip(&slots) {
         *result = Val::from_slot(&mut store.inner, ty, slot);
     }
@@ -85,14 +88,14 @@ pub(crate) fn initialise<T>(store: &mut StoreData<T>, number: u32) -> Result<(),
     if let Some((entry, codes)) = module.init_code() {
         for code in codes {
             // SAFETY: code and trampoline are those of the instance's module, made for `() -> ()`.
-            unsafe { enter(store, Callee { entry, code, instance: context }, &mut [], &[]) }?;
+            unsafe { enter(store, Callee { entry, code, instance: context }, &mut [], &NO_VALUES) }?;
         }
     }
     let Some(start) = module.meta().start else { return Ok(()) };
     match module.defined_code(start) {
         Some((entry, code)) => {
             // SAFETY: as above; the loader has checked that the start function is `() -> ()`.
-            unsafe { enter(store, Callee { entry, code, instance: context }, &mut [], &[]) }
+            unsafe { enter(store, Callee { entry, code, instance: context }, &mut [], &NO_VALUES) }
         }
         None => {
             let word = store.inner.instances[number as usize].imported_funcs[start as usize];
@@ -123,18 +126,20 @@ unsafe fn enter<T>(
     store: &mut StoreData<T>,
     callee: Callee,
     slots: &mut [ValueSlot],
-    results: &[ValType],
+    ty: &FuncType,
 ) -> Result<(), Error> {
     let data: *mut StoreData<T> = store;
     // SAFETY: derived from an exclusive reference just above.
     let thread = unsafe { (*data).inner.threads.current_ptr() };
-    // SAFETY: the thread is the running one, since it uses the store. The arguments are rooted by the caller's values.
-    unsafe { Thread::release_store(thread, data.cast(), &[]) };
+    // The caller's values keep the arguments alive, but not where they are.
+    let words = reference_words(&ty.params, slots);
+    // SAFETY: the thread is the running one, since it uses the store.
+    unsafe { Thread::release_store(thread, data.cast(), &words) };
     // SAFETY: thread and store belong together, both are derived from the exclusive reference that is not used
     // during the call; the rest is the caller's promise. `inner` is at the start of the data.
     let outcome = unsafe { Thread::call(thread, data.cast::<StoreInner>(), callee, slots.as_mut_ptr()) };
-    let words: SmallVec<[u32; INLINE_SLOTS]> = match &outcome {
-        Ok(()) => results.iter().zip(&*slots).filter(|(ty, _)| ty.is_ref()).map(|(_, slot)| slot.0[0] as u32).collect(),
+    let words = match &outcome {
+        Ok(()) => reference_words(&ty.results, slots),
         Err(Raised::Exception(word)) => smallvec![*word],
         Err(_) => SmallVec::new(),
     };
@@ -143,6 +148,11 @@ unsafe fn enter<T>(
     // SAFETY: the call is over and the store taken, so this is the only reference again.
     let inner = unsafe { &mut (*data).inner };
     outcome.map_err(|raised| into_error(inner, raised))
+}
+
+/// The reference words among values of these types.
+fn reference_words(types: &[ValType], slots: &[ValueSlot]) -> SmallVec<[u32; INLINE_SLOTS]> {
+    types.iter().zip(slots).filter(|(ty, _)| ty.is_ref()).map(|(_, slot)| slot.0[0] as u32).collect()
 }
 
 /// What the embedder sees of code that did not return. Panics go on.

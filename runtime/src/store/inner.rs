@@ -72,8 +72,8 @@ pub(crate) struct TrampolineCode {
 #[derive(Debug)]
 pub(crate) struct StoreRuntime<'a> {
     pub(crate) threads: &'a mut Threads,
-    pub(crate) instances: &'a [InstanceData],
-    pub(crate) tables: &'a [TableData],
+    pub(crate) instances: &'a mut [InstanceData],
+    pub(crate) tables: &'a mut [TableData],
     pub(crate) globals: &'a [GlobalData],
     pub(crate) roots: &'a mut RootList,
     pub(crate) host_objects: &'a mut HostObjects,
@@ -114,8 +114,8 @@ impl StoreInner {
     pub(crate) fn heap_and_runtime(&mut self) -> (&mut Heap, StoreRuntime<'_>) {
         let runtime = StoreRuntime {
             threads: &mut self.threads,
-            instances: &self.instances,
-            tables: &self.tables,
+            instances: &mut self.instances,
+            tables: &mut self.tables,
             globals: &self.globals,
             roots: &mut self.roots,
             host_objects: &mut self.host_objects,

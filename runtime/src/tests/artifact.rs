@@ -6,7 +6,7 @@ use dolmen_abi::artifact::{
     CUSTOM_SECTION, DATA_SECTION, FORMAT_VERSION, HASH_BYTES, HEADER_SECTION, META_SECTION, NAMES_SECTION, PAGE_BYTES,
     TEXT_SECTION, UNWIND_SECTION,
 };
-use dolmen_abi::collector::Barrier;
+use dolmen_abi::collector::{Barrier, Motion};
 use dolmen_abi::meta::{DataSegment, ElemItems, ElemSegment, Export, ExternIdx};
 use dolmen_abi::types::{ExternType, HeapType, Limits, MemoryType, RefType, TypeIdx, ValType};
 
@@ -109,14 +109,14 @@ fn other_machines_are_refused() {
 #[test]
 fn other_protocols_are_refused() {
     assert_eq!(
-        message(|image| image.header.protocol.moving = true),
-        "artifact for another collector: code with card-marking barrier, moving objects, but generational needs \
-         card-marking barrier, non-moving objects"
+        message(|image| image.header.protocol.motion = Motion::None),
+        "artifact for another collector: code with card-marking barrier, no object moves, but generational needs \
+         card-marking barrier, objects off the shadow stack move"
     );
     assert_eq!(
         message(|image| image.header.protocol.barrier = Barrier::None),
-        "artifact for another collector: code with no write barrier, non-moving objects, but generational needs \
-         card-marking barrier, non-moving objects"
+        "artifact for another collector: code with no write barrier, objects off the shadow stack move, but \
+         generational needs card-marking barrier, objects off the shadow stack move"
     );
 }
 

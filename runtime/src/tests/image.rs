@@ -4,7 +4,7 @@ use dolmen_abi::artifact::{
     CUSTOM_SECTION, DATA_SECTION, FORMAT_VERSION, HEADER_SECTION, Header, META_SECTION, NAMES_SECTION, NO_FRAME,
     NO_LANDING_PAD, PAGE_BYTES, TEXT_SECTION, UNWIND_SECTION,
 };
-use dolmen_abi::collector::{Barrier, Protocol};
+use dolmen_abi::collector::{Barrier, Motion, Protocol};
 use dolmen_abi::meta::{Export, ExternIdx, Import, ModuleMeta, Names, Trampolines};
 use dolmen_abi::signature::{MachineSignature, MachineType};
 use dolmen_abi::types::{CompositeType, ExternType, FuncType, RecGroup, SubType, TypeIdx, ValType};
@@ -91,7 +91,7 @@ impl Image {
                 compiler_version: "0.1.0".into(),
                 target_triple: "x86_64-unknown-linux-gnu".into(),
                 cpu_features: vec!["sse2".into()],
-                protocol: Protocol { barrier: Barrier::Card, moving: false },
+                protocol: Protocol { barrier: Barrier::Card, motion: Motion::Unrooted },
                 opt_level: 2,
                 polls: true,
                 source_hash: [7; 32],

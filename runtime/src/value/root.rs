@@ -59,10 +59,14 @@ impl RootList {
         Root { cell: self.weak.add(word) }
     }
 
-    /// Visits the words of all roots that somebody holds.
-    pub(crate) fn visit(&self, visit: &mut dyn FnMut(u32)) {
-        // Relaxed: as in `Root::word`.
-        self.strong.held().for_each(|cell| visit(cell.load(Ordering::Relaxed)));
+    /// Visits the words of all roots that somebody holds, and lets the visitor change them.
+    pub(crate) fn visit(&self, visit: &mut dyn FnMut(&mut u32)) {
+        self.strong.held().for_each(|cell| change(cell, visit));
+    }
+
+    /// Replaces the words of weak cells by what `forward` makes of them.
+    pub(crate) fn forward_weak(&self, forward: &dyn Fn(u32) -> u32) {
+        self.weak.held().for_each(|cell| change(cell, &mut |word| *word = forward(*word)));
     }
 
     /// Clears the weak cells whose objects do not survive.
@@ -73,6 +77,17 @@ impl RootList {
                 cell.store(NULL_REF, Ordering::Relaxed);
             }
         }
+    }
+}
+
+/// Lets `f` change the word of a cell.
+fn change(cell: &AtomicU32, f: &mut dyn FnMut(&mut u32)) {
+    // Relaxed, twice: as in `Root::word`.
+    let before = cell.load(Ordering::Relaxed);
+    let mut word = before;
+    f(&mut word);
+    if word != before {
+        cell.store(word, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +118,7 @@ mod tests {
 
     fn words(list: &RootList) -> Vec<u32> {
         let mut words = Vec::new();
-        list.visit(&mut |word| words.push(word));
+        list.visit(&mut |word| words.push(*word));
         words
     }
 
@@ -125,6 +140,15 @@ mod tests {
         list.clear_weak(&|word| word == 16);
         assert_eq!((dead.word(), alive.word()), (NULL_REF, 16));
         assert_eq!(words(&list), []);
+    }
+
+    #[test]
+    fn words_follow_their_objects() {
+        let mut list = RootList::default();
+        let (root, weak) = (list.add(8), list.add_weak(8));
+        list.visit(&mut |word| *word += 8);
+        list.forward_weak(&|word| word + 16);
+        assert_eq!((root.word(), weak.word()), (16, 24));
     }
 
     #[test]

@@ -65,10 +65,10 @@ impl TableData {
         unsafe { std::slice::from_raw_parts(self.mapping.base().cast().as_ptr(), self.len as usize) }
     }
 
-    /// The elements as the collector reads them: other threads must be stopped.
-    pub(crate) fn words(&self) -> &[u32] {
-        // SAFETY: as above; no other thread runs, and this one reads only.
-        unsafe { std::slice::from_raw_parts(self.mapping.base().cast().as_ptr(), self.len as usize) }
+    /// The elements as the collector uses them: other threads must be stopped.
+    pub(crate) fn words_mut(&mut self) -> &mut [u32] {
+        // SAFETY: as above; no other thread runs, and this one has the table exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.mapping.base().cast().as_ptr(), self.len as usize) }
     }
 
     /// Grows by `delta` elements `init` and returns the old size, or `None` if that is not possible.
@@ -133,7 +133,7 @@ mod tests {
     fn grows_up_to_its_limits() {
         let mut table = TableData::new(ty(2, Some(5)), 8).unwrap();
         assert_eq!(table.grow(3, 4), Some(2));
-        assert_eq!(table.words(), [8, 8, 4, 4, 4]);
+        assert_eq!(table.words_mut(), [8, 8, 4, 4, 4]);
         assert_eq!(table.grow(1, 0), None);
         assert_eq!(table.grow(u64::MAX, 0), None);
         assert_eq!(table.ty().limits.min, 5);
@@ -146,22 +146,22 @@ mod tests {
     #[test]
     fn grows_in_place() {
         let mut table = TableData::new(ty(1, None), 6).unwrap();
-        let base = table.words().as_ptr();
+        let base = table.words_mut().as_ptr();
         assert_eq!(table.grow(1_000_000, 0), Some(1));
-        assert_eq!((table.words().as_ptr(), table.words()[0], table.words()[1_000_000]), (base, 6, 0));
+        assert_eq!((table.words_mut().as_ptr(), table.words_mut()[0], table.words_mut()[1_000_000]), (base, 6, 0));
         assert_eq!(table.grow(MAX_TABLE_ELEMENTS - 1_000_001, 0), Some(1_000_001));
         assert_eq!(table.grow(1, 0), None);
     }
 
     #[test]
     fn copies_overlap() {
-        let table = TableData::new(ty(5, None), 0).unwrap();
+        let mut table = TableData::new(ty(5, None), 0).unwrap();
         for (element, word) in table.elements().iter().zip([2, 4, 6, 8, 10]) {
             set(element, word);
         }
         copy(&table.elements()[1..4], &table.elements()[..3]);
-        assert_eq!(table.words(), [2, 2, 4, 6, 10]);
+        assert_eq!(table.words_mut(), [2, 2, 4, 6, 10]);
         copy(&table.elements()[..3], &table.elements()[2..]);
-        assert_eq!(table.words(), [4, 6, 10, 6, 10]);
+        assert_eq!(table.words_mut(), [4, 6, 10, 6, 10]);
     }
 }

@@ -103,7 +103,7 @@ fn write_header(header: &Header, out: &mut String) -> std::fmt::Result {
     writeln!(out, "  features   {}", header.cpu_features.join(" "))?;
     writeln!(out, "  level      {}", header.opt_level)?;
     writeln!(out, "  barrier    {:?}", header.protocol.barrier)?;
-    writeln!(out, "  moving     {}", header.protocol.moving)?;
+    writeln!(out, "  motion     {:?}", header.protocol.motion)?;
     writeln!(out, "  polls      {}", header.polls)?;
     writeln!(out, "  source     {}", hex(&header.source_hash))
 }
@@ -130,7 +130,7 @@ fn header_json(header: &Header) -> Value {
         "cpu_features": header.cpu_features,
         "opt_level": header.opt_level,
         "barrier": format!("{:?}", header.protocol.barrier),
-        "moving": header.protocol.moving,
+        "motion": format!("{:?}", header.protocol.motion),
         "polls": header.polls,
         "source_hash": hex(&header.source_hash),
     })
