@@ -55,6 +55,11 @@ impl HostObjects {
         self.old = self.living.len();
     }
 
+    /// Objects have moved: replaces their places by what `forward` makes of them.
+    pub fn forward(&mut self, forward: &dyn Fn(u32) -> u32) {
+        self.living.iter_mut().for_each(|object| object.unit = forward(object.unit));
+    }
+
     /// Declares all dead.
     pub fn kill_all(&mut self) {
         self.dead.extend(self.living.drain(..).map(|object| object.data));

@@ -19,6 +19,7 @@
 //! | `block`, `line`, `space` | the space: its tables, taking and sweeping memory |
 //! | `large`, `alloc` | which memory an object gets |
 //! | `roots`, `trace` | from roots to marks |
+//! | `evacuate` | moving objects out of sparse blocks |
 //! | `collectors` | when and how to collect; one `match` chooses |
 //! | `host_objects`, `barrier` | what dies with its object; where stores are noted |
 //! | [`verify`], [`stats`] | is it right, and how much is it |
@@ -33,6 +34,7 @@ mod alloc;
 mod barrier;
 mod block;
 mod collectors;
+mod evacuate;
 mod host_objects;
 pub mod interface;
 mod large;

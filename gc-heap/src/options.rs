@@ -23,6 +23,12 @@
 //! `starved_collections` collections in a row were caused by exhaustion and each left less than one part in
 //! `starved_fraction` of the maximum free, the allocation is out of memory even if a hole could be found.
 //!
+//! **Compaction.** After a major collection whose blocks that objects share have more than `evacuate_from_percent`
+//! percent (and `evacuate_slack_bytes`) more bytes than the objects in them, the sparsest of these blocks are emptied
+//! (`evacuate` tells how) until the excess is `evacuate_to_percent` percent. One collection copies at most
+//! `evacuate_copy_percent` percent of the live bytes, or `evacuate_copy_bytes` if that is more. A collection because no
+//! memory is left begins at `evacuate_to_percent`, and copies as much as it takes.
+//!
 //! **Giving memory back.** After a collection free blocks worth one budget stay, since the program will need
 //! them before the next collection; what is beyond that goes back to the system once it exceeds
 //! `release_slack_bytes`, highest addresses first.
@@ -66,6 +72,16 @@ pub struct Tuning {
     pub starved_fraction: u64,
     /// See "giving up" in the module's documentation.
     pub starved_collections: u32,
+    /// See "compaction" in the module's documentation.
+    pub evacuate_from_percent: u64,
+    /// See "compaction" in the module's documentation.
+    pub evacuate_slack_bytes: u64,
+    /// See "compaction" in the module's documentation.
+    pub evacuate_to_percent: u64,
+    /// See "compaction" in the module's documentation.
+    pub evacuate_copy_percent: u64,
+    /// See "compaction" in the module's documentation.
+    pub evacuate_copy_bytes: u64,
     /// Free memory beyond the budget that a collection leaves alone.
     pub release_slack_bytes: u64,
     /// Entries that the mark stack may have; beyond that marked objects are found again by a scan of their
@@ -116,6 +132,11 @@ impl Default for Tuning {
             growth_percent: 100,
             starved_fraction: 64,
             starved_collections: 3,
+            evacuate_from_percent: 40,
+            evacuate_slack_bytes: 64 << 10,
+            evacuate_to_percent: 20,
+            evacuate_copy_percent: 50,
+            evacuate_copy_bytes: 64 << 20,
             release_slack_bytes: 16 << 20,
             mark_stack_entries: 4 << 20,
             verify_skip_objects: 1024,

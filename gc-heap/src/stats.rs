@@ -44,6 +44,8 @@ pub struct Stats {
     pub live_bytes: u64,
     /// Bytes of the heap region that hold objects or are kept for them; not what was given back to the system.
     pub heap_bytes: u64,
+    /// Bytes of the objects that collections have moved.
+    pub moved_bytes: u64,
     /// Greatest `heap_bytes` so far.
     pub peak_heap_bytes: u64,
 }
@@ -63,6 +65,8 @@ pub struct Collection {
     pub live_bytes: u64,
     /// See [`Stats::heap_bytes`].
     pub heap_bytes: u64,
+    /// Bytes of the survivors that were moved.
+    pub moved_bytes: u64,
     /// The parts of the pause.
     pub phases: Phases,
 }
@@ -80,6 +84,8 @@ pub struct Phases {
     pub trace: Duration,
     /// Finding dead host objects and free memory.
     pub sweep: Duration,
+    /// Moving objects out of sparse blocks.
+    pub evacuate: Duration,
     /// Giving memory back to the system.
     pub release: Duration,
 }
@@ -87,14 +93,15 @@ pub struct Phases {
 impl Phases {
     /// Names and times in order.
     #[must_use]
-    pub fn list(&self) -> [(&'static str, Duration); 6] {
-        let Self { stop, prepare, roots, trace, sweep, release } = *self;
+    pub fn list(&self) -> [(&'static str, Duration); 7] {
+        let Self { stop, prepare, roots, trace, sweep, evacuate, release } = *self;
         [
             ("stop", stop),
             ("prepare", prepare),
             ("roots", roots),
             ("trace", trace),
             ("sweep", sweep),
+            ("evacuate", evacuate),
             ("release", release),
         ]
     }
@@ -114,6 +121,7 @@ impl Stats {
             Scope::Major => self.major += 1,
         }
         collection.number = self.collections();
+        self.moved_bytes += collection.moved_bytes;
         let pause = collection.phases.total();
         self.total_pause += pause;
         self.max_pause = self.max_pause.max(pause);
@@ -155,13 +163,14 @@ impl fmt::Display for Collection {
         let ms = |d: Duration| d.as_secs_f64() * 1e3;
         write!(
             f,
-            "gc {} {} ({}): {} -> {} KiB, heap {} KiB, pause {:.3} ms (",
+            "gc {} {} ({}): {} -> {} KiB, heap {} KiB, moved {} KiB, pause {:.3} ms (",
             self.number,
             self.scope.name(),
             self.cause.name(),
             self.before_bytes >> 10,
             self.live_bytes >> 10,
             self.heap_bytes >> 10,
+            self.moved_bytes >> 10,
             ms(self.phases.total()),
         )?;
         for (index, (name, time)) in self.phases.list().into_iter().enumerate() {

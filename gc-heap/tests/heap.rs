@@ -536,7 +536,7 @@ fn the_verifier_names_the_holder_of_a_bad_reference() {
     w.heap.verify(&mut w.runtime).unwrap();
     w.runtime.roots[1] = 0x7fff_fff0;
     let error = w.heap.verify(&mut w.runtime).unwrap_err();
-    assert_eq!(error.to_string(), "root 1 (Handle) holds 0x7ffffff0, which is outside the heap");
+    assert_eq!(error.to_string(), "root 1 (Global) holds 0x7ffffff0, which is outside the heap");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! The model knows for each object what its words should be. A program makes objects, writes to them, takes and drops
 //! roots; after every collection the heap must hold exactly the objects that the model reaches, with their content.
+//! Collections move objects, so the model first finds out what is where now, by a walk from the roots over its own graph
+//! and the heap's at once: both must have the same shape, and what a pinned root refers to must be where it was.
 
 mod mock;
 
@@ -10,7 +12,7 @@ use dolmen_abi::reference::{i31_new, is_object};
 use dolmen_abi::type_desc::Kind;
 use dolmen_abi::types::ValType;
 use dolmen_gc_heap::{AllocError, HeapOptions, Scope, Tuning};
-use mock::{I8, I32, I64, MockTypes, REF, Rng, World};
+use mock::{I8, I32, I64, MockRuntime, MockTypes, REF, Rng, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
@@ -30,6 +32,10 @@ struct Program {
     unreachable: BTreeSet<u64>,
     next_data: u64,
     collections: u64,
+    /// The slots as they were before the last collection.
+    slots: Vec<u32>,
+    /// Objects that were found in another place.
+    moved: u64,
 }
 
 fn types() -> (MockTypes, Vec<u32>, Vec<u32>, u32) {
@@ -64,10 +70,13 @@ impl Program {
             unreachable: BTreeSet::new(),
             next_data: 1,
             collections: 0,
+            slots: Vec::new(),
+            moved: 0,
         }
     }
 
     fn step(&mut self) {
+        self.slots.clone_from(&self.world.runtime.slots);
         match self.rng.below(100) {
             0..40 => self.make_struct(),
             40..52 => self.make_array(),
@@ -102,7 +111,7 @@ impl Program {
                 self.check_after_collection();
                 self.hosts.insert(object, data);
                 self.objects.insert(object, vec![0, data as u32, 0]);
-                self.world.runtime.roots.push(object);
+                self.root(object);
             }
             Err(error) => assert!(matches!(error, AllocError::OutOfMemory { .. }), "{error}"),
         }
@@ -118,14 +127,22 @@ impl Program {
                 let header_words = usize::from(self.world.read(object, 0) >> 26 == Kind::Array as u32);
                 assert!(content[header_words..].iter().all(|&w| w == 0), "object {object:#x} is not zero");
                 assert!(self.objects.insert(object, content).is_none(), "object {object:#x} was alive");
-                self.world.runtime.roots.push(object);
+                self.root(object);
             }
             Err(AllocError::OutOfMemory { .. }) => {
-                let keep = self.world.runtime.roots.len() / 2;
-                self.world.runtime.roots.truncate(keep);
+                for roots in [&mut self.world.runtime.roots, &mut self.world.runtime.slots] {
+                    roots.truncate(roots.len() / 2);
+                }
             }
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Roots a new object: one in eight is pinned.
+    fn root(&mut self, object: u32) {
+        let runtime = &mut self.world.runtime;
+        let roots = if self.rng.below(8) == 0 { &mut runtime.roots } else { &mut runtime.slots };
+        roots.push(object);
     }
 
     fn write_reference(&mut self) {
@@ -165,7 +182,8 @@ impl Program {
     }
 
     fn drop_roots(&mut self) {
-        let roots = &mut self.world.runtime.roots;
+        let runtime = &mut self.world.runtime;
+        let roots = if self.rng.below(8) == 0 { &mut runtime.roots } else { &mut runtime.slots };
         let keep = self.rng.below(roots.len() as u64 + 1) as usize;
         if self.rng.below(4) == 0 {
             roots.truncate(keep);
@@ -176,11 +194,12 @@ impl Program {
 
     /// A reachable object, by a short walk from a root.
     fn pick(&mut self) -> Option<u32> {
-        let roots = &self.world.runtime.roots;
-        if roots.is_empty() {
+        let MockRuntime { roots, slots, .. } = &self.world.runtime;
+        if roots.is_empty() && slots.is_empty() {
             return None;
         }
-        let mut object = roots[self.rng.below(roots.len() as u64) as usize];
+        let index = self.rng.below((roots.len() + slots.len()) as u64) as usize;
+        let mut object = *roots.get(index).unwrap_or_else(|| &slots[index - roots.len()]);
         for _ in 0..self.rng.below(4) {
             let offsets = self.world.ref_offsets(object);
             let next = offsets.iter().map(|&o| self.world.read(object, o)).find(|&w| is_object(w));
@@ -195,7 +214,7 @@ impl Program {
 
     fn reachable(&self) -> BTreeSet<u32> {
         let mut found = BTreeSet::new();
-        let mut stack = self.world.runtime.roots.clone();
+        let mut stack = [&self.world.runtime.roots[..], &self.world.runtime.slots].concat();
         while let Some(object) = stack.pop() {
             if is_object(object) && found.insert(object) {
                 assert!(self.objects.contains_key(&object), "{object:#x} is unknown to the model");
@@ -211,6 +230,7 @@ impl Program {
             return;
         }
         self.collections = stats.collections();
+        self.follow_moves();
         let live = self.reachable();
         let live_bytes: u64 = live.iter().map(|&o| u64::from(self.world.bytes_of(o))).sum();
         let is_major = self.world.runtime.log.last().is_some_and(|c| c.scope == Scope::Major);
@@ -219,6 +239,52 @@ impl Program {
         self.check_contents(&live);
         self.check_dropped(&live, is_major);
         self.objects.retain(|object, _| live.contains(object));
+    }
+
+    /// Finds the new places of all objects, and renames the model's objects by them.
+    fn follow_moves(&mut self) {
+        let places = self.places();
+        let new: BTreeSet<u32> = places.values().copied().collect();
+        assert_eq!(new.len(), places.len(), "two objects became one");
+        self.moved += places.iter().filter(|(old, new)| old != new).count() as u64;
+        let mut objects = BTreeMap::new();
+        for (&old, &new) in &places {
+            let mut content = self.objects.remove(&old).unwrap();
+            for offset in self.world.ref_offsets(new) {
+                let word = &mut content[offset as usize / 4 - 1];
+                *word = *places.get(word).unwrap_or(word);
+            }
+            objects.insert(new, content);
+        }
+        self.objects = objects;
+        let (kept, dead): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.hosts).into_iter().partition(|(object, _)| places.contains_key(object));
+        self.hosts = kept.into_iter().map(|(object, data)| (places[&object], data)).collect();
+        self.unreachable.extend(dead.into_values());
+        self.slots.clone_from(&self.world.runtime.slots);
+    }
+
+    /// Old and new places of everything reachable.
+    fn places(&self) -> BTreeMap<u32, u32> {
+        let MockRuntime { roots, slots, .. } = &self.world.runtime;
+        assert_eq!(slots.len(), self.slots.len());
+        let pinned = roots.iter().map(|&root| (root, root));
+        let mut stack: Vec<(u32, u32)> = pinned.chain(self.slots.iter().copied().zip(slots.iter().copied())).collect();
+        let mut places = BTreeMap::new();
+        while let Some((old, new)) = stack.pop() {
+            if !is_object(old) {
+                assert_eq!(old, new);
+                continue;
+            }
+            if let Some(before) = places.insert(old, new) {
+                assert_eq!(before, new, "object {old:#x} became two");
+                continue;
+            }
+            let content = self.objects.get(&old).unwrap_or_else(|| panic!("{old:#x} is unknown to the model"));
+            let offsets = self.world.ref_offsets(new);
+            stack.extend(offsets.iter().map(|&o| (content[o as usize / 4 - 1], self.world.read(new, o))));
+        }
+        places
     }
 
     fn check_dropped(&mut self, live: &BTreeSet<u32>, is_major: bool) {
@@ -264,6 +330,7 @@ fn small(max_bytes: u64) -> HeapOptions {
     let tuning = Tuning {
         nursery_bytes: 64 << 10,
         min_budget_bytes: 256 << 10,
+        evacuate_slack_bytes: 0,
         release_slack_bytes: 64 << 10,
         ..Tuning::default()
     };
@@ -271,12 +338,17 @@ fn small(max_bytes: u64) -> HeapOptions {
 }
 
 fn run(options: HeapOptions, seed: u64, steps: u32) -> u64 {
+    run_and_count(options, seed, steps).0
+}
+
+/// Numbers of collections, and of objects that were moved by them.
+fn run_and_count(options: HeapOptions, seed: u64, steps: u32) -> (u64, u64) {
     println!("seed {seed}");
     let mut program = Program::new(options, seed);
     (0..steps).for_each(|_| program.step());
-    let collections = program.collections;
+    let counts = (program.collections, program.moved);
     program.finish();
-    collections
+    counts
 }
 
 #[test]
@@ -315,6 +387,27 @@ fn stress_collects_before_every_nth_allocation() {
     for (seed, interval) in [(30, 1), (31, 1), (32, 3), (33, 10)] {
         let options = HeapOptions { stress: NonZeroU64::new(interval), ..small(16 << 20) };
         assert!(run(options, seed, 1200) > 600 / interval);
+    }
+}
+
+#[test]
+fn evacuation_keeps_the_graph() {
+    for (seed, collector) in [(70, Collector::Generational), (71, Collector::MarkSweep), (72, Collector::Generational)]
+    {
+        let mut options = HeapOptions { collector, ..small(64 << 20) };
+        options.tuning.evacuate_from_percent = 0;
+        options.tuning.evacuate_to_percent = 0;
+        let (_, moved) = run_and_count(options, seed, 6000);
+        assert!(moved > 1000, "{moved} objects moved");
+    }
+}
+
+#[test]
+fn stress_moves_what_is_not_pinned() {
+    for (seed, max_bytes) in [(80, 16 << 20), (81, 16 << 20), (82, 1 << 20)] {
+        let options = HeapOptions { stress: NonZeroU64::new(2), ..small(max_bytes) };
+        let (_, moved) = run_and_count(options, seed, 1500);
+        assert!(moved > 1000, "{moved} objects moved");
     }
 }
 

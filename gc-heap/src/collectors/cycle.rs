@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! stop ─► retire buffers ─► major: clear marks, clean cards    minor: visit what dirty cards remember
-//!      ─► visit roots ─► trace ─► find dead host objects, clear weak handles ─► sweep ─► release ─► resume
-//!      ─► drop dead host objects
+//!      ─► visit roots ─► trace ─► find dead host objects, clear weak handles ─► sweep ─► major: evacuate ─► release
+//!      ─► resume ─► drop dead host objects
 //! ```
 //!
 //! A minor collection keeps all marks: old objects count as live, and only objects made since the last collection
 //! can be marked or freed. Survivors are old from then on, whether they survived a major or a minor collection.
 
+use crate::evacuate::{Moved, evacuate};
 use crate::interface::to_runtime::Runtime;
 use crate::roots;
 use crate::space::sweep;
@@ -69,7 +70,15 @@ fn collect_stopped(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan) 
     let poison = heap.poisons();
     sweep::sweep(&mut heap.space, scope, poison);
     phases.sweep = clock.lap();
+    let mut moved = Moved::default();
     if scope == Scope::Major {
+        moved = evacuate(heap, runtime, cause);
+        phases.evacuate = clock.lap();
+        if verifies && moved.objects > 0 {
+            heap.verify(runtime)?;
+            heap.verifier.check_marks(&heap.space, scope)?;
+            clock = Clock::start();
+        }
         let keep = keep_bytes(heap);
         sweep::release(&mut heap.space, keep, heap.options.tuning.release_slack_bytes);
     }
@@ -81,7 +90,17 @@ fn collect_stopped(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan) 
 
     heap.note_heap_size();
     let (live_bytes, heap_bytes) = (heap.stats.live_bytes, heap.stats.heap_bytes);
-    Ok(Collection { number: 0, scope, cause, before_bytes, allocated_bytes, live_bytes, heap_bytes, phases })
+    Ok(Collection {
+        number: 0,
+        scope,
+        cause,
+        before_bytes,
+        allocated_bytes,
+        live_bytes,
+        heap_bytes,
+        moved_bytes: moved.bytes,
+        phases,
+    })
 }
 
 /// Marks what is reachable, or what is of the young objects; the bytes of all marked objects but the immortal ones.

@@ -1,7 +1,7 @@
 //! Generational mark-region collection with sticky mark bits.
 //!
 //! Most objects die young, so most collections look at young objects only: those without a mark bit. What survives
-//! keeps its bit and is old; it does not move. Old objects that were written to since the last collection are
+//! keeps its bit and is old. Old objects that were written to since the last collection are
 //! found by their cards ([`crate::barrier`]). A *minor* collection costs time for the survivors among the young, the
 //! roots, the dirty cards, and the blocks that memory was handed out from, however large the heap is. A *major*
 //! one marks anew, as [`super::marksweep`] does.

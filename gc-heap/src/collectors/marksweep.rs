@@ -1,7 +1,7 @@
 //! Mark-sweep: every collection is of the whole heap, with the world stopped.
 //!
-//! The budget between collections grows with what lives ([`crate::options`]); there is no barrier and nothing
-//! moves. The other collectors are judged by this one.
+//! The budget between collections grows with what lives ([`crate::options`]); there is no barrier. The
+//! other collectors are judged by this one.
 
 use super::cycle::{self, Plan};
 use super::{Collect, major_budget_bytes};

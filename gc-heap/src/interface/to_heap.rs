@@ -24,7 +24,7 @@
 //!   the runtime's part that no thread sees one before the header that was stored before it (nothing to do on
 //!   x86-64).
 //!
-//! A method that takes a [`Runtime`] may collect; references that the caller holds outside the runtime's roots
+//! A method that takes a [`Runtime`] may collect; references that the caller holds outside the runtime's pinned roots
 //! are dead afterwards. No method panics for lack of memory or for anything a program does.
 
 use crate::address::ObjRef;
@@ -135,7 +135,7 @@ impl Heap {
     }
 
     /// Address of the object in memory. Valid until the next call that takes a [`Runtime`], unless the object
-    /// is rooted or immortal.
+    /// is pinned or immortal.
     #[must_use]
     pub fn address(&self, object: ObjRef) -> *mut u8 {
         self.state.space.region.base().wrapping_add(object.offset() as usize)

@@ -84,6 +84,12 @@ impl MarkBits {
         new
     }
 
+    /// Takes the mark of an object away.
+    pub fn unset(&mut self, unit: u32) {
+        let (word, bit) = position(unit);
+        self.words_mut()[word] &= !bit;
+    }
+
     /// Sets the bits of the units `start..end`, which are not empty; false if one of them was set before.
     pub fn set_range(&mut self, start: u32, end: u32) -> bool {
         let ((first, start_bit), (last, end_bit)) = (position(start), position(end - 1));

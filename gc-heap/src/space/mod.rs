@@ -144,6 +144,11 @@ impl Space {
         u64::from(self.blocks.dirty_count()) << LOG_BLOCK_BYTES
     }
 
+    /// Bytes of the blocks that objects share.
+    pub fn shared_bytes(&self) -> u64 {
+        (self.blocks.iter().filter(|&b| self.blocks.state(b).has_lines()).count() as u64) << LOG_BLOCK_BYTES
+    }
+
     /// Clears all marks but those of immortal objects, before a collection marks anew.
     pub fn clear_marks(&mut self) {
         let frontier = self.blocks.frontier();

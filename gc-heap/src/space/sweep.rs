@@ -11,8 +11,11 @@
 use super::Space;
 use crate::block::{BLOCK_UNITS, Block, BlockState, LOG_BLOCK_BYTES};
 use crate::large;
-use crate::line::{LINE_FREE, LINE_LIVE, LINES_PER_BLOCK, LOG_LINE_UNITS, largest_hole, next_hole, used_mask};
+use crate::line::{
+    LINE_FREE, LINE_LIVE, LINES_PER_BLOCK, LOG_LINE_UNITS, largest_hole, line_range, next_hole, used_mask,
+};
 use crate::stats::Scope;
+use dolmen_abi::reference::REF_UNIT_BYTES;
 
 /// What freed memory is filled with: as a type word it names no kind.
 pub const POISON_BYTE: u8 = 0xf5;
@@ -44,7 +47,7 @@ fn sweep_all(space: &mut Space, poison: bool) {
 }
 
 /// Sweeps the blocks that memory was handed out from. Lines that are still fresh hold nothing marked.
-fn sweep_fresh(space: &mut Space, poison: bool) {
+pub fn sweep_fresh(space: &mut Space, poison: bool) {
     let mut from = Block(0);
     while let Some(block) = space.blocks.take_fresh(from) {
         for line in space.lines.of_block_mut(block) {
@@ -53,6 +56,16 @@ fn sweep_fresh(space: &mut Space, poison: bool) {
         sweep_block(space, block, poison);
         from = block;
     }
+}
+
+/// Sweeps a block from which objects were taken away; `bytes_of` tells the size of one that is left.
+pub fn sweep_again(space: &mut Space, block: Block, bytes_of: &dyn Fn(u32) -> u32, poison: bool) {
+    space.lines.of_block_mut(block).fill(LINE_FREE);
+    for unit in space.marks.iter_block(block) {
+        let lines = line_range(unit, unit + bytes_of(unit) / REF_UNIT_BYTES);
+        space.lines.of_block_mut(block)[lines].fill(LINE_LIVE);
+    }
+    sweep_block(space, block, poison);
 }
 
 /// Gives free memory beyond `keep_bytes` back if it exceeds that by `slack_bytes`, highest addresses first.

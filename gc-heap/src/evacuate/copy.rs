@@ -1,0 +1,106 @@
+//! Copying: what pinned roots hold in place, and where everything else of the sources goes.
+
+use super::objects::Objects;
+use super::sources::Sources;
+use super::{BlockSet, Moved};
+use crate::alloc::Allocator;
+use crate::block::Block;
+use crate::interface::to_runtime::{RootKind, RootVisitor, Runtime};
+use crate::line::{LINE_LIVE, line_range};
+use crate::space::Space;
+use crate::space::mark_bits::WORDS_PER_BLOCK;
+use dolmen_abi::collector::AllocBuffer;
+use dolmen_abi::reference::{REF_UNIT_BYTES, is_object};
+
+/// The objects in sources that must stay where they are, in address order.
+pub struct Pins {
+    units: Vec<u32>,
+}
+
+impl Pins {
+    /// Asks the runtime's roots; `None` if there is no memory for the list.
+    pub fn find(runtime: &mut dyn Runtime, sources: &Sources) -> Option<Self> {
+        let mut finder = Finder { sources: sources.set(), units: Vec::new(), has_memory: true };
+        runtime.scan_roots(&mut finder);
+        let Finder { mut units, has_memory, .. } = finder;
+        units.sort_unstable();
+        units.dedup();
+        has_memory.then_some(Self { units })
+    }
+
+    fn of_block(&self, block: Block) -> &[u32] {
+        let below = |end: Block| self.units.partition_point(|&unit| unit < end.start_unit());
+        &self.units[below(block)..below(Block(block.0 + 1))]
+    }
+}
+
+struct Finder<'s> {
+    sources: &'s BlockSet,
+    units: Vec<u32>,
+    has_memory: bool,
+}
+
+impl RootVisitor for Finder<'_> {
+    fn visit_slice(&mut self, _kind: RootKind, words: &[u32]) {
+        for &word in words {
+            if is_object(word) && self.sources.contains(Block::of_unit(word)) {
+                self.has_memory &= self.units.try_reserve(1).is_ok();
+                if self.has_memory {
+                    self.units.push(word);
+                }
+            }
+        }
+    }
+
+    fn visit_slots(&mut self, _kind: RootKind, _words: &mut [u32]) {}
+}
+
+/// Copies what is not pinned out of the sources, until memory ends. Mark bits and lines of the new places are set, the
+/// bits of the old ones are cleared.
+pub fn copy(space: &mut Space, objects: &Objects, sources: &Sources, pins: &Pins) -> Moved {
+    let mut copier = Copier { space, objects, allocator: Allocator::new(), buffer: AllocBuffer::default() };
+    let mut moved = Moved::default();
+    for &block in sources.in_order() {
+        if !copier.copy_block(block, pins.of_block(block), &mut moved) {
+            break;
+        }
+    }
+    moved
+}
+
+struct Copier<'s> {
+    space: &'s mut Space,
+    objects: &'s Objects,
+    /// Finds room as for mutators: no hole of a source, since these do not count as recyclable meanwhile.
+    allocator: Allocator,
+    buffer: AllocBuffer,
+}
+
+impl Copier<'_> {
+    /// False if memory has come to an end.
+    fn copy_block(&mut self, block: Block, pinned: &[u32], moved: &mut Moved) -> bool {
+        let mut pinned = pinned.iter().copied().peekable();
+        for index in 0..WORDS_PER_BLOCK {
+            for unit in self.space.marks.word_of_block(block, index).units() {
+                if pinned.next_if_eq(&unit).is_some() {
+                    continue;
+                }
+                let Some(bytes) = self.copy_object(unit) else { return false };
+                moved.objects += 1;
+                moved.bytes += u64::from(bytes);
+            }
+        }
+        true
+    }
+
+    fn copy_object(&mut self, from: u32) -> Option<u32> {
+        let bytes = self.objects.bytes_of(from);
+        let to = self.allocator.alloc(self.space, &mut self.buffer, bytes)?;
+        self.objects.move_to(from, to, bytes);
+        self.space.marks.unset(from);
+        self.space.marks.set(to);
+        let lines = line_range(to, to + bytes / REF_UNIT_BYTES);
+        self.space.lines.of_block_mut(Block::of_unit(to))[lines].fill(LINE_LIVE);
+        Some(bytes)
+    }
+}
