@@ -74,6 +74,14 @@ macro_rules! builtins {
                 }
             }
 
+            /// Whether compiled code may call it with a stack pointer that is aligned to 8 bytes only: the builtins
+            /// of slow paths, so that a function that calls nothing else needs no frame. Their arguments and results
+            /// are words of 32 bits.
+            #[must_use]
+            pub const fn is_gate(self) -> bool {
+                matches!(self, Self::AllocStruct | Self::AllocArray | Self::SafepointPoll | Self::Trap | Self::Throw)
+            }
+
             /// The builtin's type.
             #[must_use]
             pub const fn signature(self) -> BuiltinSignature {

@@ -1,6 +1,6 @@
 //! The calling convention of wasm functions and its machine signatures.
 //!
-//! A wasm function is native code in LLVM's `tailcc` convention (arguments in registers as in the platform's C
+//! A wasm function is native code in LLVM's `fastcc` convention (arguments in registers as in the platform's C
 //! convention) with the arguments
 //!
 //! ```text

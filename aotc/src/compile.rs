@@ -6,6 +6,7 @@
 //! inlined.
 
 use crate::artifact::{self, ArtifactInput};
+use crate::convention;
 use crate::cpu::Cpu;
 use crate::error::CompileError;
 use crate::gc;
@@ -258,13 +259,18 @@ fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Resul
     llvm.run_passes(job.settings.cleanup_pipeline(), &target)?;
     let output = match job.settings.emit {
         Emit::LlvmIr => llvm.print().into_bytes(),
-        Emit::Asm => target.emit(&llvm, CodegenFile::Assembly)?,
-        Emit::Artifact | Emit::Obj => target.emit(&llvm, CodegenFile::Object)?,
+        Emit::Asm => emit(&unit, &target, CodegenFile::Assembly)?,
+        Emit::Artifact | Emit::Obj => emit(&unit, &target, CodegenFile::Object)?,
     };
     // Relaxed: a count for display.
     let finished = job.finished.fetch_add(range.len(), Ordering::Relaxed) + range.len();
     (job.progress)(finished, job.module.bodies.len());
     Ok(output)
+}
+
+fn emit(unit: &Unit<'_, '_>, target: &TargetMachine, file: CodegenFile) -> Result<Vec<u8>, CompileError> {
+    convention::apply(unit);
+    Ok(target.emit(unit.llvm, file)?)
 }
 
 /// The data layout of partitions: references are non-integral pointers, with whose bits LLVM must not compute.

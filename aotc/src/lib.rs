@@ -11,6 +11,7 @@
 
 pub mod artifact;
 mod compile;
+mod convention;
 mod cpu;
 mod error;
 mod features;
@@ -19,6 +20,7 @@ mod llvm;
 mod module;
 pub mod object;
 mod options;
+mod returns;
 mod translate;
 pub mod unwind;
 

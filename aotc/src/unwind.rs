@@ -19,8 +19,7 @@
 //! `nounwind` without `uwtable`) is an error, because a trap in it could not be traced.
 //!
 //! The unwinder takes the stack pointer at a call to be the canonical frame address of the function that returned
-//! to it. That is so as long as every wasm function pops the same number of bytes, whichever function a tail call
-//! made of it; see `docs/llvm-tail-calls.md`.
+//! to it. That is so as long as no wasm function takes arguments on the stack; see `docs/llvm-tail-calls.md`.
 
 mod epilogue;
 mod frames;

@@ -177,6 +177,24 @@ impl Context {
         })
     }
 
+    /// Inline assembly with side effects that does not throw, in AT&T syntax; called like a function of type `ty`.
+    pub(crate) fn inline_assembly(&self, ty: Type, instructions: &str, constraints: &str) -> Value {
+        // SAFETY: the type is a function's of this context by contract of this function; LLVM copies the strings.
+        Value(unsafe {
+            LLVMGetInlineAsm(
+                ty.0,
+                instructions.as_ptr().cast(),
+                instructions.len(),
+                constraints.as_ptr().cast(),
+                constraints.len(),
+                1,
+                0,
+                llvm_sys::LLVMInlineAsmDialect::LLVMInlineAsmDialectATT,
+                0,
+            )
+        })
+    }
+
     pub(crate) fn append_block(&self, function: Value, name: &str) -> super::Block {
         let name = std::ffi::CString::new(name).unwrap_or_default();
         // SAFETY: the handle is a function's of this context; LLVM copies the name.
@@ -219,6 +237,26 @@ impl Value {
             let kind = LLVMGetEnumAttributeKindForName(NAME.as_ptr().cast(), NAME.len());
             let attribute = LLVMGetCallSiteEnumAttribute(self.0, attribute_index::param(index), kind);
             if attribute.is_null() { 1 } else { LLVMGetEnumAttributeValue(attribute) }
+        }
+    }
+
+    /// The value of a string attribute of a call.
+    pub(crate) fn call_string_attribute(self, name: &str) -> Option<String> {
+        // SAFETY: the handle is a call's by contract of this function; the value's bytes live as long as the context.
+        unsafe {
+            let attribute = LLVMGetCallSiteStringAttribute(
+                self.0,
+                attribute_index::FUNCTION,
+                name.as_ptr().cast(),
+                name.len() as u32,
+            );
+            if attribute.is_null() {
+                return None;
+            }
+            let mut len = 0;
+            let value = LLVMGetStringAttributeValue(attribute, &raw mut len);
+            let bytes = std::slice::from_raw_parts(value.cast::<u8>(), len as usize);
+            Some(String::from_utf8_lossy(bytes).into_owned())
         }
     }
 

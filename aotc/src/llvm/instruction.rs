@@ -151,6 +151,17 @@ impl Value {
         unsafe { LLVMGetInstructionCallConv(self.0) }
     }
 
+    pub(crate) fn set_call_convention(self, convention: u32) {
+        // SAFETY: the handle is a call's or invoke's by contract of this function.
+        unsafe { LLVMSetInstructionCallConv(self.0, convention) }
+    }
+
+    /// Whether a call is of inline assembly.
+    pub(crate) fn is_inline_assembly(self) -> bool {
+        // SAFETY: the handle is a call's or invoke's by contract of this function.
+        unsafe { !LLVMIsAInlineAsm(LLVMGetCalledValue(self.0)).is_null() }
+    }
+
     /// Number of arguments of a call.
     pub(crate) fn arg_count(self) -> usize {
         // SAFETY: the handle is a call's or invoke's by contract of this function.

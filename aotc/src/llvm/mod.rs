@@ -34,6 +34,9 @@ pub(crate) const REF_ADDRESS_SPACE: u32 = 271;
 /// LLVM's number of the `tailcc` calling convention.
 pub(crate) const TAIL_CC: u32 = 18;
 
+/// LLVM's number of the `fastcc` calling convention.
+pub(crate) const FAST_CC: u32 = 8;
+
 /// LLVM's number of the C calling convention.
 pub(crate) const C_CC: u32 = 0;
 

@@ -152,6 +152,17 @@ impl Value {
         }
     }
 
+    /// The calling convention of a function.
+    pub(crate) fn function_convention(self) -> u32 {
+        // SAFETY: the handle is a function's by contract of this function.
+        unsafe { LLVMGetFunctionCallConv(self.0) }
+    }
+
+    pub(crate) fn set_function_convention(self, convention: u32) {
+        // SAFETY: the handle is a function's by contract of this function.
+        unsafe { LLVMSetFunctionCallConv(self.0, convention) }
+    }
+
     /// Whether a function has a body.
     pub(crate) fn is_definition(self) -> bool {
         // SAFETY: the handle is a function's by contract of this function.

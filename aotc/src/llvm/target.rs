@@ -36,13 +36,19 @@ static INITIALISE: Once = Once::new();
 ///
 /// A sum of floating-point numbers has its order, so by default x86-64 code computes all of it one number after
 /// the other. Only the additions need the order: the rest of the loop is computed in vectors.
-const COMMAND_LINE: &[&CStr] = &[c"dolmenc", c"-force-ordered-reductions"];
+///
+/// What a callee-saved register costs when a function takes it first: a store and a load at each call of the function,
+/// which executes 2^14 times by LLVM's count. Without it a value that is needed behind a call has such a register from
+/// its definition on, often the start of the function, and then paths without calls save the registers, too.
+const COMMAND_LINE: &[&CStr] = &[c"dolmenc", c"-force-ordered-reductions", c"-regalloc-csr-first-time-cost=32768"];
 
 fn initialise() {
     // SAFETY: the initialisers have no precondition and run once.
     unsafe {
         LLVM_InitializeNativeTarget();
         LLVM_InitializeNativeAsmPrinter();
+        // For inline assembly.
+        LLVM_InitializeNativeAsmParser();
     }
     let arguments: Vec<_> = COMMAND_LINE.iter().map(|argument| argument.as_ptr()).collect();
     // SAFETY: the arguments are as many strings as said; LLVM copies what it keeps. This runs once, before any

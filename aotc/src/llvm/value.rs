@@ -209,6 +209,15 @@ impl Block {
         }
     }
 
+    /// Makes control go to `new` where it went to `old`; phis in both blocks are the caller's to mend.
+    pub(crate) fn replace_successor(self, old: Block, new: Block) {
+        let Some(terminator) = self.terminator() else { return };
+        for (index, _) in self.successors().iter().enumerate().filter(|&(_, &successor)| successor == old) {
+            // SAFETY: the handle is a terminator's; the index is below the count.
+            unsafe { LLVMSetSuccessor(terminator.0, index as u32, new.0) };
+        }
+    }
+
     pub(crate) fn parent(self) -> Value {
         // SAFETY: the handle is valid (module rule).
         Value(unsafe { LLVMGetBasicBlockParent(self.0) })

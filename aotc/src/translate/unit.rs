@@ -4,6 +4,7 @@
 //! A partition is an LLVM module of its own, in a context of its own. It declares every function that it calls;
 //! which of them it also defines is decided in [`crate::compile()`].
 
+use crate::convention::GATE_CALL;
 use crate::gc::markers::Markers;
 use crate::llvm::{
     Block, Builder, C_CC, Context, Metadata, MetadataKind, Module as LlvmModule, PRESERVE_MOST_CC, TAIL_CC, Type,
@@ -358,6 +359,10 @@ impl<'c, 'm> Unit<'c, 'm> {
             Some(blocks) => b.invoke(ty, address, &all, convention, blocks),
             None => b.call(ty, address, &all, convention),
         };
+        if builtin.is_gate() {
+            let number = self.context.string_attribute(GATE_CALL, &(builtin as u32).to_string());
+            call.add_call_attribute(attribute_index::FUNCTION, number);
+        }
         self.add_builtin_attributes(builtin, call);
         call
     }

@@ -316,7 +316,7 @@ macro_rules! gate {
 pub(crate) use gate;
 
 /// Defines the gate of a builtin that is called in [`Convention::PreserveMost`](dolmen_abi::builtin::Convention):
-/// as [`gate!`], and every general register but r11 keeps its value. `keeping "rax"` is for builtins without a
+/// as [`gate!`], the stack need not be aligned, and every general register but r11 keeps its value. `keeping "rax"` is for builtins without a
 /// result; `keeping "r11"`, of which nothing is expected, leaves the result in rax.
 macro_rules! preserving_gate {
     ($(#[$doc:meta])* $name:ident => $target:path, keeping $kept:literal) => {
@@ -338,10 +338,12 @@ macro_rules! preserving_gate {
                 "push rsi",
                 "push r8",
                 "push r9",
-                // Nine pushes and the return address: the stack is aligned.
                 "push r10",
+                "mov rbp, rsp",
+                "and rsp, -16",
                 "call {target}",
                 "mov edi, edx",
+                "mov rsp, rbp",
                 "pop r10",
                 "pop r9",
                 "pop r8",

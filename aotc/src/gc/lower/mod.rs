@@ -37,6 +37,7 @@ mod undefined;
 mod vectors;
 
 use crate::llvm::{Builder, LlvmError, Opcode, TypeKind, Value};
+use crate::returns;
 use crate::translate::unit::Unit;
 
 /// Lowers every function of the unit's LLVM module.
@@ -58,6 +59,7 @@ fn lower_function(
     expansions: &expand::Expansions<'_, '_, '_>,
     function: Value,
 ) -> Result<(), LlvmError> {
+    returns::split(unit, function, |i| is_safepoint(i) && !is_marker(i));
     undefined::define(unit, function);
     let mut cfg = cfg::Cfg::new(function);
     if vectors::take_apart(unit, &cfg)? {

@@ -1,0 +1,136 @@
+//! The last change before code generation: how calls are made.
+//!
+//! Until here the IR says what LLVM's optimiser and verifier understand. What the processor is to do is a little
+//! different:
+//!
+//! **Wasm functions** have the convention `tailcc` until here, the only one whose tail calls may have another type than
+//! their caller. Code generation lets `tailcc` functions pop their arguments, rounded up to eight bytes even where all
+//! are in registers: every return is a `ret 8`, and `sub rsp, 8` follows every call. Arguments are always in registers
+//! ([`dolmen_abi::signature`]), so `fastcc` does the same without. Its tail calls, too: only the verifier wants their types
+//! to agree, and it ran before.
+//!
+//! **Gates** are builtins on slow paths: traps, throws, polls, allocation. To code generation a call of one is a call like
+//! any other, for which the function around it must align the stack, before the first branch if the slow paths are
+//! several. So these calls become inline assembly, which needs nothing but its registers: a function that calls nothing
+//! else has no frame. The gates align the stack themselves. The memory below the stack pointer is then not the
+//! function's own (no red zone).
+//!
+//! **Returns.** A path that calls nothing gets a return of its own, so that the frame can be made on the other paths only.
+
+use crate::llvm::{Builder, C_CC, Cast, FAST_CC, Opcode, TAIL_CC, TypeKind, Value, attribute_index};
+use crate::returns;
+use crate::translate::unit::Unit;
+use dolmen_abi::builtin::{Builtin, BuiltinType, Effect};
+use dolmen_abi::context::ThreadContext;
+use std::fmt::Write;
+
+/// Attribute of calls of gates: the builtin's number.
+pub(crate) const GATE_CALL: &str = "dolmen-gate";
+
+/// The registers of a builtin's arguments behind the thread context.
+const ARGUMENT_REGISTERS: [&str; 2] = ["{esi}", "{edx}"];
+
+/// Prepares all functions of the unit's module.
+pub(crate) fn apply(unit: &Unit<'_, '_>) {
+    let functions = unit.llvm.functions();
+    for &function in functions.iter().filter(|f| f.is_definition()) {
+        let mut has_gates = false;
+        for call in calls(function) {
+            match call.call_string_attribute(GATE_CALL).and_then(|number| number.parse::<usize>().ok()) {
+                Some(number) if call.opcode() == Opcode::Call => {
+                    replace_gate_call(unit, call, Builtin::ALL[number]);
+                    has_gates = true;
+                }
+                _ if call.call_convention() == TAIL_CC => call.set_call_convention(FAST_CC),
+                _ => {}
+            }
+        }
+        if has_gates {
+            function.add_attribute(attribute_index::FUNCTION, unit.context.enum_attribute("noredzone", 0));
+        }
+        returns::split(unit, function, needs_frame);
+    }
+    for function in functions.into_iter().filter(|f| f.function_convention() == TAIL_CC) {
+        function.set_function_convention(FAST_CC);
+    }
+}
+
+fn calls(function: Value) -> impl Iterator<Item = Value> {
+    let instructions = function.blocks().into_iter().flat_map(|block| block.instructions());
+    instructions.filter(|i| matches!(i.opcode(), Opcode::Call | Opcode::Invoke))
+}
+
+/// Whether an instruction is a call that code generation makes a frame for.
+fn needs_frame(instruction: Value) -> bool {
+    match instruction.opcode() {
+        Opcode::Invoke => true,
+        Opcode::Call if instruction.is_must_tail() || instruction.is_inline_assembly() => false,
+        Opcode::Call => !instruction.called_function().is_some_and(|callee| callee.name().starts_with("llvm.")),
+        _ => false,
+    }
+}
+
+/// Makes the call of a gate inline assembly.
+fn replace_gate_call(unit: &Unit<'_, '_>, call: Value, builtin: Builtin) {
+    let types = &unit.types;
+    let b = Builder::new(unit.context);
+    b.position_before(call);
+    let signature = builtin.signature();
+    let mut args = vec![call.operand(0)];
+    let mut arg_types = vec![types.ptr];
+    for index in 1..call.arg_count() {
+        let value = call.operand(index);
+        let is_reference = value.ty().kind() == TypeKind::Ref;
+        args.push(if is_reference { b.cast(Cast::PtrToInt, value, types.i32) } else { value });
+        arg_types.push(types.i32);
+    }
+    let result = if signature.result.is_some() { types.i32 } else { types.void };
+    let ty = unit.context.function_type(result, &arg_types);
+    let assembly = unit.context.inline_assembly(ty, &instructions(builtin), &constraints(builtin));
+    let new = b.call(ty, assembly, &args, C_CC);
+    for attribute in attributes(signature.effect) {
+        new.add_call_attribute(attribute_index::FUNCTION, unit.context.enum_attribute(attribute, 0));
+    }
+    match signature.result {
+        Some(BuiltinType::Ref) => {
+            call.replace_all_uses_with(b.cast(Cast::IntToPtr, new, types.reference));
+        }
+        Some(_) => call.replace_all_uses_with(new),
+        None => {}
+    }
+    call.erase();
+}
+
+fn instructions(builtin: Builtin) -> String {
+    let table = core::mem::offset_of!(ThreadContext, builtins);
+    format!("movq {table}(%rdi), %r11\n\tcallq *{}(%r11)", builtin as usize * size_of::<u64>())
+}
+
+/// Registers of result and arguments, and what a gate changes: nothing of the general registers but the result and r11,
+/// and of the others everything.
+fn constraints(builtin: Builtin) -> String {
+    const VECTOR_REGISTERS: usize = 32;
+    const MASK_REGISTERS: usize = 8;
+    let signature = builtin.signature();
+    let mut text = String::from(if signature.result.is_some() { "={eax},{rdi}" } else { "{rdi}" });
+    for register in &ARGUMENT_REGISTERS[..signature.params.len()] {
+        let _ = write!(text, ",{register}");
+    }
+    text.push_str(",~{r11},~{memory},~{dirflag},~{fpsr},~{flags}");
+    if !matches!(signature.effect, Effect::Traps | Effect::Throws) {
+        for register in 0..VECTOR_REGISTERS {
+            let _ = write!(text, ",~{{xmm{register}}}");
+        }
+        for register in 0..MASK_REGISTERS {
+            let _ = write!(text, ",~{{k{register}}}");
+        }
+    }
+    text
+}
+
+fn attributes(effect: Effect) -> &'static [&'static str] {
+    match effect {
+        Effect::Traps | Effect::Throws => &["nounwind", "noreturn", "cold"],
+        _ => &["nounwind"],
+    }
+}
