@@ -18,9 +18,15 @@ const MEMORY_INACCESSIBLE: u64 = 0b11 << 2;
 /// As above: read what arguments point to.
 const MEMORY_ARGUMENT_READ: u64 = 0b01;
 
+/// Attribute that says what a call counts when LLVM decides whether to inline the function around it.
+pub(crate) const INLINE_COST: &str = "call-inline-cost";
+
 /// What a barrier counts when LLVM decides whether to inline the function around it: nothing, so that the choice of
 /// the collector does not change the decision. With the cost of a call, richards ran 19 % more instructions.
 const BARRIER_INLINE_COST: &str = "0";
+
+/// What an allocation counts then: its inline sequence. A call would count the more the more fields it sets.
+const ALLOC_INLINE_COST: &str = "45";
 
 /// Attribute of calls that stand behind a poll of their own.
 pub(crate) const POLLED_CALL: &str = "dolmen-polled";
@@ -71,7 +77,7 @@ impl Markers {
         let barrier = |name: &str, params: &[_]| {
             let ty = context.function_type(void, params);
             let function = declare_type(name, ty, MEMORY_INACCESSIBLE | MEMORY_ARGUMENT_READ);
-            let cost = context.string_attribute("call-inline-cost", BARRIER_INLINE_COST);
+            let cost = context.string_attribute(INLINE_COST, BARRIER_INLINE_COST);
             function.add_attribute(attribute_index::FUNCTION, cost);
             if let Some(stored) = params.iter().skip(2).position(|&ty| ty == reference) {
                 // It says what was stored, no more.
@@ -87,6 +93,7 @@ impl Markers {
             // alloc | zeroed
             function.add_attribute(attribute_index::FUNCTION, context.enum_attribute("allockind", 1 | 1 << 4));
             function.add_attribute(attribute_index::FUNCTION, context.string_attribute("alloc-family", "dolmen"));
+            function.add_attribute(attribute_index::FUNCTION, context.string_attribute(INLINE_COST, ALLOC_INLINE_COST));
             function
         };
         Self {

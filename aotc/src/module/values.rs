@@ -8,10 +8,14 @@
 //! The result is a *guess* all the same: another module, or the host, can make objects of equal types. So a value set
 //! may only choose what code compares with; see [`crate::translate::devirtualise`].
 //!
-//! The pass follows the validator beside a stack of its own, of what is known about each operand. Locals are not
-//! followed: what goes through one is unknown.
+//! The pass also notes which types direct calls pass for each parameter of more general type, through parameters that
+//! are passed on.
+//!
+//! It follows the validator beside a stack of its own, of what is known about each operand. Locals are not followed:
+//! of what goes through one only the local's type is known.
 
 use super::constants::{Constant, plain_constant};
+use super::types::{heap_type, val_type};
 use super::{Body, Module};
 use crate::error::CompileError;
 use dolmen_abi::types::{CompositeType, HeapType, RefType, StorageType, TypeIdx, ValType};
@@ -67,7 +71,17 @@ pub(crate) struct Stores {
     /// By the type that first declares the field.
     written: HashMap<FieldKey, ValueSet>,
     funcs: BTreeSet<u32>,
+    /// Types that are passed for parameters.
+    passed: HashMap<Param, BTreeSet<TypeIdx>>,
+    /// Parameters that are passed on as other ones.
+    passed_on: BTreeSet<(Param, Param)>,
 }
+
+/// A parameter: a function and a position.
+type Param = (u32, u32);
+
+/// Types that are passed for one parameter and remembered, at most.
+const MAX_PASSED: usize = 4;
 
 impl Stores {
     fn merge(&mut self, other: Self) {
@@ -77,7 +91,22 @@ impl Stores {
             }
         }
         self.funcs.extend(other.funcs);
+        for (param, types) in other.passed {
+            extend_passed(self.passed.entry(param).or_default(), &types);
+        }
+        self.passed_on.extend(other.passed_on);
     }
+}
+
+/// Adds types up to the maximum; the result is whether there were new ones.
+fn extend_passed(into: &mut BTreeSet<TypeIdx>, types: &BTreeSet<TypeIdx>) -> bool {
+    let before = into.len();
+    for &ty in types {
+        if into.len() < MAX_PASSED {
+            into.insert(ty);
+        }
+    }
+    into.len() > before
 }
 
 /// What fields of references can hold, and which functions are referred to.
@@ -87,6 +116,7 @@ pub(crate) struct FieldValues {
     fields: HashMap<FieldKey, ValueSet>,
     /// Functions that references are made of, by the canonical index of their type.
     funcs: BTreeMap<u32, Vec<u32>>,
+    passed: HashMap<Param, BTreeSet<TypeIdx>>,
 }
 
 /// Whether a module has fields worth looking at: functions in structs.
@@ -133,7 +163,9 @@ impl FieldValues {
             let ty = module.canonical[module.meta.funcs[func as usize].0 as usize];
             funcs.entry(ty).or_default().push(func);
         }
-        Self { fields, funcs }
+        let mut passed = all.passed;
+        pass_on(&mut passed, &all.passed_on);
+        Self { fields, funcs, passed }
     }
 
     /// What a field of objects of a type, or of its subtypes, can hold.
@@ -141,9 +173,28 @@ impl FieldValues {
         self.fields.get(&(module.canonical[ty.0 as usize], field))?.complete()
     }
 
+    /// Struct types that direct calls pass for a parameter whose own type is more general; not all of them.
+    pub(crate) fn passed(&self, func: u32, param: u32) -> impl Iterator<Item = TypeIdx> {
+        self.passed.get(&(func, param)).into_iter().flatten().copied()
+    }
+
     /// Functions of exactly this type that references are made of.
     pub(crate) fn funcs_of_type(&self, module: &Module<'_>, ty: TypeIdx) -> &[u32] {
         self.funcs.get(&module.canonical[ty.0 as usize]).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// What is passed for a parameter is passed for those that it is passed on as, until nothing changes: each round adds
+/// types, of which there is a maximum.
+fn pass_on(passed: &mut HashMap<Param, BTreeSet<TypeIdx>>, passed_on: &BTreeSet<(Param, Param)>) {
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for (from, to) in passed_on {
+            if let Some(types) = passed.get(from).cloned() {
+                changed |= extend_passed(passed.entry(*to).or_default(), &types);
+            }
+        }
     }
 }
 
@@ -169,26 +220,39 @@ fn constant_stores(module: &Module<'_>) -> Stores {
     stores
 }
 
-/// What a body that was found valid stores.
+/// What is known about an operand.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    constant: Option<Constant>,
+    /// Its static type, if that is a struct type.
+    ty: Option<TypeIdx>,
+    /// The parameter that it is.
+    param: Option<u32>,
+}
+
+/// What a body that was found valid stores and passes.
 pub(crate) fn scan(
     module: &Module<'_>,
     body: &Body<'_>,
     allocations: FuncValidatorAllocations,
     stores: &mut Stores,
 ) -> Result<FuncValidatorAllocations, CompileError> {
-    let mut validator = body.to_validate().into_validator(allocations);
+    let to_validate = body.to_validate();
+    let func = to_validate.index;
+    let mut validator = to_validate.into_validator(allocations);
     validator.read_locals(&mut body.body.get_binary_reader())?;
-    let mut stack: Vec<Option<Constant>> = Vec::new();
+    let locals = local_types(module, func, body)?;
+    let mut stack: Vec<Known> = Vec::new();
     let mut reader = body.body.get_operators_reader()?;
     while !reader.eof() {
         let offset = reader.original_position();
         let operator = reader.read()?;
         let pushed = operator.operator_arity(&validator.visitor(offset)).map_or(0, |(_, pushed)| pushed as usize);
-        let value = Scanner { module, stack: &stack, stores }.step(&operator);
+        let value = Scanner { module, func, locals: &locals, stack: &stack, stores }.step(&operator);
         validator.op(offset, &operator)?;
         let height = validator.operand_stack_height() as usize;
-        stack.resize(height.saturating_sub(pushed), None);
-        stack.resize(height, None);
+        stack.resize(height.saturating_sub(pushed), Known::default());
+        stack.resize(height, Known::default());
         if let (Some(top), true) = (stack.last_mut(), pushed == 1) {
             *top = value;
         }
@@ -196,53 +260,111 @@ pub(crate) fn scan(
     Ok(validator.into_allocations())
 }
 
+/// The struct types of a function's locals.
+fn local_types(module: &Module<'_>, func: u32, body: &Body<'_>) -> Result<Vec<Option<TypeIdx>>, CompileError> {
+    let mut types: Vec<_> = module.type_of_func(func).params.iter().map(|&ty| struct_type(module, ty)).collect();
+    for group in body.body.get_locals_reader()? {
+        let (count, ty) = group?;
+        let ty = struct_type(module, val_type(ty, body.body.range().start)?);
+        types.extend(std::iter::repeat_n(ty, count as usize));
+    }
+    Ok(types)
+}
+
+fn struct_type(module: &Module<'_>, ty: ValType) -> Option<TypeIdx> {
+    let ValType::Ref(RefType { heap: HeapType::Concrete(ty) | HeapType::Exact(ty), .. }) = ty else { return None };
+    matches!(module.sub_type(ty).composite, CompositeType::Struct(_)).then_some(ty)
+}
+
 /// One operator and the operands in front of it.
 struct Scanner<'s, 'm> {
     module: &'s Module<'m>,
-    stack: &'s [Option<Constant>],
+    func: u32,
+    locals: &'s [Option<TypeIdx>],
+    stack: &'s [Known],
     stores: &'s mut Stores,
 }
 
 impl Scanner<'_, '_> {
-    /// Notes what an operator stores; the result is what it pushes, if that is one value and known.
-    fn step(&mut self, operator: &Operator<'_>) -> Option<Constant> {
+    /// Notes what an operator stores and passes; the result is what is known about its result, if it has one.
+    fn step(&mut self, operator: &Operator<'_>) -> Known {
         let module = self.module;
         match *operator {
-            Operator::GlobalGet { global_index } => module.constants.global(global_index),
-            Operator::LocalTee { .. } | Operator::RefAsNonNull => self.operand(0),
-            Operator::StructGet { struct_type_index: _, field_index } => match self.operand(0)? {
-                Constant::Object(object) => module.constants.field(module, object, field_index),
-                _ => None,
+            Operator::GlobalGet { global_index } => Known {
+                constant: module.constants.global(global_index),
+                ty: struct_type(module, module.meta.globals[global_index as usize].value),
+                param: None,
             },
+            Operator::LocalGet { local_index } => {
+                let is_param = (local_index as usize) < module.type_of_func(self.func).params.len();
+                Known { ty: self.locals[local_index as usize], param: is_param.then_some(local_index), constant: None }
+            }
+            Operator::LocalTee { .. } | Operator::RefAsNonNull => self.operand(0),
+            Operator::RefCastNonNull { hty } | Operator::RefCastNullable { hty } => {
+                let heap = heap_type(hty, 0).ok();
+                let ty = heap.and_then(|heap| struct_type(module, ValType::Ref(RefType { nullable: true, heap })));
+                Known { ty, ..Known::default() }
+            }
+            Operator::StructGet { struct_type_index, field_index } => self.load(struct_type_index, field_index),
             Operator::StructNew { struct_type_index } => self.create(struct_type_index, 0),
             Operator::StructNewDesc { struct_type_index } => self.create(struct_type_index, 1),
             Operator::StructSet { struct_type_index, field_index } => self.write(struct_type_index, field_index),
-            _ => plain_constant(operator),
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => self.call(function_index),
+            _ => Known { constant: plain_constant(operator), ..Known::default() },
         }
     }
 
     /// What is known about the operand with `above` others on top of it.
-    fn operand(&self, above: usize) -> Option<Constant> {
-        let position = self.stack.len().checked_sub(above + 1)?;
-        self.stack[position]
+    fn operand(&self, above: usize) -> Known {
+        let position = self.stack.len().checked_sub(above + 1);
+        position.map_or(Known::default(), |position| self.stack[position])
+    }
+
+    fn load(&self, ty: u32, field: u32) -> Known {
+        let constant = match self.operand(0).constant {
+            Some(Constant::Object(object)) => self.module.constants.field(self.module, object, field),
+            _ => None,
+        };
+        let ty = match &self.module.types[ty as usize].composite {
+            CompositeType::Struct(fields) => struct_type(self.module, fields[field as usize].storage.unpacked()),
+            CompositeType::Func(_) | CompositeType::Array(_) => None,
+        };
+        Known { constant, ty, param: None }
     }
 
     /// An object of the type is made of the operands, below `above` others.
-    fn create(&mut self, ty: u32, above: usize) -> Option<Constant> {
-        let CompositeType::Struct(fields) = &self.module.types[ty as usize].composite else { return None };
-        let canonical = self.module.canonical[ty as usize];
-        for (index, _) in fields.iter().enumerate().filter(|(_, field)| field.storage.is_ref()) {
-            let value = self.operand(above + fields.len() - 1 - index);
-            self.stores.created.entry((canonical, index as u32)).or_default().insert(value);
+    fn create(&mut self, ty: u32, above: usize) -> Known {
+        if let CompositeType::Struct(fields) = &self.module.types[ty as usize].composite {
+            let canonical = self.module.canonical[ty as usize];
+            for (index, _) in fields.iter().enumerate().filter(|(_, field)| field.storage.is_ref()) {
+                let value = self.operand(above + fields.len() - 1 - index).constant;
+                self.stores.created.entry((canonical, index as u32)).or_default().insert(value);
+            }
         }
-        None
+        Known { ty: Some(TypeIdx(ty)), ..Known::default() }
     }
 
-    fn write(&mut self, ty: u32, field: u32) -> Option<Constant> {
+    fn write(&mut self, ty: u32, field: u32) -> Known {
         let declaring = self.module.declaring_type(TypeIdx(ty), field as usize);
         let canonical = self.module.canonical[declaring.0 as usize];
-        let value = self.operand(0);
+        let value = self.operand(0).constant;
         self.stores.written.entry((canonical, field)).or_default().insert(value);
-        None
+        Known::default()
+    }
+
+    fn call(&mut self, callee: u32) -> Known {
+        let ty = self.module.type_of_func(callee);
+        for (index, &param) in ty.params.iter().enumerate().filter(|(_, ty)| ty.is_ref()) {
+            let arg = self.operand(ty.params.len() - 1 - index);
+            let to = (callee, index as u32);
+            if let Some(param) = arg.param {
+                self.stores.passed_on.insert(((self.func, param), to));
+            }
+            if let Some(passed) = arg.ty.filter(|&passed| struct_type(self.module, param) != Some(passed)) {
+                extend_passed(self.stores.passed.entry(to).or_default(), &BTreeSet::from([passed]));
+            }
+        }
+        let result = ty.results.first().and_then(|&result| struct_type(self.module, result));
+        Known { ty: result, ..Known::default() }
     }
 }

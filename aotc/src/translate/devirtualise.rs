@@ -6,8 +6,8 @@
 //!
 //! - [`Fact::Is`]: it is a constant of this instance. What is loaded from immutable fields of such an object is one, too,
 //!   and takes no load; a call of it is direct.
-//! - [`Fact::OneOf`]: it is mostly one of a few constants, because nothing else is stored in the field that it, or the
-//!   head of the chain that it is loaded through, comes from ([`crate::module::values`]). The chain's head decides.
+//! - [`Fact::Loaded`]: it was loaded through fields from an object. The reference in the first field, the chain's head,
+//!   decides what it is; which constants the head may be, the whole module's stores tell ([`crate::module::values`]).
 //!
 //! A call of an operand with few possible functions compares and calls directly, and calls through the reference if
 //! nothing matches:
@@ -16,8 +16,11 @@
 //! table == global $A.vtable ? call $A.run : table == global $B.vtable ? call $B.run : call_ref
 //! ```
 //!
-//! Where several tables share a function, or a table is in no global, function references are compared instead. The
-//! comparison is what makes this correct, since objects of equal types that other modules make have other tables:
+//! Where several tables share a function, or a table is in no global, function references are compared instead. Where too
+//! many functions come into question, as for `equals` of the root class, the types of the arguments choose: their static
+//! types, and those that direct calls pass for a parameter. A receiver is often of the class that its argument is of.
+//!
+//! The comparison is what makes this correct, since objects of equal types that other modules make have other tables:
 //! an instance's globals hold objects of its own, whose functions are its own.
 
 use crate::llvm::{Block, Value};
@@ -28,22 +31,29 @@ use crate::translate::function::FunctionTranslator;
 use crate::translate::stack::Operand;
 use dolmen_abi::signature::MachineSignature;
 use dolmen_abi::types::{CompositeType, FuncType, HeapType, RefType, TypeIdx, ValType};
+use smallvec::SmallVec;
 use std::collections::BTreeSet;
 
 /// What is known about an operand beyond its type.
 #[derive(Clone, Debug)]
 pub(crate) enum Fact {
     Is(Constant),
-    OneOf(Choice),
+    Loaded(Chain),
+    /// It is this parameter of the function, if nothing else was assigned to it.
+    Param(u32),
 }
 
-/// A few constants that an operand is most likely one of.
+/// How an operand was loaded.
 #[derive(Clone, Debug)]
-pub(crate) struct Choice {
+pub(crate) struct Chain {
     /// The head of the chain of loads: the reference that decides.
     head: Value,
-    /// What the head may be, and what the operand is then.
-    cases: Vec<(Constant, Constant)>,
+    /// The field that the head was loaded from.
+    first: (TypeIdx, u32),
+    /// The fields through which the operand was then loaded.
+    path: SmallVec<[u32; 2]>,
+    /// The field that the operand itself was loaded from.
+    last: (TypeIdx, u32),
 }
 
 /// The number of a fact about an operand of the function under translation.
@@ -56,14 +66,33 @@ pub(crate) struct Guard {
     pub(crate) actual: Value,
     pub(crate) expected: Value,
     pub(crate) func: u32,
+    /// How often it is called, relative to the others.
+    pub(crate) weight: u64,
 }
 
 /// Where a call goes.
 pub(crate) enum Targets {
     /// To this function.
     Certain(u32),
-    /// To that of the first guard that holds; if none does, wherever the reference says.
-    Guarded(Vec<Guard>),
+    Guarded(Guards),
+}
+
+/// A call goes to the function of the first guard that holds; if none does, wherever the reference says.
+pub(crate) struct Guards {
+    pub(crate) list: Vec<Guard>,
+    /// How often no guard holds, relative to the guards' weights.
+    pub(crate) otherwise: u64,
+}
+
+/// The weight of a guard of which nothing is known: all are alike, so that a call site that is hot for LLVM is hot for
+/// each of them, and the call that is left is cold where the guards cover everything that the module makes.
+const WEIGHT: u64 = 1000;
+
+impl Guards {
+    /// The weight of everything behind the guard at a position.
+    fn weight_after(&self, position: usize) -> u64 {
+        self.list[position + 1..].iter().map(|guard| guard.weight).sum::<u64>() + self.otherwise
+    }
 }
 
 impl FunctionTranslator<'_, '_, '_> {
@@ -105,22 +134,17 @@ impl FunctionTranslator<'_, '_, '_> {
         })
     }
 
-    /// What can be said about `loaded`, which comes from a field of an object whose fact does not tell it.
-    pub(crate) fn field_fact(&self, object: Operand, ty: TypeIdx, field: u32, loaded: Value) -> Option<Fact> {
-        let module = self.unit.module;
-        if let Some(Fact::OneOf(choice)) = self.fact(object) {
-            let value = |&(head, object)| match object {
-                Constant::Object(object) => Some((head, module.constants.field(module, object, field)?)),
-                _ => None,
-            };
-            if let Some(cases) = choice.cases.iter().map(value).collect() {
-                return Some(Fact::OneOf(Choice { head: choice.head, cases }));
+    /// What can be said about `loaded`, which comes from a field of an object.
+    pub(crate) fn field_fact(&self, object: Operand, ty: TypeIdx, field: u32, loaded: Value) -> Fact {
+        let last = (self.narrowest_struct(object.ty, field).unwrap_or(ty), field);
+        Fact::Loaded(match self.fact(object) {
+            Some(Fact::Loaded(chain)) => {
+                let mut path = chain.path.clone();
+                path.push(field);
+                Chain { path, last, ..*chain }
             }
-        }
-        let ty = self.narrowest_struct(object.ty, field).unwrap_or(ty);
-        let values = module.field_values.field(module, ty, field)?;
-        let cases = values.iter().map(|&value| (value, value)).collect();
-        Some(Fact::OneOf(Choice { head: loaded, cases }))
+            _ => Chain { head: loaded, first: last, path: SmallVec::new(), last },
+        })
     }
 
     /// The struct type with that field that an operand's static type names.
@@ -132,13 +156,21 @@ impl FunctionTranslator<'_, '_, '_> {
         }
     }
 
-    /// Where a call of a function reference goes, if that is known or few functions come into question.
+    /// Where a call of a function reference goes, if that is known or few functions come into question; the arguments
+    /// are on the stack.
     pub(crate) fn targets(&self, callee: Operand, ty: TypeIdx) -> Option<Targets> {
-        match self.fact(callee) {
-            Some(&Fact::Is(Constant::Func(func))) => Some(Targets::Certain(func)),
-            Some(Fact::OneOf(choice)) => self.chosen_targets(choice, callee.value, ty),
-            _ => self.targets_by_type(callee.value, ty),
-        }
+        let cover = |list| Targets::Guarded(Guards { list, otherwise: 1 });
+        let guess = |list| Targets::Guarded(Guards { list, otherwise: WEIGHT });
+        let targets = match self.fact(callee) {
+            Some(&Fact::Is(Constant::Func(func))) => return Some(Targets::Certain(func)),
+            Some(Fact::Loaded(chain)) => self
+                .guards_of_chain(chain, callee.value, ty)
+                .or_else(|| self.guards_of_field(chain.last, callee.value, ty))
+                .map(cover)
+                .or_else(|| self.guards_of_arguments(chain, callee.value, ty).map(guess)),
+            _ => None,
+        };
+        targets.or_else(|| self.targets_by_type(callee.value, ty))
     }
 
     /// The functions of a type, if they are few.
@@ -147,27 +179,80 @@ impl FunctionTranslator<'_, '_, '_> {
         if funcs.is_empty() || funcs.len() > MAX_GUARDS_BY_TYPE {
             return None;
         }
-        Some(Targets::Guarded(funcs.iter().map(|&func| self.func_guard(callee, func)).collect()))
+        let list = funcs.iter().map(|&func| self.func_guard(callee, func)).collect();
+        Some(Targets::Guarded(Guards { list, otherwise: 1 }))
     }
 
-    fn chosen_targets(&self, choice: &Choice, callee: Value, ty: TypeIdx) -> Option<Targets> {
+    /// Guards for everything that the head of a chain can be.
+    fn guards_of_chain(&self, chain: &Chain, callee: Value, ty: TypeIdx) -> Option<Vec<Guard>> {
+        let (first, field) = chain.first;
+        let heads = self.unit.module.field_values.field(self.unit.module, first, field)?;
+        self.guards(chain, heads, callee, ty)
+    }
+
+    /// Guards for everything that the field can hold that the callee was loaded from.
+    fn guards_of_field(&self, (ty, field): (TypeIdx, u32), callee: Value, called: TypeIdx) -> Option<Vec<Guard>> {
+        let values = self.unit.module.field_values.field(self.unit.module, ty, field)?;
+        let signature = MachineSignature::from(self.unit.module.func_type(called));
+        let func = |value: &Constant| match *value {
+            Constant::Func(func) if self.has_signature(func, &signature) => Some(func),
+            _ => None,
+        };
+        let funcs: BTreeSet<u32> = values.iter().map(func).collect::<Option<_>>()?;
+        (funcs.len() <= MAX_GUARDS).then(|| funcs.iter().map(|&func| self.func_guard(callee, func)).collect())
+    }
+
+    /// Guards for what the head of a chain is if the receiver is of a type that one of the arguments is of.
+    fn guards_of_arguments(&self, chain: &Chain, callee: Value, ty: TypeIdx) -> Option<Vec<Guard>> {
+        let module = self.unit.module;
+        let (first, field) = chain.first;
+        let declaring = |ty| module.canonical[module.declaring_type(ty, field as usize).0 as usize];
+        let types = self.stack.top(module.func_type(ty).params.len()).iter().flat_map(|&arg| self.likely_types(arg));
+        let has_field = |&ty: &TypeIdx| self.narrowest_struct(Self::ref_to(ty), field).is_some();
+        let related = types.filter(|ty| has_field(ty) && declaring(*ty) == declaring(first));
+        let heads = related.filter_map(|ty| module.field_values.field(module, ty, field)).filter(|set| set.len() == 1);
+        let heads: BTreeSet<Constant> = heads.flatten().copied().collect();
+        if heads.is_empty() { None } else { self.guards(chain, &heads, callee, ty) }
+    }
+
+    /// Types that an operand is likely of, the static one included.
+    fn likely_types(&self, operand: Operand) -> Vec<TypeIdx> {
+        let mut types = Vec::new();
+        if let ValType::Ref(RefType { heap: HeapType::Concrete(ty) | HeapType::Exact(ty), .. }) = operand.ty {
+            types.push(ty);
+        }
+        if let (Some(Fact::Param(param)), Some(func)) = (self.fact(operand), self.func_index()) {
+            types.extend(self.unit.module.field_values.passed(func, *param));
+        }
+        types
+    }
+
+    /// Guards for calls through a chain with one of these heads, if they are few.
+    fn guards(&self, chain: &Chain, heads: &BTreeSet<Constant>, callee: Value, ty: TypeIdx) -> Option<Vec<Guard>> {
         let signature = MachineSignature::from(self.unit.module.func_type(ty));
-        let called = |&(head, value): &(Constant, Constant)| match value {
+        let called = |&head: &Constant| match self.follow(head, &chain.path)? {
             Constant::Func(func) if self.has_signature(func, &signature) => Some((head, func)),
             _ => None,
         };
-        let cases: Vec<(Constant, u32)> = choice.cases.iter().filter_map(called).collect();
-        if cases.len() == choice.cases.len()
-            && cases.len() <= MAX_GUARDS
-            && let Some(guards) = cases.iter().map(|&(head, func)| self.head_guard(choice.head, head, func)).collect()
+        let cases: Vec<(Constant, u32)> = heads.iter().map(called).collect::<Option<_>>()?;
+        if cases.len() <= MAX_GUARDS
+            && let Some(guards) = cases.iter().map(|&(head, func)| self.head_guard(chain.head, head, func)).collect()
         {
-            return Some(Targets::Guarded(guards));
+            return Some(guards);
         }
         let funcs: BTreeSet<u32> = cases.into_iter().map(|(_, func)| func).collect();
-        if funcs.is_empty() || funcs.len() > MAX_GUARDS {
-            return None;
-        }
-        Some(Targets::Guarded(funcs.into_iter().map(|func| self.func_guard(callee, func)).collect()))
+        (funcs.len() <= MAX_GUARDS).then(|| funcs.iter().map(|&func| self.func_guard(callee, func)).collect())
+    }
+
+    /// What is found in a constant object through immutable fields.
+    fn follow(&self, head: Constant, path: &[u32]) -> Option<Constant> {
+        let module = self.unit.module;
+        path.iter().try_fold(head, |value, &field| match value {
+            Constant::Object(object) if module.constants.has_field(module, object, field) => {
+                module.constants.field(module, object, field)
+            }
+            _ => None,
+        })
     }
 
     fn has_signature(&self, func: u32, signature: &MachineSignature) -> bool {
@@ -176,7 +261,7 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// The guard that a reference is to a function of this instance.
     pub(crate) fn func_guard(&self, callee: Value, func: u32) -> Guard {
-        Guard { actual: callee, expected: self.func_ref(func), func }
+        Guard { actual: callee, expected: self.func_ref(func), func, weight: WEIGHT }
     }
 
     /// The guard that the head of a chain of loads is an object that this instance keeps in a global.
@@ -186,7 +271,7 @@ impl FunctionTranslator<'_, '_, '_> {
             Constant::Func(func) => self.func_ref(func),
             _ => return None,
         };
-        Some(Guard { actual: head, expected, func })
+        Some(Guard { actual: head, expected, func, weight: WEIGHT })
     }
 
     /// The reference to a constant object, if a global holds it.
@@ -195,17 +280,12 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// Calls the function of the first guard that holds, or else what `otherwise` gives, with the operands on the stack.
-    pub(crate) fn call_guarded(
-        &mut self,
-        guards: &[Guard],
-        ty: &FuncType,
-        otherwise: impl FnOnce(&mut Self) -> Callee,
-    ) {
+    pub(crate) fn call_guarded(&mut self, guards: &Guards, ty: &FuncType, otherwise: impl FnOnce(&mut Self) -> Callee) {
         let call = self.prepare_call(ty);
         let join = self.new_block("");
         let mut returned = Vec::new();
-        for guard in guards {
-            let next = self.branch_to_target(guard);
+        for (index, guard) in guards.list.iter().enumerate() {
+            let next = self.branch_to_target(guard, guards.weight_after(index));
             let callee = self.direct_callee(guard.func);
             let results = self.finish_call(&call, callee);
             returned.push((results, self.b.block()));
@@ -224,13 +304,13 @@ impl FunctionTranslator<'_, '_, '_> {
     /// As [`call_guarded`](Self::call_guarded), in place of this function's frame.
     pub(crate) fn tail_call_guarded(
         &mut self,
-        guards: &[Guard],
+        guards: &Guards,
         ty: &FuncType,
         otherwise: impl FnOnce(&mut Self) -> Callee,
     ) {
         let call = self.prepare_call(ty);
-        for guard in guards {
-            let next = self.branch_to_target(guard);
+        for (index, guard) in guards.list.iter().enumerate() {
+            let next = self.branch_to_target(guard, guards.weight_after(index));
             let callee = self.direct_callee(guard.func);
             self.finish_tail_call(&call, callee);
             self.b.position_at_end(next);
@@ -241,10 +321,11 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// Goes on where the guard holds; the result is the block where it does not.
-    fn branch_to_target(&mut self, guard: &Guard) -> Block {
+    fn branch_to_target(&mut self, guard: &Guard, others: u64) -> Block {
         let (target, next) = (self.new_block("target"), self.new_block(""));
         let holds = self.equal(guard.actual, guard.expected);
-        self.b.cond_br(holds, target, next);
+        let branch = self.b.cond_br(holds, target, next);
+        self.unit.mark_weights(branch, guard.weight, others);
         self.b.position_at_end(target);
         next
     }

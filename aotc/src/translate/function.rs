@@ -36,6 +36,8 @@ pub(crate) struct FunctionTranslator<'u, 'c, 'm> {
     pub(crate) stack: OperandStack,
     pub(crate) control: Vec<Frame>,
     pub(crate) locals: Vec<Local>,
+    /// How many of the locals are parameters.
+    pub(crate) param_count: u32,
     /// Whether the current point can be reached.
     pub(crate) reachable: bool,
     /// Results of the function.
@@ -73,6 +75,7 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
             stack: OperandStack::default(),
             control: Vec::new(),
             locals: Vec::new(),
+            param_count: 0,
             reachable: true,
             result_types,
             in_init: false,
@@ -88,7 +91,9 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
     /// Translates the whole body of function `func`, whose parameters are its first locals.
     pub(crate) fn translate_body(&mut self, func: u32, body: &FunctionBody<'_>) -> Result<(), CompileError> {
         self.body = Some((func, body.range().start));
-        self.declare_params(&self.unit.module.type_of_func(func).params);
+        let params = &self.unit.module.type_of_func(func).params;
+        self.declare_params(params);
+        self.param_count = params.len() as u32;
         for group in body.get_locals_reader()? {
             let (count, ty) = group?;
             let ty = crate::module::types::val_type(ty, body.range().start)?;
@@ -145,6 +150,11 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
         self.unit.mark_definition(definition);
         self.definitions.insert(offset, definition);
         definition
+    }
+
+    /// The index of the function under translation, unless it is an init function.
+    pub(crate) fn func_index(&self) -> Option<u32> {
+        self.body.map(|(func, _)| func)
     }
 
     /// Tells LLVM which way a branch mostly goes that the current operator makes, if the module has a hint. The first

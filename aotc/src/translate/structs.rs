@@ -92,8 +92,8 @@ impl FunctionTranslator<'_, '_, '_> {
         let value = self.load_storage(address, field.ty, field.class, extension);
         self.push(value, field.ty.storage.unpacked());
         if field.ty.storage.is_ref() {
-            let fact = known.map(Fact::Is).or_else(|| self.field_fact(object, ty, index, value));
-            self.note_fact(fact);
+            let fact = known.map_or_else(|| self.field_fact(object, ty, index, value), Fact::Is);
+            self.note_fact(Some(fact));
         }
     }
 

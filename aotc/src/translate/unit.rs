@@ -239,6 +239,9 @@ impl<'c, 'm> Unit<'c, 'm> {
             Effect::Collects => enum_attribute("nounwind"),
             Effect::Calls => {}
             Effect::Traps => {
+                // Functions with checks are not larger for it where they are executed.
+                let cost = self.context.string_attribute(crate::gc::markers::INLINE_COST, "0");
+                call.add_call_attribute(attribute_index::FUNCTION, cost);
                 enum_attribute("nounwind");
                 enum_attribute("noreturn");
                 enum_attribute("cold");
@@ -282,7 +285,12 @@ impl<'c, 'm> Unit<'c, 'm> {
     pub(crate) fn mark_expected(&self, branch: Value, first: bool) {
         const LIKELY: u64 = 2000;
         let [then, otherwise] = if first { [LIKELY, 1] } else { [1, LIKELY] };
-        let weight = |weight| self.context.metadata_int(weight, 32);
+        self.mark_weights(branch, then, otherwise);
+    }
+
+    /// Says how often a conditional branch goes to its first and to its second successor, relative to each other.
+    pub(crate) fn mark_weights(&self, branch: Value, then: u64, otherwise: u64) {
+        let weight = |weight: u64| self.context.metadata_int(weight.min(u32::MAX.into()), 32);
         let weights = [self.context.metadata_string("branch_weights"), weight(then), weight(otherwise)];
         branch.set_metadata(self.metadata.prof, self.context.metadata_node(&weights));
     }

@@ -26,6 +26,9 @@ impl FunctionTranslator<'_, '_, '_> {
         let local = self.locals[index as usize];
         let value = self.b.load(self.lower_type(local.ty), local.slot);
         self.push(value, local.ty);
+        if index < self.param_count && local.ty.is_ref() {
+            self.note_fact(Some(Fact::Param(index)));
+        }
     }
 
     fn translate_local_set(&mut self, index: u32) {
