@@ -54,6 +54,9 @@ fn ratios(results: &Results, first: &str, peer: &str) -> String {
         Row { label: program.clone(), points: Metric::COMPARED.iter().enumerate().filter_map(point).collect() }
     };
     let rows: Vec<Row> = results.programs.iter().map(row).filter(|row| !row.points.is_empty()).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
     let names: Vec<String> = Metric::COMPARED.iter().map(|metric| metric.title().to_owned()).collect();
     format!(
         "<h2>{} / {}: left of the line is better</h2>{}{}",

@@ -26,6 +26,7 @@
 //! | `types` | canonical types, subtyping |
 //! | `artifact`, `code_memory`, `module` | from a file to code that can be called |
 //! | `store`, `instance`, `externals`, `linker` | what running code consists of |
+//! | `gc_report` | records of the collector, as a page |
 //! | `value` | values and rooted references |
 //! | `call` | functions in both directions |
 //! | `vm` | memory that compiled code shares with the runtime |
@@ -48,6 +49,7 @@ mod cpu;
 mod engine;
 mod error;
 mod externals;
+mod gc_report;
 mod instance;
 mod linker;
 mod module;
@@ -79,6 +81,7 @@ pub use dolmen_gc_heap::RootKind;
 pub use engine::Engine;
 pub use error::{ArgumentError, EngineError, Error, Exception, Frame, HostError, LinkError, Place, StoreError, Trap};
 pub use externals::{Extern, Func, Global, Memory, SharedMemory, Table, Tag};
+pub use gc_report::{GcCollection, GcReport};
 pub use instance::Instance;
 pub use linker::Linker;
 pub use module::Module;

@@ -21,6 +21,7 @@ pub struct Config {
     pub(crate) gc_stress: Option<NonZeroU64>,
     pub(crate) gc_verify: bool,
     pub(crate) gc_log: bool,
+    pub(crate) gc_record: bool,
     pub(crate) max_stack_bytes: usize,
 }
 
@@ -33,6 +34,7 @@ impl Default for Config {
             gc_stress: None,
             gc_verify: false,
             gc_log: false,
+            gc_record: false,
             max_stack_bytes: DEFAULT_MAX_STACK_BYTES,
         }
     }
@@ -78,6 +80,12 @@ impl Config {
     /// Print one line per collection on standard error.
     pub fn gc_log(&mut self, log: bool) -> &mut Self {
         self.gc_log = log;
+        self
+    }
+
+    /// Keep a record of each collection and sample allocations, for [`Store::gc_report`](crate::Store::gc_report).
+    pub fn gc_record(&mut self, record: bool) -> &mut Self {
+        self.gc_record = record;
         self
     }
 

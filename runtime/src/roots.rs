@@ -39,7 +39,7 @@
 
 use crate::store::StoreRuntime;
 use dolmen_abi::collector::AllocBuffer;
-use dolmen_gc_heap::{RootKind, RootVisitor, Runtime};
+use dolmen_gc_heap::{Collection, RootKind, RootVisitor, Runtime};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Runtime for StoreRuntime<'_> {
@@ -83,6 +83,15 @@ impl Runtime for StoreRuntime<'_> {
 
     fn forward_weak(&mut self, forward: &dyn Fn(u32) -> u32) {
         self.roots.forward_weak(forward);
+    }
+
+    fn log_collection(&mut self, collection: &Collection) {
+        if self.logs {
+            eprintln!("{collection}");
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.add(collection);
+        }
     }
 
     /// A value whose destructor panics counts as dropped: the panic has been reported by the panic hook, and

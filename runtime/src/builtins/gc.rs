@@ -10,14 +10,25 @@ use std::ptr::NonNull;
 pub(super) fn alloc_struct(store: &mut StoreInner, type_word: u32) -> Result<Reference> {
     check_interrupt(store.threads.current_mut())?;
     let (heap, mut runtime) = store.heap_and_runtime();
-    Ok(Reference(heap.alloc_struct(&mut runtime, type_word)?.word()))
+    let object = heap.alloc_struct(&mut runtime, type_word)?;
+    sample(store, type_word);
+    Ok(Reference(object.word()))
 }
 
 /// An array of `length` elements, zeroed but for its header.
 pub(super) fn alloc_array(store: &mut StoreInner, type_word: u32, length: u32) -> Result<Reference> {
     check_interrupt(store.threads.current_mut())?;
     let (heap, mut runtime) = store.heap_and_runtime();
-    Ok(Reference(heap.alloc_array(&mut runtime, type_word, length)?.word()))
+    let object = heap.alloc_array(&mut runtime, type_word, length)?;
+    sample(store, type_word);
+    Ok(Reference(object.word()))
+}
+
+/// Notes which type's allocation did not fit, if somebody wants to know.
+fn sample(store: &mut StoreInner, type_word: u32) {
+    if let Some(recorder) = &mut store.recorder {
+        recorder.sample(type_word, store.heap.stats().allocated_bytes);
+    }
 }
 
 /// Answers a poll request: traps if the thread was interrupted, stops as long as somebody wants it.

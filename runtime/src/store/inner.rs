@@ -4,6 +4,7 @@ use super::{GcStats, HostObjects};
 use crate::call::HostFunc;
 use crate::engine::Engine;
 use crate::error::{ArgumentError, Error, StoreError};
+use crate::gc_report::Recorder;
 use crate::instance::InstanceData;
 use crate::module::Module;
 use crate::thread::list::Threads;
@@ -53,6 +54,8 @@ pub(crate) struct StoreInner {
     /// The embedder's references.
     pub(crate) roots: RootList,
     pub(crate) host_objects: HostObjects,
+    /// What the collector does, if that is to be kept.
+    pub(crate) recorder: Option<Box<Recorder>>,
     /// Boxed, because compiled code holds their addresses.
     #[expect(clippy::vec_box, reason = "compiled code holds the records' addresses")]
     host_funcs: Vec<Box<HostFunc>>,
@@ -77,6 +80,9 @@ pub(crate) struct StoreRuntime<'a> {
     pub(crate) globals: &'a [GlobalData],
     pub(crate) roots: &'a mut RootList,
     pub(crate) host_objects: &'a mut HostObjects,
+    pub(crate) recorder: Option<&'a mut Recorder>,
+    /// Whether each collection is printed.
+    pub(crate) logs: bool,
 }
 
 impl StoreInner {
@@ -104,6 +110,7 @@ impl StoreInner {
             tags: Vec::new(),
             roots: RootList::default(),
             host_objects: HostObjects::default(),
+            recorder: engine.config().gc_record.then(|| Box::new(Recorder::new())),
             host_funcs: Vec::new(),
             trampolines: HashMap::new(),
             waiting: HashMap::new(),
@@ -119,6 +126,8 @@ impl StoreInner {
             globals: &self.globals,
             roots: &mut self.roots,
             host_objects: &mut self.host_objects,
+            recorder: self.recorder.as_deref_mut(),
+            logs: self.engine.config().gc_log,
         };
         (&mut self.heap, runtime)
     }
@@ -232,7 +241,7 @@ fn heap_options(engine: &Engine) -> HeapOptions {
         max_bytes: config.heap_max_bytes.min(dolmen_gc_heap::options::LARGEST_MAX_BYTES),
         stress: config.gc_stress,
         verify: config.gc_verify,
-        log: config.gc_log,
+        log: config.gc_log || config.gc_record,
         tuning: defaults.tuning,
     }
 }

@@ -13,9 +13,11 @@ pub use context::{AsContext, AsContextMut, Caller, StoreContext, StoreContextMut
 pub(crate) use host_object::HostObjects;
 pub(crate) use inner::{StoreData, StoreId, StoreInner, StoreRuntime, TrampolineCode};
 pub use snapshot::{HeapSnapshot, TypeCensus};
+pub(crate) use snapshot::{by_name, census};
 
 use crate::engine::Engine;
 use crate::error::{Error, StoreError};
+use crate::gc_report::GcReport;
 use crate::thread::{self, InterruptHandle, ThreadControl};
 use std::fmt;
 use std::time::Duration;
@@ -110,6 +112,16 @@ impl<T> Store<T> {
     /// If the heap is found corrupt, which is a bug of this library.
     pub fn heap_snapshot(&mut self) -> Result<HeapSnapshot, Error> {
         HeapSnapshot::take(&mut self.data.inner)
+    }
+
+    /// What the collector did so far, collection by collection, and what lives now. `None` unless the engine was told
+    /// to keep records ([`Config::gc_record`](crate::Config::gc_record)).
+    ///
+    /// # Errors
+    ///
+    /// If the heap is found corrupt, which is a bug of this library.
+    pub fn gc_report(&mut self) -> Result<Option<GcReport>, Error> {
+        GcReport::of(&mut self.data.inner)
     }
 
     /// What the collector did so far.

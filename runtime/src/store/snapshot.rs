@@ -220,6 +220,31 @@ impl HeapSnapshot {
     }
 }
 
+/// Number and size of the reachable objects of each type, largest sum first. Takes little memory.
+pub(crate) fn census(store: &mut StoreInner) -> Result<Vec<TypeCensus>, Error> {
+    let mut by_type: HashMap<u32, (u64, u64)> = HashMap::new();
+    let (heap, mut runtime) = store.heap_and_runtime();
+    let walked = heap.for_each_object(&mut runtime, &mut |_, type_word, bytes| {
+        let (objects, sum) = by_type.entry(type_word).or_default();
+        *objects += 1;
+        *sum += u64::from(bytes);
+    });
+    walked.map_err(|error| StoreError::Heap(AllocError::Corrupt(error)))?;
+    Ok(by_name(store, &by_type))
+}
+
+/// Names for objects and bytes by type word, largest sum first.
+pub(crate) fn by_name(store: &StoreInner, by_type: &HashMap<u32, (u64, u64)>) -> Vec<TypeCensus> {
+    let names = type_names(store);
+    let entry = |(type_word, &(objects, bytes)): (&u32, &(u64, u64))| {
+        let name = names.get(type_word).map_or_else(|| kind_name(*type_word), String::as_str).to_owned();
+        TypeCensus { name, objects, bytes }
+    };
+    let mut census: Vec<_> = by_type.iter().map(entry).collect();
+    census.sort_by(|a, b| (b.bytes, &a.name).cmp(&(a.bytes, &b.name)));
+    census
+}
+
 /// Collects the objects that roots refer to.
 #[derive(Default)]
 struct Roots {

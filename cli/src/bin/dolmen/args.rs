@@ -90,6 +90,9 @@ pub struct RunArgs {
     /// Write what is in the heap at the end, after the program or its trap, to FILE, which Chrome's developer tools open (Memory, Load)
     #[arg(long = "gc-snapshot", value_name = "FILE", help_heading = "Heap")]
     pub snapshot: Option<PathBuf>,
+    /// Write a page with plots of heap, pauses and allocation to FILE at the end, after the program or its trap
+    #[arg(long = "gc-report", value_name = "FILE", help_heading = "Heap")]
+    pub report: Option<PathBuf>,
     /// Print times and figures of the collector as one JSON object on standard error at the end
     #[arg(long)]
     pub stats: bool,

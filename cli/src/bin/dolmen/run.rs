@@ -4,6 +4,7 @@ use crate::args::{self, RunArgs, UnknownImports};
 use crate::ending;
 use crate::load::{Loader, timed};
 use crate::output;
+use crate::report::ReportFile;
 use crate::stats::{self, Times};
 use crate::timeout::Timeout;
 use crate::values;
@@ -38,6 +39,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     if let Some(dir) = args.dir.first() {
         bail!("--dir {dir}: this version gives programs no access to directories");
     }
+    let report = args.report.as_deref().map(ReportFile::create).transpose()?;
     let engine = Engine::new(&config(args)?)?;
     let mut times = Times::default();
     let mut loader = Loader::new(&engine, args);
@@ -61,6 +63,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ending::of_error(&mut store, error, &program_name(&args.file))?,
     };
+    if let Some(report) = report {
+        report.write(&mut store, &program_name(&args.file))?;
+    }
     if let Some(file) = &args.snapshot {
         write_snapshot(&mut store, file).with_context(|| format!("cannot write {}", file.display()))?;
     }
@@ -81,6 +86,7 @@ fn write_snapshot(store: &mut Store<Host>, file: &Path) -> Result<()> {
 /// The options of the engine.
 fn config(args: &RunArgs) -> Result<Config> {
     let mut config = args::engine_config(&args.gc);
+    config.gc_record(args.report.is_some());
     config.max_stack_bytes(usize::try_from(args.max_stack).context("--max-stack is too large")?);
     Ok(config)
 }
