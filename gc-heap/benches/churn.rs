@@ -3,10 +3,14 @@
 //! Each program prints nanoseconds per object, the share of the time spent in pauses, and marking speed. Numbers are
 //! of one run; compare runs on the same machine only.
 
+#[path = "../tests/load/mod.rs"]
+#[allow(dead_code, reason = "each user prints or checks a part of it")]
+mod load;
 #[path = "../tests/mock/mod.rs"]
 mod mock;
 
 use dolmen_gc_heap::{HeapOptions, Stats};
+use load::Server;
 use mock::{I32, I64, MockTypes, REF, Rng, World};
 use std::time::{Duration, Instant};
 
@@ -122,33 +126,35 @@ fn live_tree() -> Outcome {
     })
 }
 
-/// Arrays of 16 bytes to 8 KiB, of which a random one is replaced at a time, for 64 generations of the whole; prints
-/// how much larger than the live data the heap is after a major collection.
+/// An hour of a server's load, about 64 MiB of live data; prints how much larger than the live data the heap was at most
+/// after a major collection, a minute after the other.
 fn fragmentation() -> Outcome {
-    let mut types = MockTypes::new();
-    let (numbers, table) = (types.add_array(I64), types.add_array(REF));
-    let mut world = World::new(HeapOptions::default(), types);
-    run(&mut world, |w| {
-        const WINDOW: u64 = 100_000;
-        const GENERATIONS: u64 = 64;
-        let mut rng = Rng::new(1);
-        let table = w.alloc_array(table, WINDOW as u32).unwrap();
-        w.runtime.roots.push(table);
-        let mut worst: f64 = 0.0;
-        for i in 0..WINDOW * GENERATIONS {
-            // Sizes drift, so that holes of one phase do not fit the next.
-            let magnitude = (rng.below(6) + i / WINDOW % 4).min(9);
-            let object = w.alloc_array(numbers, rng.below(2 << magnitude) as u32).unwrap();
-            w.store(table, 8 + 4 * rng.below(WINDOW) as u32, object);
-            if i % WINDOW == 0 && i > 2 * WINDOW {
-                w.collect();
-                let used = w.heap.used_bytes() as f64 / w.heap.stats().live_bytes as f64;
-                worst = worst.max(used);
-            }
-        }
-        println!("  blocks in use after a major collection: at most {worst:.2} of the live bytes");
-        WINDOW * GENERATIONS
-    })
+    const MINUTES: u64 = 60;
+    const ENTRIES: u64 = 400_000;
+    let mut server = Server::new(HeapOptions::default(), ENTRIES);
+    let (mut used, mut resident): (f64, f64) = (0.0, 0.0);
+    let start = Instant::now();
+    for _ in 0..MINUTES {
+        server.run_minute();
+        let sample = server.sample();
+        used = used.max(sample.ratio());
+        resident = resident.max(resident_bytes() as f64 / sample.live_bytes as f64);
+    }
+    let stats = server.world.heap.stats();
+    println!(
+        "  at most {used:.2} bytes of blocks in use and {resident:.2} bytes resident for each live byte; {} MiB moved in {} \
+         major collections",
+        stats.moved_bytes >> 20,
+        stats.major,
+    );
+    Outcome { time: start.elapsed(), objects: MINUTES * ENTRIES, stats }
+}
+
+/// Resident memory of the process; 0 where the system does not tell.
+fn resident_bytes() -> u64 {
+    const PAGE_BYTES: u64 = 4096;
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).map_or(0, |pages| pages * PAGE_BYTES)
 }
 
 /// Nothing survives: the price of the allocator alone.

@@ -8,7 +8,6 @@ use crate::block::Block;
 use crate::interface::to_runtime::{RootKind, RootVisitor, Runtime};
 use crate::line::{LINE_LIVE, line_range};
 use crate::space::Space;
-use crate::space::mark_bits::WORDS_PER_BLOCK;
 use dolmen_abi::collector::AllocBuffer;
 use dolmen_abi::reference::{REF_UNIT_BYTES, is_object};
 
@@ -79,28 +78,26 @@ struct Copier<'s> {
 impl Copier<'_> {
     /// False if memory has come to an end.
     fn copy_block(&mut self, block: Block, pinned: &[u32], moved: &mut Moved) -> bool {
+        let Self { space, objects, allocator, buffer } = self;
         let mut pinned = pinned.iter().copied().peekable();
-        for index in 0..WORDS_PER_BLOCK {
-            for unit in self.space.marks.word_of_block(block, index).units() {
-                if pinned.next_if_eq(&unit).is_some() {
-                    continue;
-                }
-                let Some(bytes) = self.copy_object(unit) else { return false };
-                moved.objects += 1;
-                moved.bytes += u64::from(bytes);
+        let mut has_memory = true;
+        objects.walk(space, block, |space, unit| {
+            if !has_memory || pinned.next_if_eq(&unit).is_some() {
+                return;
             }
-        }
-        true
-    }
-
-    fn copy_object(&mut self, from: u32) -> Option<u32> {
-        let bytes = self.objects.bytes_of(from);
-        let to = self.allocator.alloc(self.space, &mut self.buffer, bytes)?;
-        self.objects.move_to(from, to, bytes);
-        self.space.marks.unset(from);
-        self.space.marks.set(to);
-        let lines = line_range(to, to + bytes / REF_UNIT_BYTES);
-        self.space.lines.of_block_mut(Block::of_unit(to))[lines].fill(LINE_LIVE);
-        Some(bytes)
+            let bytes = objects.bytes_of(unit);
+            let Some(to) = allocator.alloc(space, buffer, bytes) else {
+                has_memory = false;
+                return;
+            };
+            objects.move_to(unit, to, bytes);
+            space.marks.unset(unit);
+            space.marks.set(to);
+            let lines = line_range(to, to + bytes / REF_UNIT_BYTES);
+            space.lines.of_block_mut(Block::of_unit(to))[lines].fill(LINE_LIVE);
+            moved.objects += 1;
+            moved.bytes += u64::from(bytes);
+        });
+        has_memory
     }
 }

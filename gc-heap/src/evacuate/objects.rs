@@ -1,4 +1,4 @@
-//! Objects during an evacuation, at machine speed: headers, references, forwarding.
+//! Objects during an evacuation, at machine speed: walks, headers, references, forwarding.
 //!
 //! Where an object was, [`FORWARDED`] stands in place of the type word, and the new reference word behind it. Both
 //! fit: no object is smaller than its alignment.
@@ -7,8 +7,11 @@
 
 #![allow(unsafe_code, reason = "reads and writes object memory at machine speed")]
 
+use crate::block::{BLOCK_BYTES, Block};
 use crate::interface::to_runtime::TypeTable;
 use crate::space::Space;
+use crate::space::mark_bits::WORDS_PER_BLOCK;
+use crate::trace::prefetch::prefetch;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, EXTERN_BYTES, FUNC_BYTES, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES};
 use dolmen_abi::type_desc::{Kind, NO_TYPE_WORD, TypeDesc};
@@ -21,6 +24,12 @@ const FORWARD_OFFSET: u32 = 4;
 
 const _: () = assert!(FORWARD_OFFSET + REF_BYTES <= OBJECT_ALIGN_BYTES, "every object has room for its new place");
 
+/// Objects between the prefetch of a header and its use in a walk.
+const PREFETCH_OBJECTS: usize = 8;
+
+/// Most objects that a block can hold.
+const MAX_OBJECTS: usize = (BLOCK_BYTES / OBJECT_ALIGN_BYTES) as usize;
+
 /// Access to the objects of a stopped heap.
 #[derive(Clone, Copy)]
 pub struct Objects {
@@ -28,9 +37,42 @@ pub struct Objects {
     type_base: *const u8,
 }
 
+/// The place of a reference in an object.
+#[derive(Clone, Copy, Default)]
+pub struct Slot {
+    unit: u32,
+    offset: u32,
+}
+
 impl Objects {
     pub fn new(space: &Space, types: &dyn TypeTable) -> Self {
         Self { heap: space.region.base(), type_base: types.type_base() }
+    }
+
+    /// Calls `f` with the marked objects that start in a block, ascending, as the marks are now.
+    #[inline]
+    pub fn walk(&self, space: &mut Space, block: Block, mut f: impl FnMut(&mut Space, u32)) {
+        let mut units = [0; MAX_OBJECTS];
+        let mut count = 0;
+        for index in 0..WORDS_PER_BLOCK {
+            for unit in space.marks.word_of_block(block, index).units() {
+                units[count] = unit;
+                count += 1;
+            }
+        }
+        let units = &units[..count];
+        for (i, &unit) in units.iter().enumerate() {
+            if let Some(&ahead) = units.get(i + PREFETCH_OBJECTS) {
+                prefetch(self.at(ahead, 0));
+            }
+            f(space, unit);
+        }
+    }
+
+    /// Starts to bring the header of an object near.
+    #[inline]
+    pub fn prefetch(&self, unit: u32) {
+        prefetch(self.at(unit, 0));
     }
 
     /// Size of an object, in bytes.
@@ -64,37 +106,38 @@ impl Objects {
         if self.read(unit, TYPE_WORD_OFFSET) == FORWARDED { self.read(unit, FORWARD_OFFSET) } else { unit }
     }
 
-    /// Replaces each reference of an object by what `forward` makes of it.
+    /// Calls `f` with the place of each reference of an object, to be read and changed, and the reference.
     #[inline]
-    pub fn rewrite(&self, unit: u32, types: &dyn TypeTable, forward: impl Fn(u32) -> u32) {
+    pub fn for_each_slot(&self, unit: u32, types: &dyn TypeTable, mut f: impl FnMut(Slot, u32)) {
         let type_word = self.read(unit, TYPE_WORD_OFFSET);
         let desc = self.desc(type_word);
-        let rewrite_at = |offset: u32| {
-            let before = self.read(unit, offset);
-            let after = forward(before);
-            if after != before {
-                self.write(unit, offset, after);
-            }
-        };
+        let mut visit = |offset: u32| f(Slot { unit, offset }, self.read(unit, offset));
         match Kind::of_type_word(type_word) {
             Some(Kind::Struct | Kind::Exn) => {
                 let mut map = desc.ref_map;
                 while map != 0 {
-                    rewrite_at(map.trailing_zeros() * REF_BYTES);
+                    visit(map.trailing_zeros() * REF_BYTES);
                     map &= map - 1;
                 }
                 if desc.ref_list_len != 0 {
                     types.with_ref_list(desc.ref_list_start, desc.ref_list_len, &mut |offsets| {
-                        offsets.iter().for_each(|&offset| rewrite_at(offset));
+                        offsets.iter().for_each(|&offset| visit(offset));
                     });
                 }
             }
             Some(Kind::Array) if desc.elem_is_ref != 0 => {
                 let length = self.read(unit, ARRAY_LENGTH_OFFSET);
-                (0..length).for_each(|i| rewrite_at(ARRAY_ELEMENTS_OFFSET + i * REF_BYTES));
+                (0..length).for_each(|i| visit(ARRAY_ELEMENTS_OFFSET + i * REF_BYTES));
             }
             _ => {}
         }
+    }
+
+    /// Lets a reference of an object name the new place of what it names.
+    #[inline]
+    pub fn forward_slot(&self, slot: Slot) {
+        let word = self.forward(self.read(slot.unit, slot.offset));
+        self.write(slot.unit, slot.offset, word);
     }
 
     #[inline]

@@ -42,7 +42,7 @@ impl Sources {
         } else {
             let used_bytes = heap.space.shared_bytes();
             let goal = Goal::of(heap, objects, used_bytes, cause)?;
-            sparsest(&heap.space, objects, used_bytes, goal)?
+            sparsest(&mut heap.space, objects, used_bytes, goal)?
         };
         let mut set = BlockSet::below(heap.space.blocks.frontier_block())?;
         for &block in &order {
@@ -86,10 +86,14 @@ fn large_bytes(space: &Space, objects: &Objects) -> u64 {
 }
 
 /// The sparsest blocks, as many as the goal asks for.
-fn sparsest(space: &Space, objects: &Objects, used_bytes: u64, goal: Goal) -> Option<Vec<Block>> {
+fn sparsest(space: &mut Space, objects: &Objects, used_bytes: u64, goal: Goal) -> Option<Vec<Block>> {
     let mut candidates = Vec::new();
-    for block in space.blocks.iter().filter(|&block| space.blocks.state(block).has_lines()) {
-        let live_bytes: u32 = space.marks.iter_block(block).map(|unit| objects.bytes_of(unit)).sum();
+    for block in space.blocks.iter() {
+        if !space.blocks.state(block).has_lines() {
+            continue;
+        }
+        let mut live_bytes = 0;
+        objects.walk(space, block, |_, unit| live_bytes += objects.bytes_of(unit));
         if u64::from(live_bytes) * 100 <= u64::from(BLOCK_BYTES) * MAX_SOURCE_PERCENT {
             candidates.try_reserve(1).ok()?;
             candidates.push(Candidate { live_bytes, block });

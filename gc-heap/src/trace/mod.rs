@@ -27,7 +27,7 @@
 
 #![allow(unsafe_code, reason = "reads object memory and writes side tables at machine speed")]
 
-mod prefetch;
+pub mod prefetch;
 mod remembered;
 mod stack;
 

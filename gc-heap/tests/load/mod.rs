@@ -41,7 +41,7 @@ pub struct Sample {
 }
 
 impl Server {
-    /// A server whose table has `entries` entries, about 250 bytes of live data each.
+    /// A server whose table has `entries` entries, about 170 bytes of live data each at high tide.
     pub fn new(options: HeapOptions, entries: u64) -> Self {
         let mut types = MockTypes::new();
         let (node, numbers, table) = (types.add_struct(&[REF, I64]), types.add_array(I64), types.add_array(REF));
