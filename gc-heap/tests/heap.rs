@@ -346,7 +346,11 @@ fn the_log_has_a_line_for_each_collection() {
     w.collect();
     let lines: Vec<String> = w.runtime.log.iter().map(ToString::to_string).collect();
     assert_eq!(lines.len(), 2);
-    assert!(lines[1].starts_with("gc 2 major (requested): 0 -> 0 KiB, heap 32 KiB, pause "), "{}", lines[1]);
+    assert!(
+        lines[1].starts_with("gc 2 major (requested): 0 -> 0 KiB, heap 32 KiB, moved 0 KiB, pause "),
+        "{}",
+        lines[1]
+    );
     assert_eq!(w.runtime.log[1].live_bytes, 16);
 }
 
