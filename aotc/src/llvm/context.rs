@@ -120,12 +120,8 @@ impl Context {
     }
 
     pub(crate) fn enum_attribute(&self, name: &str, value: u64) -> Attribute {
-        // SAFETY: the name's bytes live during the call; an unknown name gives kind 0, which is checked.
-        unsafe {
-            let kind = LLVMGetEnumAttributeKindForName(name.as_ptr().cast(), name.len());
-            assert!(kind != 0, "LLVM has no attribute `{name}`");
-            Attribute(LLVMCreateEnumAttribute(self.0, kind, value))
-        }
+        // SAFETY: the context lives, and the kind is one of LLVM's.
+        Attribute(unsafe { LLVMCreateEnumAttribute(self.0, attribute_kind(name), value) })
     }
 
     pub(crate) fn string_attribute(&self, name: &str, value: &str) -> Attribute {
@@ -223,6 +219,18 @@ impl Value {
         unsafe { LLVMAddAttributeAtIndex(self.0, index, attribute.0) }
     }
 
+    /// Removes an attribute from a function or declaration, if it is there.
+    pub(crate) fn remove_attribute(self, index: u32, name: &str) {
+        // SAFETY: the handle is a function's by contract of this function.
+        unsafe { LLVMRemoveEnumAttributeAtIndex(self.0, index, attribute_kind(name)) }
+    }
+
+    /// Removes an attribute from a call or invoke, if it is there.
+    pub(crate) fn remove_call_attribute(self, index: u32, name: &str) {
+        // SAFETY: the handle is a call's by contract of this function.
+        unsafe { LLVMRemoveCallSiteEnumAttribute(self.0, index, attribute_kind(name)) }
+    }
+
     /// Adds an attribute to a call or invoke.
     pub(crate) fn add_call_attribute(self, index: u32, attribute: Attribute) {
         // SAFETY: the handle is a call's by contract of this function.
@@ -268,4 +276,12 @@ impl Value {
                 .is_null()
         }
     }
+}
+
+/// LLVM's number of an attribute.
+fn attribute_kind(name: &str) -> u32 {
+    // SAFETY: the name's bytes live during the call; an unknown name gives kind 0, which is checked.
+    let kind = unsafe { LLVMGetEnumAttributeKindForName(name.as_ptr().cast(), name.len()) };
+    assert!(kind != 0, "LLVM has no attribute `{name}`");
+    kind
 }

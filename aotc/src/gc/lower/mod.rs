@@ -5,7 +5,8 @@
 //! opaque pointers of an address space of their own, and this pass, which runs once at its end, makes the
 //! collector's view explicit, function by function:
 //!
-//! 0. [`undefined`]: references that LLVM left undefined become null. [`vectors`]: vectors of pointers into objects
+//! 0. [`effects`]: what LLVM has found out about functions is forgotten.
+//!    [`undefined`]: references that LLVM left undefined become null. [`vectors`]: vectors of pointers into objects
 //!    become their lanes.
 //! 1. [`polls`]: every loop that could run long without a safepoint gets a poll.
 //! 2. [`bases`]: every pointer into an object is traced back to the object's reference; where control flow
@@ -26,6 +27,7 @@ mod barrier;
 mod bases;
 mod cfg;
 mod copy;
+mod effects;
 mod expand;
 mod frame;
 mod liveness;
@@ -59,6 +61,7 @@ fn lower_function(
     expansions: &expand::Expansions<'_, '_, '_>,
     function: Value,
 ) -> Result<(), LlvmError> {
+    effects::forget(function);
     returns::split(unit, function, |i| is_safepoint(i) && !is_marker(i));
     undefined::define(unit, function);
     let mut cfg = cfg::Cfg::new(function);

@@ -166,3 +166,24 @@ define tailcc i32 @f(ptr %thread, ptr %instance, <2 x ref> %objects, i64 %lane) 
     );
     assert!(error.as_ref().is_err_and(|e| e.contains("by a variable")), "{error:?}");
 }
+
+/// A callee that mentioned no thread context before it was lowered gets one, and may read roots.
+#[test]
+fn callees_get_a_thread_and_their_effects_are_forgotten() {
+    let code = lowered(
+        r#"
+define tailcc i32 @g(ptr noalias readnone captures(none) %thread, ptr %instance, ref %object) memory(none) {
+  %field = getelementptr inbounds i8, ref %object, i64 8
+  %x = load i32, ref %field, align 4
+  ret i32 %x
+}
+define tailcc i32 @f(ptr %thread, ptr %instance, ref %object) {
+  %x = call tailcc i32 @g(ptr readonly poison, ptr poison, ref %object) nosync
+  ret i32 %x
+}"#,
+    )
+    .expect("lowers");
+    assert!(code.contains("call tailcc i32 @g(ptr %thread, ptr poison, ptr addrspace(271) %object)\n"), "{code}");
+    let code = lowered("define tailcc void @f(ptr readonly captures(none) %thread) memory(none) { ret void }");
+    assert!(code.expect("lowers").contains("@f(ptr %thread) {"));
+}
