@@ -1,4 +1,4 @@
-//! What threads cost: `cargo run --release -p dolmen-workloads --example threads`.
+//! What threads cost: `cargo run --release -p dolmen-workloads --example threads [stops] [throughput] [polls]`.
 //!
 //! 1. *Stops*: how long it takes from the request until all threads stand still, with 8 busy threads, half of which
 //!    allocate. For what the scheduler adds there is the time that an OS thread needs to be woken while they run.
@@ -61,6 +61,47 @@ const PROGRAM: &str = r#"(module
         (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 0x100000))))
       (br_if $again (i32.ge_s (local.tee 0 (i32.sub (local.get 0) (i32.const 100000000))) (i32.const 0))))
     (local.get $n))
+  (func (export "matrix") (param i32) (result i32) (local $i i32) (local $j i32) (local $k i32) (local $s f64)
+    (loop $again
+      (local.set $i (i32.const 0))
+      (loop $rows
+        (local.set $j (i32.const 0))
+        (loop $columns
+          (local.set $k (i32.const 0)) (local.set $s (f64.const 0))
+          (loop $l
+            (local.set $s (f64.add (local.get $s) (f64.mul
+              (f64.load (i32.shl (i32.add (i32.mul (local.get $i) (i32.const 100)) (local.get $k)) (i32.const 3)))
+              (f64.load offset=80000
+                (i32.shl (i32.add (i32.mul (local.get $k) (i32.const 100)) (local.get $j)) (i32.const 3))))))
+            (br_if $l (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 1))) (i32.const 100))))
+          (f64.store offset=160000
+            (i32.shl (i32.add (i32.mul (local.get $i) (i32.const 100)) (local.get $j)) (i32.const 3)) (local.get $s))
+          (br_if $columns (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 1))) (i32.const 100))))
+        (br_if $rows (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 100))))
+      (br_if $again (i32.ge_s (local.tee 0 (i32.sub (local.get 0) (i32.const 2000000))) (i32.const 0))))
+    (i32.const 0))
+  (type $bytes (array (mut i8)))
+  (func (export "copy") (param i32) (result i32) (local $i i32) (local $from (ref $bytes)) (local $to (ref $bytes))
+    (local.set $from (array.new $bytes (i32.const 1) (i32.const 10000)))
+    (local.set $to (array.new $bytes (i32.const 0) (i32.const 10000)))
+    (loop $again
+      (local.set $i (i32.const 0))
+      (loop $l
+        (array.set $bytes (local.get $to) (local.get $i) (array.get_u $bytes (local.get $from) (local.get $i)))
+        (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (array.len (local.get $from)))))
+      (br_if $again (i32.ge_s (local.tee 0 (i32.sub (local.get 0) (i32.const 20000))) (i32.const 0))))
+    (i32.const 0))
+  (func (export "search") (param i32) (result i32) (local $i i32) (local $n i32)
+    ;; Loops of few rounds, which leave early: what a strip costs when it does not pay.
+    (loop $again
+      (local.set $i (i32.and (local.get 0) (i32.const 0xfff0)))
+      (block $found (loop $l
+        (br_if $found (i32.eq (i32.load8_u (local.get $i)) (i32.and (local.get 0) (i32.const 0xff))))
+        (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1)))
+                            (i32.add (i32.and (local.get 0) (i32.const 0xfff0)) (i32.const 12))))))
+      (local.set $n (i32.add (local.get $n) (local.get $i)))
+      (br_if $again (i32.ge_s (local.tee 0 (i32.sub (local.get 0) (i32.const 17))) (i32.const 0))))
+    (local.get $n))
   (func $fib (param i32) (result i32)
     (if (result i32) (i32.lt_u (local.get 0) (i32.const 2)) (then (local.get 0))
       (else (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1)))
@@ -69,15 +110,20 @@ const PROGRAM: &str = r#"(module
 )"#;
 
 /// The loops in which polls are timed.
-const LOOPS: [&str; 4] = ["sum", "bytes", "sieve", "fib"];
+const LOOPS: [&str; 7] = ["sum", "bytes", "sieve", "matrix", "copy", "search", "fib"];
+
+type Part = fn(&Engine) -> Outcome<()>;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
     let engine = Engine::new(&Config::new())?;
-    stops(&engine)?;
-    throughput(&engine)?;
-    polls(&engine)
+    let wanted: Vec<_> = std::env::args().skip(1).collect();
+    let parts: [(&str, Part); 3] = [("stops", stops), ("throughput", throughput), ("polls", polls)];
+    for (_, part) in parts.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name)) {
+        part(&engine)?;
+    }
+    Ok(())
 }
 
 fn start(engine: &Engine, polls: bool) -> Outcome<(Store<()>, Instance)> {

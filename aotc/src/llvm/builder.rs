@@ -117,6 +117,49 @@ pub(crate) enum FloatPredicate {
     Uno,
 }
 
+impl IntPredicate {
+    /// The one that holds for swapped operands.
+    pub(crate) fn swapped(self) -> Self {
+        match self {
+            Self::Ugt => Self::Ult,
+            Self::Uge => Self::Ule,
+            Self::Ult => Self::Ugt,
+            Self::Ule => Self::Uge,
+            Self::Sgt => Self::Slt,
+            Self::Sge => Self::Sle,
+            Self::Slt => Self::Sgt,
+            Self::Sle => Self::Sge,
+            Self::Eq | Self::Ne => self,
+        }
+    }
+
+    /// The one that holds where this one does not.
+    pub(crate) fn negated(self) -> Self {
+        match self {
+            Self::Eq => Self::Ne,
+            Self::Ne => Self::Eq,
+            Self::Ugt => Self::Ule,
+            Self::Uge => Self::Ult,
+            Self::Ult => Self::Uge,
+            Self::Ule => Self::Ugt,
+            Self::Sgt => Self::Sle,
+            Self::Sge => Self::Slt,
+            Self::Slt => Self::Sge,
+            Self::Sle => Self::Sgt,
+        }
+    }
+
+    /// Whether it never holds for equal operands.
+    pub(crate) fn is_strict(self) -> bool {
+        matches!(self, Self::Ne | Self::Ugt | Self::Ult | Self::Sgt | Self::Slt)
+    }
+
+    /// Whether it compares integers with a sign.
+    pub(crate) fn is_signed(self) -> bool {
+        matches!(self, Self::Sgt | Self::Sge | Self::Slt | Self::Sle)
+    }
+}
+
 impl<'c> Builder<'c> {
     pub(crate) fn new(context: &'c Context) -> Self {
         // SAFETY: the context lives as long as the builder, which borrows it.

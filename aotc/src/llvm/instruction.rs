@@ -1,6 +1,6 @@
 //! Inspecting and changing instructions that LLVM's optimiser has left.
 
-use super::{Block, Metadata, Type, Value};
+use super::{Block, IntPredicate, Metadata, Type, Value};
 use llvm_sys::LLVMOpcode;
 use llvm_sys::core::*;
 
@@ -71,6 +71,52 @@ impl Value {
     pub(crate) fn is_or(self) -> bool {
         // SAFETY: the handle is an instruction's by contract of this function.
         unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMOr }
+    }
+
+    /// Whether the instruction is an integer addition.
+    pub(crate) fn is_add(self) -> bool {
+        // SAFETY: the handle is an instruction's by contract of this function.
+        unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMAdd }
+    }
+
+    /// What an integer or pointer comparison looks for. Only for [`Opcode::ICmp`].
+    pub(crate) fn int_predicate(self) -> IntPredicate {
+        use llvm_sys::LLVMIntPredicate::*;
+        // SAFETY: the handle is a comparison's by contract of this function.
+        match unsafe { LLVMGetICmpPredicate(self.0) } {
+            LLVMIntEQ => IntPredicate::Eq,
+            LLVMIntNE => IntPredicate::Ne,
+            LLVMIntUGT => IntPredicate::Ugt,
+            LLVMIntUGE => IntPredicate::Uge,
+            LLVMIntULT => IntPredicate::Ult,
+            LLVMIntULE => IntPredicate::Ule,
+            LLVMIntSGT => IntPredicate::Sgt,
+            LLVMIntSGE => IntPredicate::Sge,
+            LLVMIntSLT => IntPredicate::Slt,
+            LLVMIntSLE => IntPredicate::Sle,
+        }
+    }
+
+    /// The condition, if this is a conditional branch, which goes to its first successor if it is true.
+    pub(crate) fn branch_condition(self) -> Option<Value> {
+        // SAFETY: the handle is an instruction's by contract of this function, and a branch's when it is asked more.
+        unsafe {
+            let is_conditional =
+                LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMBr && LLVMIsConditional(self.0) != 0;
+            is_conditional.then(|| Value(LLVMGetCondition(self.0)))
+        }
+    }
+
+    /// Replaces the condition of a conditional branch.
+    pub(crate) fn set_branch_condition(self, condition: Value) {
+        // SAFETY: the handle is a conditional branch's by contract of this function.
+        unsafe { LLVMSetCondition(self.0, condition.0) }
+    }
+
+    /// Replaces a terminator's successor; phis are left as they are.
+    pub(crate) fn set_successor(self, index: usize, block: Block) {
+        // SAFETY: the handle is a terminator's and the index in range by contract of this function.
+        unsafe { LLVMSetSuccessor(self.0, index as u32, block.0) }
     }
 
     pub(crate) fn operand(self, index: usize) -> Value {

@@ -5,14 +5,14 @@
 //! must not contain:
 //!
 //! ```text
-//! ;; emit: ir | asm                the form that is looked at; the first line
+//! ;; emit: ir | asm [polls]        the form that is looked at, and whether with polls; the first line
 //! ;; FUNC: name                    from here on: the code of the function `$name`
 //! ;; CHECK: fragment               the next line with the fragment, behind the one of the CHECK before
 //! ;; NOT: fragment                 no line between the CHECKs around it has the fragment
 //! ```
 //!
-//! Runs of blanks count as one blank. Code is for one fixed CPU, without polls, so fragments name instructions,
-//! and registers only where the calling convention fixes them.
+//! Runs of blanks count as one blank. Code is for one fixed CPU, so fragments name instructions, and registers
+//! only where the calling convention fixes them.
 
 use dolmen_aotc::{Emit, Options, TargetCpu, compile};
 use std::fmt::Write as _;
@@ -67,14 +67,15 @@ fn wat_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn check_file(text: &str) -> Result<(), String> {
-    let emit = match text.lines().next() {
-        Some(";; emit: ir") => Emit::LlvmIr,
-        Some(";; emit: asm") => Emit::Asm,
+    let (emit, polls) = match text.lines().next() {
+        Some(";; emit: ir") => (Emit::LlvmIr, false),
+        Some(";; emit: ir polls") => (Emit::LlvmIr, true),
+        Some(";; emit: asm") => (Emit::Asm, false),
         other => return Err(format!("the first line says what to emit, not {other:?}")),
     };
     let wasm = wat::parse_str(text).map_err(|e| e.to_string())?;
     let target_cpu = TargetCpu::Named("x86-64-v3".into());
-    let options = Options { emit, target_cpu, polls: false, jobs: 1, ..Options::default() };
+    let options = Options { emit, target_cpu, polls, jobs: 1, ..Options::default() };
     let code = compile(&wasm, &options).map_err(|e| e.to_string())?;
     let code = String::from_utf8(code).map_err(|e| e.to_string())?;
     check_code(&code, &directives(text))

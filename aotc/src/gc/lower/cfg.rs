@@ -17,6 +17,13 @@ pub(super) struct Loop {
     size: usize,
 }
 
+impl Loop {
+    /// Whether a block belongs to the loop.
+    pub(super) fn contains(&self, block: BlockIdx) -> bool {
+        self.members[block]
+    }
+}
+
 /// The graph of the blocks that can be reached.
 pub(super) struct Cfg {
     pub(super) blocks: Vec<Block>,

@@ -8,7 +8,8 @@
 //! 0. [`effects`]: what LLVM has found out about functions is forgotten.
 //!    [`undefined`]: references that LLVM left undefined become null. [`vectors`]: vectors of pointers into objects
 //!    become their lanes.
-//! 1. [`polls`]: every loop that could run long without a safepoint gets a poll.
+//! 1. [`strips`], [`polls`]: every loop that could run long without a safepoint gets a poll, short ones in every
+//!    so many rounds.
 //! 2. [`bases`]: every pointer into an object is traced back to the object's reference; where control flow
 //!    merges such pointers, their references are merged beside them.
 //! 3. [`liveness`]: which references are needed after each safepoint, counting uses through derived pointers.
@@ -33,6 +34,7 @@ mod frame;
 mod liveness;
 mod polls;
 mod remembered;
+mod strips;
 #[cfg(test)]
 mod tests;
 mod undefined;
@@ -69,7 +71,11 @@ fn lower_function(
         cfg = cfg::Cfg::new(function);
     }
     if unit.polls {
-        polls::insert(unit, expansions, &cfg);
+        let unpolled = strips::cut(unit, &cfg);
+        if !unpolled.is_empty() {
+            cfg = cfg::Cfg::new(function);
+        }
+        polls::insert(unit, expansions, &cfg, &unpolled);
     }
     // They go once liveness is used.
     let useless_barriers = remembered::useless_barriers(&cfg);

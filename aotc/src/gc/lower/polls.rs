@@ -3,7 +3,7 @@
 //! A poll is inserted
 //!
 //! - at the end of each block that jumps backwards, unless an allocation (whose buffer ends some time, and whose
-//!   slow path polls) lies on every path around the loop;
+//!   slow path polls) lies on every path around the loop, or [`strips`](super::strips) has seen to it;
 //! - in front of each tail call, since a cycle of tail calls is a loop too;
 //! - in front of each call that may close a recursion: of a function with an index that is not greater than the
 //!   caller's, or of an unknown one. Every cycle of calls contains one of these. One poll in a block is enough.
@@ -15,13 +15,14 @@
 
 use super::cfg::{BlockIdx, Cfg};
 use super::expand::Expansions;
+use super::strips::Unpolled;
 use crate::gc::markers::POLLED_CALL;
 use crate::llvm::{Builder, C_CC, Opcode, TAIL_CC, Value};
 use crate::translate::unit::{Unit, func_of_symbol};
 use std::collections::BTreeSet;
 
 /// Inserts poll markers.
-pub(super) fn insert(unit: &Unit<'_, '_>, expansions: &Expansions<'_, '_, '_>, cfg: &Cfg) {
+pub(super) fn insert(unit: &Unit<'_, '_>, expansions: &Expansions<'_, '_, '_>, cfg: &Cfg, unpolled: &Unpolled) {
     let b = Builder::new(unit.context);
     let poll_before = |place: Value| {
         let function = place.block().parent();
@@ -30,7 +31,10 @@ pub(super) fn insert(unit: &Unit<'_, '_>, expansions: &Expansions<'_, '_, '_>, c
         let marker = expansions.poll_marker();
         b.call(marker.function_type(), marker, &[function.param(0)], C_CC);
     };
-    let latches: BTreeSet<_> = cfg.back_edges().filter(|&edge| !allocates(cfg, edge)).map(|(latch, _)| latch).collect();
+    let is_polled = |&(latch, header): &(BlockIdx, BlockIdx)| {
+        unpolled.contains(&(cfg.blocks[latch], cfg.blocks[header])) || allocates(cfg, (latch, header))
+    };
+    let latches: BTreeSet<_> = cfg.back_edges().filter(|edge| !is_polled(edge)).map(|(latch, _)| latch).collect();
     for &latch in &latches {
         if let Some(terminator) = cfg.blocks[latch].terminator() {
             poll_before(terminator);
@@ -73,7 +77,7 @@ fn may_recur(call: Value) -> bool {
 }
 
 /// Whether every path around the loop of a back edge allocates.
-fn allocates(cfg: &Cfg, (latch, header): (BlockIdx, BlockIdx)) -> bool {
+pub(super) fn allocates(cfg: &Cfg, (latch, header): (BlockIdx, BlockIdx)) -> bool {
     if !cfg.dominates(header, latch) {
         return false;
     }
