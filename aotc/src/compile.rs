@@ -17,6 +17,7 @@ use crate::options::{
     Emit, IMPORT_BODY_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options, PARTITION_BODY_BYTES, PARTITION_FUNCS,
     Progress,
 };
+use crate::pipeline;
 use crate::translate::function::FunctionTranslator;
 use crate::translate::unit::Unit;
 use crate::translate::{init, trampolines};
@@ -117,29 +118,6 @@ impl Settings {
             OptLevel::O3 => CodegenLevel::Aggressive,
         };
         Ok(TargetMachine::new(self.cpu.base, &self.cpu.feature_string(), level)?)
-    }
-
-    /// LLVM's passes before references are lowered.
-    fn optimise_pipeline(&self) -> &'static str {
-        match self.opt_level {
-            // Lowering needs locals as values, and no blocks that cannot be reached.
-            OptLevel::O0 => "function(mem2reg,simplifycfg)",
-            OptLevel::O1 => "default<O1>",
-            OptLevel::O2 => "default<O2>",
-            OptLevel::O3 => "default<O3>",
-        }
-    }
-
-    /// LLVM's passes after references are lowered: inline the collector's sequences, merge address
-    /// computations, drop stores of null to slots that are overwritten at once.
-    fn cleanup_pipeline(&self) -> &'static str {
-        match self.opt_level {
-            OptLevel::O0 => "always-inline,globaldce",
-            _ => {
-                "always-inline,function(early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(licm),dse,\
-                 simplifycfg),globaldce"
-            }
-        }
     }
 }
 
@@ -253,10 +231,10 @@ fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Resul
         import_small_callees(&unit)?;
     }
     llvm.verify()?;
-    llvm.run_passes(job.settings.optimise_pipeline(), &target)?;
+    optimise(&unit, job.settings.opt_level, &target)?;
     gc::lower::lower(&unit)?;
     llvm.verify()?;
-    llvm.run_passes(job.settings.cleanup_pipeline(), &target)?;
+    llvm.run_passes(pipeline::clean_up(job.settings.opt_level), &target)?;
     let output = match job.settings.emit {
         Emit::LlvmIr => llvm.print().into_bytes(),
         Emit::Asm => emit(&unit, &target, CodegenFile::Assembly)?,
@@ -271,6 +249,16 @@ fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Resul
 fn emit(unit: &Unit<'_, '_>, target: &TargetMachine, file: CodegenFile) -> Result<Vec<u8>, CompileError> {
     convention::apply(unit);
     Ok(target.emit(unit.llvm, file)?)
+}
+
+/// From translated functions to those whose references can be lowered.
+fn optimise(unit: &Unit<'_, '_>, level: OptLevel, target: &TargetMachine) -> Result<(), CompileError> {
+    unit.llvm.run_passes(pipeline::simplify(level), target)?;
+    if let Some(pipeline) = pipeline::optimise(level) {
+        gc::scalar_replacement::run(unit, target)?;
+        unit.llvm.run_passes(&pipeline, target)?;
+    }
+    Ok(())
 }
 
 /// The data layout of partitions: references are non-integral pointers, with whose bits LLVM must not compute.

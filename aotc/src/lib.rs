@@ -20,6 +20,7 @@ mod llvm;
 mod module;
 pub mod object;
 mod options;
+mod pipeline;
 mod returns;
 mod translate;
 pub mod unwind;

@@ -268,6 +268,16 @@ impl Value {
         }
     }
 
+    /// Whether a call says of its result that nothing else refers to it.
+    pub(crate) fn returns_unaliased(self) -> bool {
+        const NAME: &str = "noalias";
+        // SAFETY: the handle is a call's by contract of this function; the name's bytes live during the call.
+        unsafe {
+            let kind = LLVMGetEnumAttributeKindForName(NAME.as_ptr().cast(), NAME.len());
+            !LLVMGetCallSiteEnumAttribute(self.0, attribute_index::RETURN, kind).is_null()
+        }
+    }
+
     /// Whether a call has this string attribute.
     pub(crate) fn has_call_string_attribute(self, name: &str) -> bool {
         // SAFETY: the handle is a call's by contract of this function.

@@ -178,6 +178,68 @@ impl Value {
         unsafe { !LLVMGetFirstUse(self.0).is_null() }
     }
 
+    /// The instructions and constants that take this value as operand, once for each operand.
+    pub(crate) fn users(self) -> Vec<Value> {
+        let mut users = Vec::new();
+        // SAFETY: the handle is valid (module rule); the list is walked without changing it.
+        unsafe {
+            let mut usage = LLVMGetFirstUse(self.0);
+            while !usage.is_null() {
+                users.push(Value(LLVMGetUser(usage)));
+                usage = LLVMGetNextUse(usage);
+            }
+        }
+        users
+    }
+
+    /// Whether a load or store is neither volatile nor atomic.
+    pub(crate) fn is_plain_access(self) -> bool {
+        // SAFETY: the handle is a load's or store's by contract of this function.
+        unsafe {
+            LLVMGetVolatile(self.0) == 0
+                && LLVMGetOrdering(self.0) == llvm_sys::LLVMAtomicOrdering::LLVMAtomicOrderingNotAtomic
+        }
+    }
+
+    /// Whether an integer or pointer comparison is for equality (`Some(true)`) or inequality.
+    pub(crate) fn compares_equality(self) -> Option<bool> {
+        // SAFETY: the handle is an `icmp`'s by contract of this function.
+        match unsafe { LLVMGetICmpPredicate(self.0) } {
+            llvm_sys::LLVMIntPredicate::LLVMIntEQ => Some(true),
+            llvm_sys::LLVMIntPredicate::LLVMIntNE => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The type of what an `alloca` makes room for.
+    pub(crate) fn allocated_type(self) -> Type {
+        // SAFETY: the handle is an `alloca`'s by contract of this function.
+        Type(unsafe { LLVMGetAllocatedType(self.0) })
+    }
+
+    /// Lets a terminator go elsewhere wherever it went to `from`. The phis there are not told.
+    pub(crate) fn redirect(self, from: Block, to: Block) {
+        // SAFETY: the handle is a terminator's by contract of this function; indices are below the count.
+        unsafe {
+            for index in 0..LLVMGetNumSuccessors(self.0) {
+                if LLVMGetSuccessor(self.0, index) == from.0 {
+                    LLVMSetSuccessor(self.0, index, to.0);
+                }
+            }
+        }
+    }
+
+    /// Gives this instruction another one's metadata of a kind, if there is any.
+    pub(crate) fn copy_metadata(self, from: Value, kind: u32) {
+        // SAFETY: both handles are instructions' of one context by contract of this function.
+        unsafe {
+            let node = LLVMGetMetadata(from.0, kind);
+            if !node.is_null() {
+                LLVMSetMetadata(self.0, kind, node);
+            }
+        }
+    }
+
     /// The called function, if the call is direct.
     pub(crate) fn called_function(self) -> Option<Value> {
         // SAFETY: the handle is a call's or invoke's by contract of this function.

@@ -3,8 +3,9 @@
 use super::{Context, TargetMachine, Type, Value};
 use llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
 use llvm_sys::core::*;
-use llvm_sys::error::{LLVMDisposeErrorMessage, LLVMGetErrorMessage};
+use llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
 use llvm_sys::prelude::*;
+use llvm_sys::target::{LLVMGetModuleDataLayout, LLVMStoreSizeOfType};
 use llvm_sys::transforms::pass_builder::*;
 use llvm_sys::{LLVMLinkage, LLVMVisibility};
 use std::ffi::{CStr, CString};
@@ -96,24 +97,14 @@ impl<'c> Module<'c> {
 
     /// Runs a pass pipeline in `opt -passes=` notation.
     pub(crate) fn run_passes(&self, pipeline: &str, target: &TargetMachine) -> Result<(), LlvmError> {
-        let pipeline = CString::new(pipeline).map_err(|e| LlvmError(e.to_string()))?;
-        // SAFETY: module and target machine live; the error is consumed once.
-        unsafe {
-            let options = LLVMCreatePassBuilderOptions();
-            LLVMPassBuilderOptionsSetLoopVectorization(options, 1);
-            LLVMPassBuilderOptionsSetSLPVectorization(options, 1);
-            LLVMPassBuilderOptionsSetLoopInterleaving(options, 1);
-            LLVMPassBuilderOptionsSetLoopUnrolling(options, 1);
-            let error = LLVMRunPasses(self.raw, pipeline.as_ptr(), target.raw, options);
-            LLVMDisposePassBuilderOptions(options);
-            if error.is_null() {
-                return Ok(());
-            }
-            let message = LLVMGetErrorMessage(error);
-            let text = CStr::from_ptr(message).to_string_lossy().into_owned();
-            LLVMDisposeErrorMessage(message);
-            Err(LlvmError(text))
-        }
+        // SAFETY: module and target machine live.
+        with_pass_options(pipeline, |text, options| unsafe { LLVMRunPasses(self.raw, text, target.raw, options) })
+    }
+
+    /// Bytes that a value of this type takes in memory.
+    pub(crate) fn store_bytes(&self, ty: Type) -> u64 {
+        // SAFETY: module and type live; the type has a size by contract of this function.
+        unsafe { LLVMStoreSizeOfType(LLVMGetModuleDataLayout(self.raw), ty.0) }
     }
 
     /// The IR as text.
@@ -128,6 +119,31 @@ impl<'c> Module<'c> {
     }
 }
 
+/// Calls LLVM with a pipeline and the options that `clang` would set.
+fn with_pass_options(
+    pipeline: &str,
+    run: impl FnOnce(*const std::ffi::c_char, LLVMPassBuilderOptionsRef) -> LLVMErrorRef,
+) -> Result<(), LlvmError> {
+    let pipeline = CString::new(pipeline).map_err(|e| LlvmError(e.to_string()))?;
+    // SAFETY: the options are made, used and disposed of here; the error is consumed once.
+    unsafe {
+        let options = LLVMCreatePassBuilderOptions();
+        LLVMPassBuilderOptionsSetLoopVectorization(options, 1);
+        LLVMPassBuilderOptionsSetSLPVectorization(options, 1);
+        LLVMPassBuilderOptionsSetLoopInterleaving(options, 1);
+        LLVMPassBuilderOptionsSetLoopUnrolling(options, 1);
+        let error = run(pipeline.as_ptr(), options);
+        LLVMDisposePassBuilderOptions(options);
+        if error.is_null() {
+            return Ok(());
+        }
+        let message = LLVMGetErrorMessage(error);
+        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+        LLVMDisposeErrorMessage(message);
+        Err(LlvmError(text))
+    }
+}
+
 impl Drop for Module<'_> {
     fn drop(&mut self) {
         // SAFETY: made by `new`, dropped once.
@@ -136,6 +152,14 @@ impl Drop for Module<'_> {
 }
 
 impl Value {
+    /// Runs a pipeline of function passes, in `opt -passes=` notation, on this function.
+    pub(crate) fn run_passes(self, pipeline: &str, target: &TargetMachine) -> Result<(), LlvmError> {
+        // SAFETY: the handle is a defined function's by contract of this function; the target machine lives.
+        with_pass_options(pipeline, |text, options| unsafe {
+            LLVMRunPassesOnFunction(self.0, text, target.raw, options)
+        })
+    }
+
     /// Makes a function's body one that is only there to be inlined: another partition has the real one.
     pub(crate) fn set_available_externally(self) {
         // SAFETY: the handle is a function's by contract of this function.

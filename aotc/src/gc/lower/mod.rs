@@ -26,7 +26,6 @@
 mod address;
 mod barrier;
 mod bases;
-mod cfg;
 mod copy;
 mod effects;
 mod expand;
@@ -40,7 +39,8 @@ mod tests;
 mod undefined;
 mod vectors;
 
-use crate::llvm::{Builder, LlvmError, Opcode, TypeKind, Value};
+use super::cfg;
+use crate::llvm::{Builder, LlvmError, Opcode, Type, TypeKind, Value};
 use crate::returns;
 use crate::translate::unit::Unit;
 
@@ -67,6 +67,7 @@ fn lower_function(
     returns::split(unit, function, |i| is_safepoint(i) && !is_marker(i));
     undefined::define(unit, function);
     let mut cfg = cfg::Cfg::new(function);
+    check_variables(&cfg)?;
     if vectors::take_apart(unit, &cfg)? {
         cfg = cfg::Cfg::new(function);
     }
@@ -86,6 +87,16 @@ fn lower_function(
     expand::expand(unit, expansions, &cfg, &liveness, &frame);
     useless_barriers.into_iter().for_each(Value::erase);
     address::lower(unit, function, &cfg, &bases)
+}
+
+/// References must be values: what is in a variable in memory, the collector does not find.
+fn check_variables(cfg: &cfg::Cfg) -> Result<(), LlvmError> {
+    let holds_references = |ty: Type| matches!(ty.kind(), TypeKind::Ref | TypeKind::RefVector(_));
+    let is_wrong = |i: &Value| i.opcode() == Opcode::Alloca && holds_references(i.allocated_type());
+    match cfg.instructions.iter().flatten().copied().find(is_wrong) {
+        None => Ok(()),
+        Some(variable) => Err(LlvmError(format!("variable of references in memory: {}", variable.print()))),
+    }
 }
 
 /// Whether a call can collect: not an intrinsic, not marked as leaf.

@@ -94,6 +94,12 @@ impl Cfg {
         (0..self.blocks.len()).flat_map(edges).filter(|&(from, to)| to <= from)
     }
 
+    /// Whether each loop around a block also has one of `others` in it.
+    pub(super) fn shares_loops(&self, block: BlockIdx, others: &[BlockIdx]) -> bool {
+        let around = self.loops.iter().filter(|l| l.members[block]);
+        around.into_iter().all(|l| others.iter().any(|&other| l.members[other]))
+    }
+
     /// The first instruction of a block that is neither phi nor landing pad.
     pub(super) fn first_ordinary(&self, block: BlockIdx) -> Value {
         self.blocks[block]

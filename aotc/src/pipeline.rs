@@ -1,0 +1,79 @@
+//! Which of LLVM's passes run, and when.
+//!
+//! The problem: passes of this compiler need LLVM's work before them (inlining, values instead of locals), and LLVM's
+//! work after them (what they find must reach the vectorisers). So LLVM's own pipeline of a level is run in two parts:
+//!
+//! 1. [`simplify`]: the module's functions are inlined into each other and simplified, bottom-up along the call graph.
+//!    LLVM has a name for this half: what it does to a translation unit whose link it expects.
+//! 2. Passes of this compiler: [`crate::gc::scalar_replacement`], with [`between_rounds`] and [`after_replacement`] in
+//!    the functions that it changed.
+//! 3. [`optimise`]: loops are vectorised and unrolled. The text is the rest of LLVM's `default<O…>`, as
+//!    `opt -print-pipeline-passes` shows it, without what no module of this compiler has.
+//! 4. References are lowered, [`crate::gc::lower`], and [`clean_up`] is run.
+
+use crate::options::OptLevel;
+
+/// Inlining and simplification.
+pub(crate) fn simplify(level: OptLevel) -> &'static str {
+    match level {
+        // Lowering needs locals as values, and no blocks that cannot be reached.
+        OptLevel::O0 => "function(mem2reg,simplifycfg)",
+        OptLevel::O1 => "default<O1>",
+        OptLevel::O2 => "thinlto-pre-link<O2>",
+        OptLevel::O3 => "thinlto-pre-link<O3>",
+    }
+}
+
+/// For a function in which allocations were replaced: makes their fields values, and shows what else can be replaced.
+pub(crate) fn between_rounds() -> &'static str {
+    "sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg"
+}
+
+/// For a function in which allocations were replaced, at the end: what [`simplify`] would have done with it, had the
+/// fields been values from the start.
+pub(crate) fn after_replacement() -> &'static str {
+    "jump-threading,correlated-propagation,simplifycfg<no-keep-loops;switch-range-to-icmp>,\
+     instcombine<no-verify-fixpoint>,reassociate,constraint-elimination,\
+     loop-mssa(loop-instsimplify,loop-simplifycfg,licm<no-allowspeculation>,loop-rotate,licm,\
+     simple-loop-unswitch<nontrivial;trivial>),\
+     simplifycfg<switch-range-to-icmp>,instcombine<no-verify-fixpoint>,\
+     loop(loop-idiom,indvars,loop-deletion,loop-unroll-full),gvn,sccp,bdce,instcombine<no-verify-fixpoint>,\
+     jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),\
+     simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-common-insts;sink-common-insts>,\
+     instcombine<no-verify-fixpoint>"
+}
+
+/// Vectorisation and the rest of LLVM's pipeline; `None` where [`simplify`] was all.
+pub(crate) fn optimise(level: OptLevel) -> Option<String> {
+    let (hot_regions, unroll) = match level {
+        OptLevel::O0 | OptLevel::O1 => return None,
+        OptLevel::O2 => ("", "loop-unroll<O2>"),
+        OptLevel::O3 => ("chr,", "loop-unroll<O3>"),
+    };
+    Some(format!(
+        "globaldce,elim-avail-extern,rpo-function-attrs,recompute-globalsaa,\
+         function<eager-inv>(drop-unnecessary-assumes,float2int,lower-constant-intrinsics,{hot_regions}\
+         loop(loop-rotate,loop-deletion),loop-distribute,inject-tli-mappings,loop-vectorize,drop-unnecessary-assumes,\
+         infer-alignment,loop-load-elim,instcombine<no-verify-fixpoint>,\
+         simplifycfg<forward-switch-cond;switch-range-to-icmp;switch-to-arithmetic;switch-to-lookup;no-keep-loops;\
+         hoist-common-insts;sink-common-insts>,\
+         slp-vectorizer,vector-combine,instcombine<no-verify-fixpoint>,{unroll},sroa<preserve-cfg>,infer-alignment,\
+         instcombine<no-verify-fixpoint>,loop-mssa(licm),alignment-from-assumptions,loop-sink,instsimplify,\
+         div-rem-pairs,tailcallelim,\
+         simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-loads-stores-with-cond-faulting;\
+         speculate-unpredictables>),\
+         globaldce,constmerge"
+    ))
+}
+
+/// After references are lowered: inline the collector's sequences, merge address computations, drop stores of null to
+/// slots that are overwritten at once.
+pub(crate) fn clean_up(level: OptLevel) -> &'static str {
+    match level {
+        OptLevel::O0 => "always-inline,globaldce",
+        _ => {
+            "always-inline,function(early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(licm),dse,\
+             simplifycfg),globaldce"
+        }
+    }
+}
