@@ -1,9 +1,9 @@
 //! The stages of compilation, in order.
 //!
-//! A module is cut into partitions of consecutive functions, by size alone. Each partition is translated,
-//! optimised and emitted in an LLVM context of its own, so partitions compile in parallel and the output does
-//! not depend on how many threads there are. Small functions of other partitions are translated along to be
-//! inlined.
+//! A module is cut into partitions of consecutive functions, by size alone and of about one size, so that no thread
+//! waits long for another. Each partition is translated, optimised and emitted in an LLVM context of its own, so
+//! partitions compile in parallel and the output does not depend on how many threads there are. Small functions of
+//! other partitions are translated along to be inlined.
 
 use crate::artifact::{self, ArtifactInput};
 use crate::convention;
@@ -13,9 +13,9 @@ use crate::gc;
 use crate::llvm::{CodegenFile, Context, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
 use crate::module::values::{self, FieldValues, Stores};
 use crate::module::{InitStep, Module};
+use crate::observer::{Observer, Stage};
 use crate::options::{
     Emit, IMPORT_BODY_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options, PARTITION_BODY_BYTES, PARTITION_FUNCS,
-    Progress,
 };
 use crate::pipeline;
 use crate::translate::function::FunctionTranslator;
@@ -47,7 +47,7 @@ struct Job<'j> {
     settings: &'j Settings,
     signatures: &'j [MachineSignature],
     init: &'j [&'j [InitStep<'j>]],
-    progress: Progress<'j>,
+    observer: &'j dyn Observer,
     finished: AtomicUsize,
 }
 
@@ -57,20 +57,20 @@ struct Job<'j> {
 ///
 /// See [`CompileError`]. Of several errors in function bodies the one with the least offset is reported.
 pub fn compile(wasm: &[u8], options: &Options) -> Result<Vec<u8>, CompileError> {
-    compile_with_progress(wasm, options, &|_, _| {})
+    compile_observed(wasm, options, &())
 }
 
-/// Like [`compile`], and tells `progress` of each function that is finished.
+/// Like [`compile`], and tells `observer` how far it is and where the time goes.
 ///
 /// # Errors
 ///
 /// See [`compile`].
-pub fn compile_with_progress(wasm: &[u8], options: &Options, progress: Progress<'_>) -> Result<Vec<u8>, CompileError> {
+pub fn compile_observed(wasm: &[u8], options: &Options, observer: &dyn Observer) -> Result<Vec<u8>, CompileError> {
     let settings = Settings::resolve(options)?;
-    let mut module = Module::decode(wasm, options.features)?;
-    validate_bodies(&module, settings.jobs)?;
+    let mut module = observer.timed(Stage::Decode, || Module::decode(wasm, options.features))?;
+    validate_bodies(&module, settings.jobs, observer)?;
     if settings.opt_level != OptLevel::O0 {
-        module.field_values = FieldValues::new(&module, scan_bodies(&module, settings.jobs)?);
+        module.field_values = FieldValues::new(&module, scan_bodies(&module, settings.jobs, observer)?);
     }
     let signatures = trampolines::signatures(&module);
     let init_steps = std::mem::take(&mut module.init);
@@ -81,12 +81,14 @@ pub fn compile_with_progress(wasm: &[u8], options: &Options, progress: Progress<
         settings: &settings,
         signatures: &signatures,
         init: &init,
-        progress,
+        observer,
         finished: AtomicUsize::new(0),
     };
     let objects = in_parallel(partitions.len(), settings.jobs, |i| compile_partition(&job, i, &partitions[i]))?;
     match settings.emit {
-        Emit::Artifact => assemble(wasm, module, settings, signatures, init.len(), objects),
+        Emit::Artifact => {
+            observer.timed(Stage::Link, || assemble(wasm, module, settings, signatures, init.len(), objects))
+        }
         Emit::LlvmIr | Emit::Asm => Ok(objects.concat()),
         Emit::Obj => match <[_; 1]>::try_from(objects) {
             Ok([object]) => Ok(object),
@@ -125,51 +127,64 @@ impl Settings {
 const BODIES_PER_CHUNK: usize = 64;
 
 /// Looks through all function bodies, which are valid, if they can hold something of interest.
-fn scan_bodies(module: &Module<'_>, jobs: usize) -> Result<Vec<Stores>, CompileError> {
+fn scan_bodies(module: &Module<'_>, jobs: usize, observer: &dyn Observer) -> Result<Vec<Stores>, CompileError> {
     if !values::is_worthwhile(module) {
         return Ok(vec![]);
     }
     let chunks: Vec<_> = module.bodies.chunks(BODIES_PER_CHUNK).collect();
     in_parallel(chunks.len(), jobs, |chunk| {
-        let mut allocations = FuncValidatorAllocations::default();
-        let mut stores = Stores::default();
-        for body in chunks[chunk] {
-            allocations = values::scan(module, body, allocations, &mut stores)?;
-        }
-        Ok(stores)
+        observer.timed(Stage::Scan, || {
+            let mut allocations = FuncValidatorAllocations::default();
+            let mut stores = Stores::default();
+            for body in chunks[chunk] {
+                allocations = values::scan(module, body, allocations, &mut stores)?;
+            }
+            Ok(stores)
+        })
     })
 }
 
 /// Validates all function bodies.
-fn validate_bodies(module: &Module<'_>, jobs: usize) -> Result<(), CompileError> {
+fn validate_bodies(module: &Module<'_>, jobs: usize, observer: &dyn Observer) -> Result<(), CompileError> {
     let chunks: Vec<_> = module.bodies.chunks(BODIES_PER_CHUNK).collect();
     in_parallel(chunks.len(), jobs, |chunk| {
-        let mut allocations = FuncValidatorAllocations::default();
-        for body in chunks[chunk] {
-            let mut validator = body.to_validate().into_validator(allocations);
-            validator.validate(&body.body)?;
-            allocations = validator.into_allocations();
-        }
-        Ok(())
+        observer.timed(Stage::Validate, || {
+            let mut allocations = FuncValidatorAllocations::default();
+            for body in chunks[chunk] {
+                let mut validator = body.to_validate().into_validator(allocations);
+                validator.validate(&body.body)?;
+                allocations = validator.into_allocations();
+            }
+            Ok(())
+        })
     })?;
     Ok(())
 }
 
 /// Ranges of defined functions (by position) that make up the partitions; at least one.
+///
+/// A function weighs its share of all bytes and its share of all functions, and partitions weigh the same but for the
+/// functions at their ends. Of several partitions there is an even number: two threads then end together.
 fn partition(module: &Module<'_>) -> Vec<Range<usize>> {
-    let mut partitions = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (position, body) in module.bodies.iter().enumerate() {
-        bytes += body.body.as_bytes().len();
-        if bytes >= PARTITION_BODY_BYTES || position + 1 - start >= PARTITION_FUNCS {
-            partitions.push(start..position + 1);
-            (start, bytes) = (position + 1, 0);
+    let sizes: Vec<u64> = module.bodies.iter().map(|body| body.body.as_bytes().len() as u64).collect();
+    let (funcs, bytes) = (sizes.len() as u64, sizes.iter().sum::<u64>());
+    let needed = bytes.div_ceil(PARTITION_BODY_BYTES).max(funcs.div_ceil(PARTITION_FUNCS));
+    if needed <= 1 {
+        return std::iter::once(0..sizes.len()).collect();
+    }
+    let count = needed.next_multiple_of(2);
+    let (mut ends, mut bytes_before) = (Vec::new(), 0);
+    for (position, size) in sizes.iter().enumerate() {
+        // Of a total of 2 * bytes * funcs.
+        let weight_before = bytes_before * funcs + position as u64 * bytes;
+        if position > 0 && weight_before * count >= (ends.len() as u64 + 1) * 2 * bytes * funcs {
+            ends.push(position);
         }
+        bytes_before += size;
     }
-    if start < module.bodies.len() || partitions.is_empty() {
-        partitions.push(start..module.bodies.len());
-    }
-    partitions
+    ends.push(sizes.len());
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    starts.zip(&ends).map(|(start, &end)| start..end).collect()
 }
 
 /// Runs `work` for each index on several threads; results in order, or the error with the least offset.
@@ -211,39 +226,53 @@ fn in_parallel<T: Send>(
 
 /// From a range of functions to an object file, or to the text that was asked for.
 fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Result<Vec<u8>, CompileError> {
-    let target = job.settings.target_machine()?;
+    let (settings, observer) = (job.settings, job.observer);
+    let target = settings.target_machine()?;
     let context = Context::new();
     let llvm = LlvmModule::new(&context, &format!("partition{index}"), &target);
     llvm.set_data_layout(&data_layout(&target));
-    let unit = Unit::new(&context, &llvm, job.module, job.settings);
+    let unit = Unit::new(&context, &llvm, job.module, settings);
+    observer.timed(Stage::Translate, || translate_partition(job, &unit, index, range))?;
+    observer.timed(Stage::Optimise, || optimise(&unit, settings.opt_level, &target))?;
+    observer.timed(Stage::Lower, || gc::lower::lower(&unit))?;
+    // What translation got wrong, or lowering.
+    observer.timed(Stage::Verify, || llvm.verify())?;
+    observer.timed(Stage::CleanUp, || llvm.run_passes(pipeline::clean_up(settings.opt_level), &target))?;
+    let output = observer.timed(Stage::Emit, || match settings.emit {
+        Emit::LlvmIr => Ok(llvm.print().into_bytes()),
+        Emit::Asm => emit(&unit, &target, CodegenFile::Assembly),
+        Emit::Artifact | Emit::Obj => emit(&unit, &target, CodegenFile::Object),
+    })?;
+    // Relaxed: a count for display.
+    let finished = job.finished.fetch_add(range.len(), Ordering::Relaxed) + range.len();
+    observer.progress(finished, job.module.bodies.len());
+    Ok(output)
+}
+
+/// Translates what a partition has: its functions, what else comes once per module, and what it may inline.
+fn translate_partition(
+    job: &Job<'_>,
+    unit: &Unit<'_, '_>,
+    index: usize,
+    range: &Range<usize>,
+) -> Result<(), CompileError> {
     for position in range.clone() {
-        translate_function(&unit, position)?;
+        translate_function(unit, position)?;
     }
     if index == 0 {
         for (number, signature) in job.signatures.iter().enumerate() {
-            trampolines::define(&unit, number, signature);
+            trampolines::define(unit, number, signature);
         }
         for (number, steps) in job.init.iter().enumerate() {
-            init::define(&unit, number, steps)?;
+            init::define(unit, number, steps)?;
         }
     }
     if job.settings.opt_level != OptLevel::O0 {
-        import_small_callees(&unit)?;
+        import_small_callees(unit)?;
+        // The optimiser trusts its input.
+        unit.llvm.verify()?;
     }
-    llvm.verify()?;
-    optimise(&unit, job.settings.opt_level, &target)?;
-    gc::lower::lower(&unit)?;
-    llvm.verify()?;
-    llvm.run_passes(pipeline::clean_up(job.settings.opt_level), &target)?;
-    let output = match job.settings.emit {
-        Emit::LlvmIr => llvm.print().into_bytes(),
-        Emit::Asm => emit(&unit, &target, CodegenFile::Assembly)?,
-        Emit::Artifact | Emit::Obj => emit(&unit, &target, CodegenFile::Object)?,
-    };
-    // Relaxed: a count for display.
-    let finished = job.finished.fetch_add(range.len(), Ordering::Relaxed) + range.len();
-    (job.progress)(finished, job.module.bodies.len());
-    Ok(output)
+    Ok(())
 }
 
 fn emit(unit: &Unit<'_, '_>, target: &TargetMachine, file: CodegenFile) -> Result<Vec<u8>, CompileError> {
@@ -319,4 +348,35 @@ fn assemble(
     let input =
         ArtifactInput { meta, names: module.names, custom: module.custom, data: module.data, header, partitions };
     Ok(artifact::write(input)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::Features;
+
+    /// The sizes of the partitions of a module of such functions.
+    fn partition_sizes(funcs: usize, instructions: impl Fn(usize) -> usize) -> Vec<usize> {
+        let body = |i: usize| format!("(func {})", "(nop)".repeat(instructions(i)));
+        let text = format!("(module {})", (0..funcs).map(body).collect::<String>());
+        let wasm = wat::parse_str(text).expect("the text is right");
+        let module = Module::decode(&wasm, Features::default()).expect("the module is valid");
+        let partitions = partition(&module);
+        assert!(partitions.windows(2).all(|pair| pair[0].end == pair[1].start && !pair[1].is_empty()));
+        assert_eq!((partitions[0].start, partitions[partitions.len() - 1].end), (0, funcs));
+        partitions.iter().map(Range::len).collect()
+    }
+
+    #[test]
+    fn partitions_weigh_the_same() {
+        assert_eq!(partition_sizes(0, |_| 0), [0]);
+        assert_eq!(partition_sizes(1000, |_| 1), [1000]);
+        assert_eq!(partition_sizes(1001, |_| 1), [501, 500]);
+        assert_eq!(partition_sizes(2500, |_| 1), [625; 4]);
+        // Three for the bytes, so four.
+        assert_eq!(partition_sizes(100, |_| 3000), [25; 4]);
+        // A large function has about all bytes, which is half of the weight.
+        let sizes = partition_sizes(1001, |i| if i == 0 { 200_000 } else { 1 });
+        assert!(sizes.len() == 2 && sizes[0] < 50, "{sizes:?}");
+    }
 }

@@ -19,14 +19,16 @@ mod gc;
 mod llvm;
 mod module;
 pub mod object;
+mod observer;
 mod options;
 mod pipeline;
 mod returns;
 mod translate;
 pub mod unwind;
 
-pub use compile::{compile, compile_with_progress};
+pub use compile::{compile, compile_observed};
 pub use error::CompileError;
 pub use features::{Features, UnknownFeature};
 pub use llvm::LlvmError;
-pub use options::{Emit, OptLevel, Options, Progress, TargetCpu};
+pub use observer::{Observer, Stage};
+pub use options::{Emit, OptLevel, Options, TargetCpu};

@@ -60,9 +60,6 @@ pub enum Emit {
     Obj,
 }
 
-/// Called as functions are finished, with their number so far and in total; from several threads.
-pub type Progress<'p> = &'p (dyn Fn(usize, usize) + Sync);
-
 /// How to compile.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -93,12 +90,12 @@ impl Default for Options {
     }
 }
 
-/// Bytes of function bodies that make a partition full. Partitions depend on the module alone, so that the
+/// Bytes of function bodies for which one partition is enough. Partitions depend on the module alone, so that the
 /// number of threads does not change the output.
-pub(crate) const PARTITION_BODY_BYTES: usize = 128 << 10;
+pub(crate) const PARTITION_BODY_BYTES: u64 = 128 << 10;
 
-/// Functions that make a partition full: LLVM's passes over the call graph take more than linear time in them.
-pub(crate) const PARTITION_FUNCS: usize = 1000;
+/// Functions for which one partition is enough: LLVM's passes over the call graph take more than linear time in them.
+pub(crate) const PARTITION_FUNCS: u64 = 1000;
 
 /// A function of another partition whose body has at most this many bytes is imported to be inlined.
 pub(crate) const IMPORT_BODY_BYTES: usize = 96;

@@ -70,7 +70,8 @@ pub(crate) fn optimise(level: OptLevel) -> Option<String> {
 /// slots that are overwritten at once.
 pub(crate) fn clean_up(level: OptLevel) -> &'static str {
     match level {
-        OptLevel::O0 => "always-inline,globaldce",
+        // The collector's sequences stay functions: inlined, they are half of the code.
+        OptLevel::O0 => "globaldce",
         _ => {
             "always-inline,function(early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(licm),dse,\
              simplifycfg),globaldce"

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! dolmen ──► dolmenc   (stdin)     Request, input bytes; and again
-//! dolmen ◄── dolmenc   (stdout)    Hello; per request any number of Progress, then Output, Invalid or Failed
+//! dolmen ◄── dolmenc   (stdout)    Hello; per request any number of Progress, then Times and Output, or Invalid or Failed
 //! ```
 //!
 //! A message is a frame: one byte that tells its kind, the length of its payload (64 bits, little endian), the
@@ -72,12 +72,17 @@ pub struct Progress {
     pub total: u64,
 }
 
+/// Where the time of a compilation went: stages, and nanoseconds of all threads together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times(pub Vec<(String, u64)>);
+
 /// A message of the child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Response {
     /// The child's [`VERSION`].
     Hello(String),
     Progress(Progress),
+    Times(Times),
     Output(Vec<u8>),
     /// The module is malformed or invalid; why, in one line.
     Invalid(String),
@@ -91,6 +96,7 @@ mod kind {
     pub const INPUT: u8 = b'I';
     pub const HELLO: u8 = b'H';
     pub const PROGRESS: u8 = b'P';
+    pub const TIMES: u8 = b'T';
     pub const OUTPUT: u8 = b'O';
     pub const INVALID: u8 = b'V';
     pub const FAILED: u8 = b'F';
@@ -132,6 +138,9 @@ pub fn write_response(to: &mut impl Write, response: &Response) -> io::Result<()
         Response::Progress(progress) => {
             write_frame(to, kind::PROGRESS, &postcard::to_stdvec(progress).map_err(io::Error::other)?)?;
         }
+        Response::Times(times) => {
+            write_frame(to, kind::TIMES, &postcard::to_stdvec(times).map_err(io::Error::other)?)?;
+        }
         Response::Output(bytes) => write_frame(to, kind::OUTPUT, bytes)?,
         Response::Invalid(message) => write_frame(to, kind::INVALID, message.as_bytes())?,
         Response::Failed(message) => write_frame(to, kind::FAILED, message.as_bytes())?,
@@ -152,6 +161,9 @@ pub fn read_response(from: &mut impl Read) -> io::Result<Option<Response>> {
         kind::PROGRESS => Response::Progress(
             postcard::from_bytes(&payload).map_err(|_| invalid("a progress message that cannot be read"))?,
         ),
+        kind::TIMES => {
+            Response::Times(postcard::from_bytes(&payload).map_err(|_| invalid("times that cannot be read"))?)
+        }
         kind::OUTPUT => Response::Output(payload),
         kind::INVALID => Response::Invalid(text(payload)),
         kind::FAILED => Response::Failed(text(payload)),
@@ -223,6 +235,7 @@ mod tests {
         let sent = [
             Response::Hello("1".into()),
             Response::Progress(Progress { done: 3, total: 400 }),
+            Response::Times(Times(vec![("emit".into(), 5_000_000_000)])),
             Response::Output(vec![0; 100_000]),
             Response::Invalid("not so".into()),
             Response::Failed("no".into()),

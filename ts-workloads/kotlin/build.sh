@@ -4,6 +4,8 @@
 #   raw  what the compiler writes, names included
 #   opt  after wasm-opt with the options that Kotlin's build plugin gives it
 #
+# With the argument `large`: wasm/raw/large.wasm alone, a program of 5 MB that large.py writes, to measure compile time.
+#
 # Exceptions are those of WebAssembly 3.0 (try_table, exnref), not the legacy instructions. Wants a JDK (17 or
 # later), Maven, and Node with the npm package binaryen:
 #
@@ -49,8 +51,15 @@ build() {
   kotlin_wasm -Xir-produce-js -Xir-dce -Xwasm-use-new-exception-proposal -Xinclude="$work/$name.klib" \
     -ir-output-dir "$work/out" -ir-output-name "$name"
   cp "$work/out/$name.wasm" "wasm/raw/$name.wasm"
+  if [ "$name" = large ]; then return; fi
   "$NODE" "$BIN/wasm-opt" $FEATURES -g $OPTIMISE "wasm/raw/$name.wasm" -o "wasm/opt/$name.wasm"
   printf '%-8s raw %7d B   opt %7d B\n' "$name" "$(stat -c %s "wasm/raw/$name.wasm")" "$(stat -c %s "wasm/opt/$name.wasm")"
 }
+if [ "$1" = large ]; then
+  # A module of 5 MB to measure compile time with; not kept.
+  python3 large.py 285 > "$work/large.kt"
+  build large "$work/large.kt"
+  exit
+fi
 build tour src/tour.kt
 build script src/script/script.kt src/script/export.kt

@@ -30,6 +30,15 @@ pub(super) struct Safepoint {
     pub(super) live: Vec<ValueIdx>,
 }
 
+/// What a block does to the set of live values, from its end to its start.
+struct Effect {
+    defined: Vec<ValueIdx>,
+    /// Those that are used before the block defines them, if it does.
+    used: Vec<ValueIdx>,
+    /// What the block brings to the phis of its successors.
+    brought: Vec<ValueIdx>,
+}
+
 /// The result of the analysis.
 pub(super) struct Liveness {
     pub(super) tracked: Vec<Tracked>,
@@ -52,8 +61,18 @@ impl ValueSet {
         Self(vec![u64::MAX; len.div_ceil(64)])
     }
 
-    pub(super) fn insert(&mut self, value: ValueIdx) {
-        self.0[value / 64] |= 1 << (value % 64);
+    /// Returns whether it was not there before.
+    pub(super) fn insert(&mut self, value: ValueIdx) -> bool {
+        let (word, bit) = (&mut self.0[value / 64], 1 << (value % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    fn extend(&mut self, values: &[ValueIdx]) {
+        for &value in values {
+            self.insert(value);
+        }
     }
 
     pub(super) fn remove(&mut self, value: ValueIdx) {
@@ -78,7 +97,9 @@ impl ValueSet {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = ValueIdx> + '_ {
         self.0.iter().enumerate().flat_map(|(position, &word)| {
-            (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| position * 64 + bit)
+            let without_lowest = |&rest: &u64| Some(rest & (rest - 1)).filter(|&rest| rest != 0);
+            let words = std::iter::successors(Some(word).filter(|&word| word != 0), without_lowest);
+            words.map(move |rest| position * 64 + rest.trailing_zeros() as usize)
         })
     }
 }
@@ -115,16 +136,19 @@ impl Liveness {
     }
 
     fn solve(&mut self, cfg: &Cfg, bases: &Bases) {
+        let effects: Vec<_> = (0..cfg.blocks.len()).map(|block| self.effect(cfg, bases, block)).collect();
         let mut changed = true;
         while changed {
             changed = false;
-            for block in (0..cfg.blocks.len()).rev() {
-                let live_out = self.out_set(cfg, bases, block);
-                let mut live = live_out.clone();
-                for &instruction in self.instructions[block].iter().rev() {
-                    self.step_back(bases, instruction, &mut live);
+            for (block, effect) in effects.iter().enumerate().rev() {
+                let mut live = ValueSet::new(self.tracked.len());
+                for &successor in &cfg.successors[block] {
+                    live.union(&self.live_in[successor]);
                 }
-                self.live_out[block] = live_out;
+                live.extend(&effect.brought);
+                self.live_out[block] = live.clone();
+                effect.defined.iter().for_each(|&value| live.remove(value));
+                live.extend(&effect.used);
                 if live != self.live_in[block] {
                     self.live_in[block] = live;
                     changed = true;
@@ -133,36 +157,35 @@ impl Liveness {
         }
     }
 
-    /// What is live at the end of a block: what its successors need, and what it brings to their phis.
-    fn out_set(&self, cfg: &Cfg, bases: &Bases, block: BlockIdx) -> ValueSet {
-        let mut live = ValueSet::new(self.tracked.len());
+    fn effect(&self, cfg: &Cfg, bases: &Bases, block: BlockIdx) -> Effect {
+        let mut brought = Vec::new();
         for &successor in &cfg.successors[block] {
-            live.union(&self.live_in[successor]);
             for &phi in self.instructions[successor].iter().take_while(|i| i.opcode() == Opcode::Phi) {
-                for (incoming, from) in phi.incoming() {
-                    if from == cfg.blocks[block]
-                        && let Some(value) = self.needed(bases, incoming)
-                    {
-                        live.insert(value);
-                    }
-                }
+                let from_here = phi.incoming().into_iter().filter(|&(_, from)| from == cfg.blocks[block]);
+                brought.extend(from_here.filter_map(|(incoming, _)| self.needed(bases, incoming)));
             }
         }
-        live
+        let list = &self.instructions[block];
+        let defined = list.iter().filter_map(|instruction| self.index.get(instruction).copied()).collect();
+        let mut used = ValueSet::new(self.tracked.len());
+        list.iter().rev().for_each(|&instruction| self.step_back(bases, instruction, &mut used, |_| {}));
+        Effect { defined, used: used.iter().collect(), brought }
     }
 
-    /// From what is live after an instruction to what is live before it.
-    fn step_back(&self, bases: &Bases, instruction: Value, live: &mut ValueSet) {
+    /// From what is live after an instruction to what is live before it; `f` is told what was not live after it.
+    fn step_back(&self, bases: &Bases, instruction: Value, live: &mut ValueSet, mut f: impl FnMut(ValueIdx)) {
         if let Some(&value) = self.index.get(&instruction) {
             live.remove(value);
         }
-        // A phi's operands are needed at the ends of the predecessors; see `out_set`.
+        // A phi's operands are needed at the ends of the predecessors; see `effect`.
         if instruction.opcode() == Opcode::Phi {
             return;
         }
         for operand in instruction.operands() {
-            if let Some(value) = self.needed(bases, operand) {
-                live.insert(value);
+            if let Some(value) = self.needed(bases, operand)
+                && live.insert(value)
+            {
+                f(value);
             }
         }
     }
@@ -185,7 +208,7 @@ impl Liveness {
                     }
                     found.push(Safepoint { instruction, block, live: across.iter().collect() });
                 }
-                self.step_back(bases, instruction, &mut live);
+                self.step_back(bases, instruction, &mut live, |_| {});
             }
             found.reverse();
             self.safepoints.extend(found);
@@ -198,14 +221,9 @@ impl Liveness {
         let mut live = self.live_out[block].clone();
         let mut deaths = Vec::with_capacity(self.instructions[block].len());
         for &instruction in self.instructions[block].iter().rev() {
-            let after = live.clone();
-            self.step_back(bases, instruction, &mut live);
-            let mut dead: Vec<ValueIdx> = live.iter().filter(|&v| !after.contains(v)).collect();
-            if let Some(&own) = self.index.get(&instruction)
-                && !after.contains(own)
-            {
-                dead.push(own);
-            }
+            let unused = self.index.get(&instruction).filter(|&&own| !live.contains(own));
+            let mut dead: Vec<ValueIdx> = unused.copied().into_iter().collect();
+            self.step_back(bases, instruction, &mut live, |value| dead.push(value));
             deaths.push(dead);
         }
         for (&instruction, dead) in self.instructions[block].iter().zip(deaths.iter().rev()) {

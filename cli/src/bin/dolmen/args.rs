@@ -64,6 +64,9 @@ pub struct CompileArgs {
     /// neither with several threads nor with a timeout
     #[arg(long)]
     pub no_polls: bool,
+    /// Print where the time went, and sizes, on standard error
+    #[arg(long)]
+    pub time: bool,
 }
 
 /// Run a module: _start, or the export that --invoke names

@@ -6,11 +6,12 @@ use crate::output;
 use crate::progress::Reporter;
 use crate::source::{self, FileKind};
 use anyhow::{Context, Result, bail};
-use dolmen_cli::protocol::Request;
+use dolmen_cli::protocol::{Request, Times};
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::process;
+use std::time::{Duration, Instant};
 
 /// Compiles a module and writes the result.
 ///
@@ -32,7 +33,11 @@ pub fn compile(args: &CompileArgs) -> Result<()> {
         features: args.language.features.clone(),
         source,
     };
-    let compiled = compile_bytes(&mut Compiler::find()?, &request, &input, &args.input)?;
+    let start = Instant::now();
+    let (compiled, times) = compile_bytes(&mut Compiler::find()?, &request, &input, &args.input)?;
+    if args.time {
+        output::say(report(&times, start.elapsed(), input.len(), compiled.len()));
+    }
     if args.output == Path::new("-") {
         return output::write(&compiled);
     }
@@ -44,12 +49,32 @@ pub fn compile(args: &CompileArgs) -> Result<()> {
 /// # Errors
 ///
 /// When the module cannot be compiled; names the file.
-pub fn compile_bytes(compiler: &mut Compiler, request: &Request, input: &[u8], path: &Path) -> Result<Vec<u8>> {
+pub fn compile_bytes(
+    compiler: &mut Compiler,
+    request: &Request,
+    input: &[u8],
+    path: &Path,
+) -> Result<(Vec<u8>, Times)> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let reporter = Reporter::start(&name);
     compiler
         .compile(request, input, |progress| reporter.update(progress))
         .with_context(|| format!("cannot compile {}", path.display()))
+}
+
+/// Where the time went, and sizes.
+fn report(times: &Times, elapsed: Duration, input_bytes: usize, output_bytes: usize) -> String {
+    let total: u64 = times.0.iter().map(|(_, nanos)| nanos).sum();
+    let seconds = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64();
+    let mut text = String::new();
+    for (stage, nanos) in &times.0 {
+        let share = 100.0 * *nanos as f64 / total.max(1) as f64;
+        text += &format!("{stage:<10} {:>9.3} s {share:>5.1} %\n", seconds(*nanos));
+    }
+    text +=
+        &format!("{:<10} {:>9.3} s of all threads, {:.3} s passed\n", "total", seconds(total), elapsed.as_secs_f64());
+    let speed = input_bytes as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE) / 1e3;
+    text + &format!("{input_bytes} bytes in, {output_bytes} bytes out, {speed:.0} kB/s")
 }
 
 /// Replaces a file as a whole: whoever runs the old one keeps it, and nobody sees half a new one. What is no

@@ -5,7 +5,7 @@
 //! to the child becomes a [`CompileFailure`] with a message of one line: a module that it refuses, a fatal
 //! error of LLVM, a signal, a missing library, another version.
 
-use dolmen_cli::protocol::{self, Progress, Request, Response, SERVER_ARG, VERSION};
+use dolmen_cli::protocol::{self, Progress, Request, Response, SERVER_ARG, Times, VERSION};
 use std::env;
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -101,17 +101,18 @@ impl Compiler {
         request: &Request,
         input: &[u8],
         mut on_progress: impl FnMut(Progress),
-    ) -> Result<Vec<u8>, CompileFailure> {
+    ) -> Result<(Vec<u8>, Times), CompileFailure> {
         let mut child = match self.child.take() {
             Some(child) => child,
             None => Running::start(&self.path)?,
         };
-        let answer = child.converse(request, input, &mut on_progress);
+        let mut times = Times::default();
+        let answer = child.converse(request, input, &mut on_progress, &mut times);
         let outcome = match answer {
-            Ok(Response::Output(bytes)) => Ok(bytes),
+            Ok(Response::Output(bytes)) => Ok((bytes, times)),
             Ok(Response::Invalid(message)) => Err(CompileFailure::Invalid(message)),
             Ok(Response::Failed(message)) => Err(CompileFailure::Failed(message)),
-            Ok(Response::Hello(_) | Response::Progress(_)) => {
+            Ok(Response::Hello(_) | Response::Progress(_) | Response::Times(_)) => {
                 return Err(self.nonsense(io::ErrorKind::InvalidData.into()));
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(self.nonsense(error)),
@@ -160,12 +161,14 @@ impl Running {
         request: &Request,
         input: &[u8],
         on_progress: &mut dyn FnMut(Progress),
+        times: &mut Times,
     ) -> io::Result<Response> {
         let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         protocol::write_request(stdin, request, input)?;
         loop {
             match protocol::read_response(&mut self.stdout)?.ok_or(io::ErrorKind::UnexpectedEof)? {
                 Response::Progress(progress) => on_progress(progress),
+                Response::Times(told) => *times = told,
                 response => return Ok(response),
             }
         }

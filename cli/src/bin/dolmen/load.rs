@@ -62,7 +62,7 @@ impl<'a> Loader<'a> {
             self.compiler = Some(compiler);
             return Ok(module);
         }
-        let artifact = timed(&mut times.compile, || compile::compile_bytes(&mut compiler, &request, input, path))?;
+        let artifact = timed(&mut times.compile, || compile::compile_bytes(&mut compiler, &request, input, path))?.0;
         self.compiler = Some(compiler);
         let kept = match (&self.cache, &key) {
             (Some(cache), Some(key)) => cache.insert(key, &artifact).ok(),

@@ -21,7 +21,7 @@ pub fn wast(args: &WastArgs) -> Result<ExitCode> {
     let child = Mutex::new(Compiler::find()?);
     let compiler = |wasm: &[u8], options: CompileOptions<'_>| {
         let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
-        child.compile(&request(options), wasm, |_| ()).map_err(|failure| match failure {
+        child.compile(&request(options), wasm, |_| ()).map(|(artifact, _)| artifact).map_err(|failure| match failure {
             ChildFailure::Invalid(message) => CompileFailure::Invalid(message),
             other => CompileFailure::Other(output::one_line(&anyhow::Error::new(other))),
         })

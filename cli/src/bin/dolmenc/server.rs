@@ -1,11 +1,12 @@
 //! Answers requests one after the other.
 
 use crate::text;
-use dolmen_aotc::{CompileError, Features, OptLevel, Options, TargetCpu, UnknownFeature};
-use dolmen_cli::protocol::{self, Emit, Progress, Request, Response, Source, VERSION};
+use dolmen_aotc::{CompileError, Features, Observer, OptLevel, Options, Stage, TargetCpu, UnknownFeature};
+use dolmen_cli::protocol::{self, Emit, Progress, Request, Response, Source, Times, VERSION};
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,39 @@ struct Answers<W> {
     reported: Instant,
 }
 
+/// Passes on what a compilation tells.
+struct Listener<'l, W> {
+    answers: &'l Mutex<Answers<W>>,
+    /// By stage.
+    nanos: [AtomicU64; Stage::ALL.len()],
+}
+
+impl<W> Listener<'_, W> {
+    fn times(&self) -> Times {
+        // Relaxed: the threads that added have ended.
+        let nanos = |stage: Stage| self.nanos[stage as usize].load(Ordering::Relaxed);
+        Times(Stage::ALL.map(|stage| (stage.name().to_owned(), nanos(stage))).into())
+    }
+}
+
+impl<W: Write + Send> Observer for Listener<'_, W> {
+    fn progress(&self, finished: usize, total: usize) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.reported.elapsed() >= PROGRESS_INTERVAL {
+            answers.reported = Instant::now();
+            let progress = Progress { done: finished as u64, total: total as u64 };
+            // A parent that does not listen is noticed when it is told the result.
+            let _ = protocol::write_response(&mut answers.to, &Response::Progress(progress));
+        }
+    }
+
+    fn stage(&self, stage: Stage, time: Duration) {
+        let nanos = time.as_nanos().try_into().unwrap_or(u64::MAX);
+        // Relaxed: sums for display.
+        self.nanos[stage as usize].fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
 /// Answers requests until there are no more.
 ///
 /// # Errors
@@ -33,8 +67,13 @@ pub fn serve(from: &mut impl Read, mut to: impl Write + Send) -> io::Result<()> 
     protocol::write_response(&mut to, &Response::Hello(VERSION.to_owned()))?;
     let answers = Mutex::new(Answers { to, reported: Instant::now() });
     while let Some((request, input)) = protocol::read_request(from)? {
-        let response = answer(&request, &input, &|progress| report(&answers, progress));
+        let listener = Listener { answers: &answers, nanos: Default::default() };
+        let response = answer(&request, &input, &listener);
+        let times = listener.times();
         let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(response, Response::Output(_)) {
+            protocol::write_response(&mut answers.to, &Response::Times(times))?;
+        }
         protocol::write_response(&mut answers.to, &response)?;
     }
     Ok(())
@@ -46,8 +85,8 @@ enum Refusal {
     Failed(String),
 }
 
-fn answer(request: &Request, input: &[u8], on_progress: &(dyn Fn(Progress) + Sync)) -> Response {
-    match panic::catch_unwind(AssertUnwindSafe(|| compile(request, input, on_progress))) {
+fn answer(request: &Request, input: &[u8], observer: &dyn Observer) -> Response {
+    match panic::catch_unwind(AssertUnwindSafe(|| compile(request, input, observer))) {
         Ok(Ok(output)) => Response::Output(output),
         Ok(Err(Refusal::Invalid(message))) => Response::Invalid(on_one_line(&message)),
         Ok(Err(Refusal::Failed(message))) => Response::Failed(on_one_line(&message)),
@@ -58,14 +97,13 @@ fn answer(request: &Request, input: &[u8], on_progress: &(dyn Fn(Progress) + Syn
     }
 }
 
-fn compile(request: &Request, input: &[u8], on_progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<u8>, Refusal> {
+fn compile(request: &Request, input: &[u8], observer: &dyn Observer) -> Result<Vec<u8>, Refusal> {
     let wasm = match request.source {
         Source::Binary => Cow::Borrowed(input),
         Source::Text => Cow::Owned(text::assemble(input).map_err(Refusal::Invalid)?),
     };
     let Some(emit) = emit(request.emit) else { return Ok(wasm.into_owned()) };
-    let progress = |done: usize, total: usize| on_progress(Progress { done: done as u64, total: total as u64 });
-    dolmen_aotc::compile_with_progress(&wasm, &options(request, emit)?, &progress).map_err(Refusal::from)
+    dolmen_aotc::compile_observed(&wasm, &options(request, emit)?, observer).map_err(Refusal::from)
 }
 
 /// What the compiler makes; nothing if it has no part in the request.
@@ -102,15 +140,6 @@ fn features(list: &str) -> Result<Features, Refusal> {
         return Ok(Features::default());
     }
     list.parse().map_err(|error: UnknownFeature| Refusal::Failed(error.to_string()))
-}
-
-fn report(answers: &Mutex<Answers<impl Write>>, progress: Progress) {
-    let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-    if answers.reported.elapsed() >= PROGRESS_INTERVAL {
-        answers.reported = Instant::now();
-        // A parent that does not listen is noticed when it is told the result.
-        let _ = protocol::write_response(&mut answers.to, &Response::Progress(progress));
-    }
 }
 
 impl From<CompileError> for Refusal {

@@ -85,5 +85,5 @@ fn assemble(args: &InspectArgs, text: &[u8]) -> Result<Vec<u8>> {
         features: String::new(),
         source: Source::Text,
     };
-    compile::compile_bytes(&mut Compiler::find()?, &request, text, &args.file)
+    Ok(compile::compile_bytes(&mut Compiler::find()?, &request, text, &args.file)?.0)
 }
