@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `programs/` | twelve GC programs in WebAssembly text, with Java and C witnesses and their sizes |
 //! | `kotlin/` | two Kotlin programs for WASI, with the output that Kotlin/JVM gives, too |
+//! | `benches/` | what single operations cost |
 //! | [`programs`] | the list: names, arguments, checksums, files |
 //! | [`harness`] | compile a program and run it, with every knob that tests turn |
 
