@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
-use xtask::{bench, command::Failure, fuzz, run, setup, test};
+use xtask::{bench, command::Failure, fuzz, run, sanitize, setup, test};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -13,7 +13,8 @@ usage: cargo xtask COMMAND
       run --invoke NAME FILE [ARGS]   call an export instead of _start
   test [--all]        set up and run all tests (--all: also the long ones)
   bench [OPTIONS]     time the workloads, also beside other engines (--help: more)
-  fuzz [OPTIONS]      compare optimisation levels on generated modules; --node NODE: with V8, too (--help: more)";
+  fuzz [OPTIONS]      compare optimisation levels on generated modules; --node NODE: with V8, too (--help: more)
+  sanitize [--address] [--thread] [--valgrind]   the heap's own tests under a checker";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest),
         Some("bench") => bench::bench(rest),
         Some("fuzz") => fuzz::fuzz(rest),
+        Some("sanitize") => sanitize::sanitize(rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@
 //! counts are added up, each other step counts as one, and the sum is the last line: `N passed, M failed`.
 
 use crate::command::{Failure, cargo, describe};
+use crate::sanitize::address_step;
 use crate::setup::{setup, setup_lints};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -77,7 +78,13 @@ fn steps(all: bool) -> Vec<(&'static str, Command)> {
     if all {
         tests.env(ALL_TESTS_VARIABLE, "1");
     }
-    vec![("format", cargo(&["fmt", "--all", "--check"])), ("tests", tests), ("clippy", clippy), ("docs", doc)]
+    vec![
+        ("format", cargo(&["fmt", "--all", "--check"])),
+        ("tests", tests),
+        ("heap under AddressSanitizer", address_step()),
+        ("clippy", clippy),
+        ("docs", doc),
+    ]
 }
 
 /// Runs one step with its output shown; a step without counts of its own is one test.
