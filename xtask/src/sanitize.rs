@@ -95,7 +95,7 @@ fn prepare(tool: Tool) -> Result<(), Failure> {
 }
 
 fn command(tool: Tool) -> Command {
-    let mut command = cargo(&["test", "--no-fail-fast", "--package", PACKAGE, "--target", TARGET]);
+    let mut command = cargo(&["test", "--no-fail-fast", "--tests", "--package", PACKAGE, "--target", TARGET]);
     match tool {
         Tool::Address => {
             command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address");
