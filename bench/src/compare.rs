@@ -13,6 +13,9 @@ use std::fmt::Write as _;
 /// Spreads of both files that a change must exceed.
 const SPREADS: f64 = 3.0;
 
+/// The spread of a single time, which nobody knows, is taken to be as much.
+const UNKNOWN_SPREAD: f64 = 0.05;
+
 /// What is compared, with the least share that counts even when nothing seems to vary.
 const CHECKED: [(Metric, f64); 7] = [
     (Metric::Steady, 0.03),
@@ -82,7 +85,9 @@ fn change(
     let (before, after) = (before?, after?);
     let is_time = matches!(metric, Metric::Steady | Metric::First | Metric::Process | Metric::Compile);
     let ratio = after.median / before.median / if is_time { drift } else { 1.0 };
-    let spreads = [before, after].map(|found| found.relative_spread().unwrap_or(0.0));
+    let is_exact = matches!(metric, Metric::Artifact | Metric::Instructions);
+    let spread_of_one = if is_exact { 0.0 } else { UNKNOWN_SPREAD };
+    let spreads = [before, after].map(|found| found.relative_spread().unwrap_or(spread_of_one));
     let noise = (SPREADS * spreads[0].hypot(spreads[1])).max(least);
     let counts = ratio.is_finite() && (ratio.max(1.0 / ratio) - 1.0) > noise;
     counts.then(|| Change { program: program.into(), metric, old: before.median, new: after.median, ratio, noise })
@@ -167,6 +172,15 @@ mod tests {
             turn.steady_ms.iter_mut().for_each(|ms| *ms *= 1.2);
         }
         assert_eq!(found(&noisy, &slower), [], "the spread is 10 %");
+    }
+
+    #[test]
+    fn single_times_count_little() {
+        let (old, mut new) = (sample(), sample());
+        new.figures("script", "dolmen").turns[0].steady_ms = vec![1.2];
+        assert_eq!(found(&old, &new), []);
+        new.figures("script", "dolmen").turns[0].steady_ms = vec![1.3];
+        assert_eq!(found(&old, &new), [("script".to_owned(), true)]);
     }
 
     #[test]
