@@ -47,8 +47,16 @@ fn help_and_version_are_no_errors() {
         assert!(!said.stdout.is_empty());
     }
     let help = scratch.run(["run", "--help"]).stdout;
-    for option in ["--invoke", "--repeat", "--stats", "--unknown-imports", "--preload", "--gc-heap-max", "--max-stack"]
-    {
+    for option in [
+        "--invoke",
+        "--repeat",
+        "--stats",
+        "--unknown-imports",
+        "--preload",
+        "--gc-heap-max",
+        "--gc-heap-soft-max",
+        "--max-stack",
+    ] {
         assert!(help.contains(option), "{option} is not in the help");
     }
 }

@@ -54,6 +54,30 @@ fn an_hour_of_churn_fits_a_heap_of_one_and_a_half_times_the_live_data() {
 }
 
 #[test]
+fn a_soft_limit_holds_as_long_as_the_live_data_allow() {
+    for collector in [Collector::Generational, Collector::MarkSweep] {
+        let run = |soft_max_bytes: u64, entries: u64| {
+            let options = HeapOptions { collector, soft_max_bytes, initial_bytes: 0, ..HeapOptions::default() };
+            let mut server = Server::new(options, entries);
+            let mut survivors = 0;
+            for _ in 0..12 {
+                server.run_minute();
+                survivors = survivors.max(server.world.heap.stats().live_bytes);
+            }
+            server.check();
+            (server.world.heap.stats().peak_heap_bytes, survivors)
+        };
+        let soft = 24 << 20;
+        let (free, _) = run(u64::MAX, ENTRIES);
+        let (limited, _) = run(soft, ENTRIES);
+        assert!(free > 2 * soft && limited <= soft + soft / 8, "{limited} bytes rather than {free}");
+        // Far more lives than the limit wants: the heap grows, but little beyond that.
+        let (limited, survivors) = run(soft, 8 * ENTRIES);
+        assert!(survivors > soft && limited < 2 * survivors, "{limited} bytes for survivors of {survivors}");
+    }
+}
+
+#[test]
 fn a_heap_that_shrinks_gives_memory_back() {
     let mut types = MockTypes::new();
     let node = types.add_struct(&[REF, I32, I64]);

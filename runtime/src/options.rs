@@ -18,6 +18,8 @@ pub struct Config {
     pub(crate) collector: Collector,
     pub(crate) heap_max_bytes: u64,
     pub(crate) heap_initial_bytes: Option<u64>,
+    pub(crate) heap_soft_max_bytes: Option<u64>,
+    pub(crate) refuse_heap_requests_from: Option<u64>,
     pub(crate) gc_stress: Option<NonZeroU64>,
     pub(crate) gc_verify: bool,
     pub(crate) gc_log: bool,
@@ -31,6 +33,8 @@ impl Default for Config {
             collector: Collector::DEFAULT,
             heap_max_bytes: DEFAULT_HEAP_MAX_BYTES,
             heap_initial_bytes: None,
+            heap_soft_max_bytes: None,
+            refuse_heap_requests_from: None,
             gc_stress: None,
             gc_verify: false,
             gc_log: false,
@@ -62,6 +66,20 @@ impl Config {
     /// How much a store allocates before its first collection. Without it, the collector decides.
     pub fn heap_initial_bytes(&mut self, bytes: u64) -> &mut Self {
         self.heap_initial_bytes = Some(bytes);
+        self
+    }
+
+    /// The size above which the heap of a store is collected earlier and compacted rather than to grow. It still grows
+    /// up to [`Config::heap_max_bytes`] if the live objects need it.
+    pub fn heap_soft_max_bytes(&mut self, bytes: u64) -> &mut Self {
+        self.heap_soft_max_bytes = Some(bytes);
+        self
+    }
+
+    /// Behave as if the operating system refused a store's `n`-th request for heap memory (from 1) and all later ones.
+    /// For tests: whatever `n` is, what follows must be an error or a trap, not the end of the process.
+    pub fn refuse_heap_requests_from(&mut self, n: Option<u64>) -> &mut Self {
+        self.refuse_heap_requests_from = n;
         self
     }
 

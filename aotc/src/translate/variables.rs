@@ -16,10 +16,7 @@ impl FunctionTranslator<'_, '_, '_> {
             Operator::GlobalGet { global_index } => self.translate_global_get(global_index),
             Operator::GlobalSet { global_index } => self.translate_global_set(global_index),
             Operator::Drop => drop(self.stack.pop()),
-            Operator::Select => self.translate_select(None),
-            Operator::TypedSelect { ty } => {
-                self.translate_select(crate::module::types::val_type(ty, self.offset).ok());
-            }
+            Operator::Select | Operator::TypedSelect { .. } => self.translate_select(),
             _ => return false,
         }
         true
@@ -92,12 +89,17 @@ impl FunctionTranslator<'_, '_, '_> {
         }
     }
 
-    /// Selects by a condition; the type is given where operands are references.
-    fn translate_select(&mut self, ty: Option<ValType>) {
+    fn translate_select(&mut self) {
         let condition = self.pop_condition();
         let otherwise = self.stack.pop();
         let then = self.stack.pop();
         let value = self.b.select(condition, then.value, otherwise.value);
-        self.push(value, ty.unwrap_or(then.ty));
+        // Of two reference types the wider one is not known without a subtype query; the nullable one is safe
+        // to assume, since only nullability is read from operand types.
+        let ty = match (then.ty, otherwise.ty) {
+            (ValType::Ref(a), ValType::Ref(b)) if !a.nullable && b.nullable => otherwise.ty,
+            _ => then.ty,
+        };
+        self.push(value, ty);
     }
 }

@@ -9,7 +9,7 @@
 //! When to do which is told in [`crate::options`].
 
 use super::cycle::{self, Plan};
-use super::{Collect, major_budget_bytes};
+use super::{Collect, major_budget_bytes, max_room_bytes, soft_room_bytes};
 use crate::interface::to_runtime::Runtime;
 use crate::options::{HeapOptions, MIN_NURSERY_BYTES};
 use crate::state::HeapState;
@@ -19,35 +19,22 @@ use crate::verify::VerifyError;
 /// Under allocation stress one collection in so many is major.
 const STRESS_MAJOR_INTERVAL: u64 = 4;
 
-/// A minor collection in parts ends when so many nurseries were handed out.
-const MAX_PART_NURSERIES: u64 = 3;
-
 /// Collects the young objects, and the whole heap when it has grown.
 #[derive(Debug, Default)]
 pub struct Generational {
     /// The next collection is major if more bytes than this live after the last one.
     major_at_bytes: Option<u64>,
-    /// The last collection stopped early: the next part of it is due when so many bytes were handed out since the last
-    /// that was finished.
-    next_part_at_bytes: Option<u64>,
 }
 
 impl Collect for Generational {
     fn is_due(&self, heap: &HeapState, bytes: u64) -> bool {
         let used = heap.allocator.handed_out_bytes();
-        used > 0 && used + bytes > self.next_part_at_bytes.unwrap_or_else(|| nursery_bytes(heap))
+        used > 0 && used + bytes > nursery_bytes(heap)
     }
 
     fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError> {
         let scope = self.scope(heap, cause);
-        let may_stop_early = matches!(cause, Cause::Budget | Cause::Stress) && !self.is_overdue(heap);
-        let marked_before = heap.stats.live_bytes;
-        let plan = Plan { scope, cause, may_stop_early, keep_bytes: major_budget_bytes };
-        let collection = cycle::run(heap, runtime, plan)?;
-        self.next_part_at_bytes = (!collection.is_finished).then(|| {
-            let marked = collection.live_bytes.saturating_sub(marked_before);
-            collection.allocated_bytes + (marked / 2).max(heap.options.tuning.min_step_bytes)
-        });
+        cycle::run(heap, runtime, Plan { scope, cause, keep_bytes: major_budget_bytes })?;
         if scope == Scope::Major {
             self.major_at_bytes = Some(heap.stats.live_bytes + major_budget_bytes(heap));
         }
@@ -56,14 +43,8 @@ impl Collect for Generational {
 }
 
 impl Generational {
-    /// Whether a minor collection has been put off by parts that stopped early for so long that it must end now.
-    fn is_overdue(&self, heap: &HeapState) -> bool {
-        self.next_part_at_bytes.is_some()
-            && heap.allocator.handed_out_bytes() > MAX_PART_NURSERIES * nursery_bytes(heap)
-    }
-
-    fn scope(&self, heap: &HeapState, cause: Cause) -> Scope {
-        let major_at_bytes = self.major_at_bytes.unwrap_or_else(|| major_budget_bytes(heap));
+    fn scope(&mut self, heap: &HeapState, cause: Cause) -> Scope {
+        let major_at_bytes = *self.major_at_bytes.get_or_insert_with(|| major_budget_bytes(heap));
         let is_major = match cause {
             Cause::Budget => heap.stats.live_bytes >= major_at_bytes,
             Cause::Stress => heap.stats.collections().is_multiple_of(STRESS_MAJOR_INTERVAL),
@@ -75,9 +56,9 @@ impl Generational {
 
 /// Bytes that may be handed out before the next minor collection.
 fn nursery_bytes(heap: &HeapState) -> u64 {
-    let HeapOptions { max_bytes, tuning, .. } = heap.options;
+    let HeapOptions { tuning, .. } = heap.options;
     let live_bytes = heap.stats.live_bytes;
     let wanted = tuning.nursery_bytes.max(live_bytes.saturating_mul(tuning.nursery_percent) / 100);
-    let room = max_bytes.saturating_sub(live_bytes) / 2;
-    wanted.min(room.max(MIN_NURSERY_BYTES))
+    let room = max_room_bytes(heap).min(soft_room_bytes(heap));
+    wanted.min((room / 4).max(MIN_NURSERY_BYTES))
 }

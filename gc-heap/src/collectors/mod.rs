@@ -11,6 +11,7 @@ mod marksweep;
 mod null;
 
 use crate::interface::to_runtime::Runtime;
+use crate::options::{HeapOptions, MIN_NURSERY_BYTES};
 use crate::state::HeapState;
 use crate::stats::Cause;
 use crate::verify::VerifyError;
@@ -34,7 +35,23 @@ fn major_budget_bytes(heap: &HeapState) -> u64 {
     let (options, live_bytes) = (&heap.options, heap.stats.live_bytes);
     let growth = live_bytes.saturating_mul(options.tuning.growth_percent) / 100;
     let initial = options.initial_bytes.saturating_sub(live_bytes);
-    options.tuning.min_budget_bytes.max(growth).max(initial)
+    // A heap that is nearly full must be exhausted for the allocator to give up.
+    let nearly_full = options.max_bytes / options.tuning.starved_fraction.max(1);
+    let room = (max_room_bytes(heap) / 4 * 3).max(nearly_full).min(soft_room_bytes(heap) / 4 * 3);
+    options.tuning.min_budget_bytes.max(growth).max(initial).min(room.max(MIN_NURSERY_BYTES))
+}
+
+/// Bytes that the maximum of the heap leaves.
+fn max_room_bytes(heap: &HeapState) -> u64 {
+    heap.options.max_bytes.saturating_sub(heap.stats.live_bytes)
+}
+
+/// Bytes that the soft limit of the heap leaves, or allows above it.
+fn soft_room_bytes(heap: &HeapState) -> u64 {
+    let HeapOptions { soft_max_bytes, tuning, .. } = heap.options;
+    let live_bytes = heap.stats.live_bytes;
+    let growth = live_bytes.saturating_mul(tuning.soft_growth_percent) / 100;
+    soft_max_bytes.saturating_sub(live_bytes).max(growth)
 }
 
 /// The collector of that name.

@@ -67,7 +67,7 @@ impl Goal {
         let tuning = &heap.options.tuning;
         let live_bytes = heap.stats.live_bytes.saturating_sub(large_bytes(&heap.space, objects));
         let percent = |percent: u64| live_bytes.saturating_mul(percent) / 100;
-        let is_pressed = cause == Cause::Exhausted;
+        let is_pressed = cause == Cause::Exhausted || heap.space.used_bytes() > heap.options.soft_max_bytes;
         let (from, copy) = if is_pressed {
             (percent(tuning.evacuate_to_percent), live_bytes)
         } else {

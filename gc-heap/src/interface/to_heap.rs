@@ -30,7 +30,7 @@
 use crate::address::ObjRef;
 use crate::alloc::{self, Allocator};
 use crate::barrier::CardTable;
-use crate::block::{BLOCK_BYTES, BlockState};
+use crate::block::BLOCK_BYTES;
 use crate::collectors::{self, Collect};
 use crate::host_objects::HostObjects;
 use crate::interface::to_runtime::{Runtime, TypeTable};
@@ -108,7 +108,6 @@ impl Heap {
             mark_stack: MarkStack::new(options.tuning.mark_stack_entries),
             verifier: Verifier::default(),
             stats: Stats::default(),
-            swept_bytes: 0,
             options,
         };
         let stress = options.stress.map(|interval| Stress {
@@ -342,8 +341,7 @@ impl Heap {
     /// system.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
-        let blocks = &self.state.space.blocks;
-        blocks.iter().filter(|&b| blocks.state(b) != BlockState::Free).count() as u64 * u64::from(BLOCK_BYTES)
+        self.state.space.used_bytes()
     }
 
     /// The options that the heap was made with; `max_bytes` as it is in force.

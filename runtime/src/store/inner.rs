@@ -17,7 +17,7 @@ use crate::vm::memory::MemoryData;
 use crate::vm::object;
 use crate::vm::table::TableData;
 use dolmen_abi::collector::Barrier;
-use dolmen_gc_heap::{AllocError, Cause, Heap, HeapOptions, ObjRef};
+use dolmen_gc_heap::{AllocError, Cause, Heap, HeapOptions, ObjRef, Tuning};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -239,9 +239,10 @@ fn heap_options(engine: &Engine) -> HeapOptions {
         collector: config.collector,
         initial_bytes: config.heap_initial_bytes.unwrap_or(defaults.initial_bytes).min(config.heap_max_bytes),
         max_bytes: config.heap_max_bytes.min(dolmen_gc_heap::options::LARGEST_MAX_BYTES),
+        soft_max_bytes: config.heap_soft_max_bytes.unwrap_or(defaults.soft_max_bytes),
         stress: config.gc_stress,
         verify: config.gc_verify,
         log: config.gc_log || config.gc_record,
-        tuning: defaults.tuning,
+        tuning: Tuning { refuse_system_from: config.refuse_heap_requests_from, ..defaults.tuning },
     }
 }

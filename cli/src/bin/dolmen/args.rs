@@ -174,6 +174,9 @@ pub struct GcArgs {
     /// Greatest size of the heap [default: 4G]
     #[arg(long = "gc-heap-max", value_name = "SIZE", value_parser = size::parse)]
     pub heap_max_bytes: Option<u64>,
+    /// Size above which the heap is collected earlier and compacted rather than to grow
+    #[arg(long = "gc-heap-soft-max", value_name = "SIZE", value_parser = size::parse)]
+    pub heap_soft_max_bytes: Option<u64>,
     /// Size that the heap starts with
     #[arg(long = "gc-heap-initial", value_name = "SIZE", value_parser = size::parse)]
     pub heap_initial_bytes: Option<u64>,
@@ -251,6 +254,9 @@ pub fn engine_config(args: &GcArgs) -> Config {
     config.collector(collector(&args.collector)).gc_stress(args.stress).gc_verify(args.verify).gc_log(args.log);
     if let Some(bytes) = args.heap_max_bytes {
         config.heap_max_bytes(bytes);
+    }
+    if let Some(bytes) = args.heap_soft_max_bytes {
+        config.heap_soft_max_bytes(bytes);
     }
     if let Some(bytes) = args.heap_initial_bytes {
         config.heap_initial_bytes(bytes);
