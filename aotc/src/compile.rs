@@ -15,7 +15,8 @@ use crate::module::values::{self, FieldValues, Stores};
 use crate::module::{InitStep, Module};
 use crate::observer::{Observer, Stage};
 use crate::options::{
-    Emit, IMPORT_BODY_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options, PARTITION_BODY_BYTES, PARTITION_FUNCS,
+    Emit, IMPORT_BODY_BYTES, IMPORT_FORWARDER_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options, PARTITION_BODY_BYTES,
+    PARTITION_FUNCS,
 };
 use crate::pipeline;
 use crate::translate::function::FunctionTranslator;
@@ -306,11 +307,16 @@ fn translate_function(unit: &Unit<'_, '_>, position: usize) -> Result<Value, Com
     Ok(function)
 }
 
-/// Translates small functions that this partition calls but does not define, for LLVM to inline. What they call
-/// in turn is not translated: a chain of small functions would bring the whole module into each partition.
+/// Translates small functions that this partition calls but does not define, for LLVM to inline; of what they call in
+/// turn only the smallest, which forward: a chain of small functions would bring the whole module into each partition.
 fn import_small_callees(unit: &Unit<'_, '_>) -> Result<(), CompileError> {
+    import_callees(unit, IMPORT_BODY_BYTES)?;
+    import_callees(unit, IMPORT_FORWARDER_BYTES)
+}
+
+fn import_callees(unit: &Unit<'_, '_>, max_bytes: usize) -> Result<(), CompileError> {
     let imported = unit.module.meta.imported_funcs();
-    let is_small = |&position: &usize| unit.module.bodies[position].body.as_bytes().len() <= IMPORT_BODY_BYTES;
+    let is_small = |&position: &usize| unit.module.bodies[position].body.as_bytes().len() <= max_bytes;
     let is_called = |&position: &usize| {
         let function = unit.llvm.function(&unit.symbol((imported + position) as u32));
         function.is_some_and(|f| !f.is_definition())

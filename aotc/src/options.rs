@@ -100,6 +100,10 @@ pub(crate) const PARTITION_FUNCS: u64 = 1000;
 /// A function of another partition whose body has at most this many bytes is imported to be inlined.
 pub(crate) const IMPORT_BODY_BYTES: usize = 96;
 
+/// What an imported function calls is imported, too, if its body has at most this many bytes: a field's value, a cast
+/// and a call.
+pub(crate) const IMPORT_FORWARDER_BYTES: usize = 32;
+
 /// References that a call through a reference is compared with at most, where a field tells what it can hold.
 pub(crate) const MAX_GUARDS: usize = 4;
 

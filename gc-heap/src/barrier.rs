@@ -80,11 +80,11 @@ impl CardTable {
     }
 
     /// The dirty cards of a block as a mask; cleans them. The mutators are stopped.
-    pub fn take(&mut self, block: Block) -> u128 {
+    pub fn take(&self, block: Block) -> u128 {
         let at = (block.0 as usize) << LOG_CARDS_PER_BLOCK;
         assert!(((at + size_of::<BlockCards>()) as u64) <= self.table.bytes(), "block {} beyond the region", block.0);
-        // SAFETY: the block's bytes lie inside the table (checked); the mutators are stopped and `&mut self`
-        // excludes other users.
+        // SAFETY: the block's bytes lie inside the table (checked); the mutators are stopped, and the reference ends
+        // here, in the one thread that collects.
         let cards = unsafe { &mut *self.table.base().add(at).cast::<BlockCards>() };
         let mask = line::low_bits(cards);
         cards.fill(0);

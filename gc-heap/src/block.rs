@@ -210,6 +210,11 @@ impl BlockTable {
         self.fresh[block.0 as usize / 64] |= 1 << (block.0 % 64);
     }
 
+    /// Whether memory of the block was handed out since the last collection.
+    pub fn is_fresh(&self, block: Block) -> bool {
+        self.fresh[block.0 as usize / 64] >> (block.0 % 64) & 1 != 0
+    }
+
     /// The first block at or after `from` with fresh memory; forgets that it has.
     pub fn take_fresh(&mut self, from: Block) -> Option<Block> {
         let start = from.0 as usize / 64;

@@ -26,6 +26,8 @@ pub struct HeapState {
     pub mark_stack: MarkStack,
     pub verifier: Verifier,
     pub stats: Stats,
+    /// Bytes that survived the last finished collection.
+    pub swept_bytes: u64,
 }
 
 impl HeapState {

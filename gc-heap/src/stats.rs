@@ -57,9 +57,11 @@ pub struct Collection {
     pub number: u64,
     pub scope: Scope,
     pub cause: Cause,
+    /// False if a minor collection stopped early: it has freed nothing, and the next one goes on.
+    pub is_finished: bool,
     /// Bytes in use when it began: survivors of the collection before and what was allocated since.
     pub before_bytes: u64,
-    /// Bytes handed out since the collection before.
+    /// Bytes handed out since the last finished collection.
     pub allocated_bytes: u64,
     /// Bytes of the survivors.
     pub live_bytes: u64,
@@ -163,9 +165,10 @@ impl fmt::Display for Collection {
         let ms = |d: Duration| d.as_secs_f64() * 1e3;
         write!(
             f,
-            "gc {} {} ({}): {} -> {} KiB, heap {} KiB, moved {} KiB, pause {:.3} ms (",
+            "gc {} {}{} ({}): {} -> {} KiB, heap {} KiB, moved {} KiB, pause {:.3} ms (",
             self.number,
             self.scope.name(),
+            if self.is_finished { "" } else { " part" },
             self.cause.name(),
             self.before_bytes >> 10,
             self.live_bytes >> 10,

@@ -387,8 +387,9 @@ fn minor_collections_free_what_died_young_and_majors_the_rest() {
     assert!(stats.minor >= 10 && stats.major >= 1 && stats.minor > 2 * stats.major, "{stats:?}");
     assert!(stats.peak_heap_bytes < 12 << 20, "{stats:?}");
     let minor = w.runtime.log.iter().filter(|c| c.scope == Scope::Minor);
-    assert!(minor.clone().all(|c| c.allocated_bytes <= (1 << 20) + BLOCK && c.cause == Cause::Budget));
-    assert!(minor.clone().all(|c| c.live_bytes < c.before_bytes));
+    let whole = minor.clone().filter(|c| c.is_finished);
+    assert!(whole.clone().count() > 10 && whole.clone().all(|c| c.live_bytes < c.before_bytes));
+    assert!(minor.clone().all(|c| c.cause == Cause::Budget));
 }
 
 #[test]

@@ -43,8 +43,16 @@ static INITIALISE: Once = Once::new();
 /// What a callee-saved register costs when a function takes it first: a store and a load at each call of the function,
 /// which executes 2^14 times by LLVM's count. Without it a value that is needed behind a call has such a register from
 /// its definition on, often the start of the function, and then paths without calls save the registers, too.
-const COMMAND_LINE: &[&CStr] =
-    &[c"dolmenc", c"-force-ordered-reductions", c"-slp-schedule-budget=10000", c"-regalloc-csr-first-time-cost=32768"];
+///
+/// A field that is read, changed in one byte and written stays as wide as it is: a narrow store shortly before a wide
+/// load of the field makes the load wait until the store has left the store buffer.
+const COMMAND_LINE: &[&CStr] = &[
+    c"dolmenc",
+    c"-force-ordered-reductions",
+    c"-slp-schedule-budget=10000",
+    c"-regalloc-csr-first-time-cost=32768",
+    c"-combiner-reduce-load-op-store-width=false",
+];
 
 fn initialise() {
     // SAFETY: the initialisers have no precondition and run once.

@@ -21,7 +21,7 @@ use crate::features::Features;
 use constants::Constants;
 use dolmen_abi::layout::descriptor_place;
 use dolmen_abi::meta::{ModuleMeta, Names};
-use dolmen_abi::types::{CompositeType, FuncType, SubType, TypeIdx};
+use dolmen_abi::types::{CompositeType, FuncType, HeapType, SubType, TypeIdx};
 use hints::BranchHints;
 use std::collections::BTreeSet;
 use values::FieldValues;
@@ -129,6 +129,27 @@ impl<'a> Module<'a> {
         match self.names.funcs.binary_search_by_key(&func, |&(index, _)| index) {
             Ok(position) => &self.names.funcs[position].1,
             Err(_) => "",
+        }
+    }
+
+    /// Whether each object of one type, null aside, is certainly of another; `false` also where that is not asked often.
+    pub(crate) fn is_subtype(&self, sub: HeapType, sup: HeapType) -> bool {
+        match (sub, sup) {
+            (HeapType::Concrete(sub) | HeapType::Exact(sub), HeapType::Concrete(sup)) => {
+                let wanted = self.canonical[sup.0 as usize];
+                let supertypes = std::iter::successors(Some(sub), |&ty| self.sub_type(ty).supertype);
+                supertypes.into_iter().any(|ty| self.canonical[ty.0 as usize] == wanted)
+            }
+            (HeapType::Exact(sub), HeapType::Exact(sup)) => {
+                self.canonical[sub.0 as usize] == self.canonical[sup.0 as usize]
+            }
+            (HeapType::Concrete(sub) | HeapType::Exact(sub), _) => match self.sub_type(sub).composite {
+                CompositeType::Struct(_) => matches!(sup, HeapType::Struct | HeapType::Eq | HeapType::Any),
+                CompositeType::Array(_) => matches!(sup, HeapType::Array | HeapType::Eq | HeapType::Any),
+                CompositeType::Func(_) => sup == HeapType::Func,
+            },
+            (HeapType::Struct | HeapType::Array | HeapType::I31, HeapType::Eq) => true,
+            _ => sub == sup,
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A test against a final type is one compare. Against another type it is one load from the object's descriptor
 //! and one compare; types deeper than every display's minimum size first check the object's depth. Tests
-//! against abstract types look at the kind in the type word's upper bits.
+//! against abstract types look at the kind in the type word's upper bits. What the operand's static type answers is not
+//! tested.
 
 use crate::error::CompileError;
 use crate::llvm::{Cast, IntPredicate, Op, Value};
@@ -50,8 +51,11 @@ impl FunctionTranslator<'_, '_, '_> {
         let matches = self.matches(operand, target);
         let fails = self.b.binary(Op::Xor, matches, self.unit.types.i1.int(1));
         self.trap_if(fails, TrapCode::CastFailure);
-        let nullable = nullable && is_nullable(operand.ty);
-        self.push(operand.value, ValType::Ref(RefType { nullable, ..target }));
+        let ValType::Ref(source) = operand.ty else { panic!("a cast's operand is a reference") };
+        let nullable = nullable && source.nullable;
+        let heap = if self.unit.module.is_subtype(source.heap, target.heap) { source.heap } else { target.heap };
+        self.push(operand.value, ValType::Ref(RefType { nullable, heap }));
+        self.stack.set_fact(operand.fact);
         Ok(())
     }
 
@@ -87,6 +91,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.branch_if(fails, depth);
         self.stack.pop();
         self.push(operand.value, ValType::Ref(to));
+        self.stack.set_fact(operand.fact);
         Ok(())
     }
 
@@ -98,8 +103,11 @@ impl FunctionTranslator<'_, '_, '_> {
         let ValType::Ref(source) = operand.ty else { panic!("a cast's operand is a reference") };
         let on_null = if target.nullable { yes } else { no };
         let not_null = |this: &Self| this.b.icmp(IntPredicate::Ne, value, types.reference.zero());
+        if self.unit.module.is_subtype(source.heap, target.heap) {
+            return if target.nullable || !source.nullable { yes } else { not_null(self) };
+        }
         match target.heap {
-            // The top of each hierarchy, and the type itself: only null is in question.
+            // The top of each hierarchy: only null is in question.
             HeapType::Any | HeapType::Func | HeapType::Extern | HeapType::Exn => {
                 if target.nullable {
                     yes
@@ -269,10 +277,6 @@ impl FunctionTranslator<'_, '_, '_> {
         self.unit.mark_invariant(load);
         self.b.cast(Cast::ZExt, load, self.unit.types.i32)
     }
-}
-
-fn is_nullable(ty: ValType) -> bool {
-    !matches!(ty, ValType::Ref(RefType { nullable: false, .. }))
 }
 
 /// What is left of a type when a cast to another one has failed.

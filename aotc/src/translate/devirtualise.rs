@@ -100,7 +100,7 @@ impl FunctionTranslator<'_, '_, '_> {
     pub(crate) fn note_fact(&mut self, fact: Option<Fact>) {
         let Some(fact) = fact else { return };
         self.facts.push(fact);
-        self.stack.set_fact(FactIdx(self.facts.len() as u32 - 1));
+        self.stack.set_fact(Some(FactIdx(self.facts.len() as u32 - 1)));
     }
 
     fn fact(&self, operand: Operand) -> Option<&Fact> {
@@ -115,7 +115,7 @@ impl FunctionTranslator<'_, '_, '_> {
     /// The value of a field of a known object.
     pub(crate) fn known_field(&self, object: Operand, field: u32) -> Option<Constant> {
         match self.fact(object)? {
-            Fact::Is(Constant::Object(object)) => self.unit.module.constants.field(self.unit.module, *object, field),
+            Fact::Is(object) => self.follow(*object, &[field]),
             _ => None,
         }
     }

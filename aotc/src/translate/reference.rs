@@ -32,6 +32,7 @@ impl FunctionTranslator<'_, '_, '_> {
                 let operand = self.stack.pop();
                 self.trap_if_null(operand, TrapCode::NullReference);
                 self.push(operand.value, non_null(operand.ty));
+                self.stack.set_fact(operand.fact);
             }
             Operator::BrOnNull { relative_depth } => self.translate_br_on_null(relative_depth),
             Operator::BrOnNonNull { relative_depth } => self.translate_br_on_non_null(relative_depth),
@@ -66,6 +67,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let is_null = self.is_null(operand.value);
         self.branch_if(is_null, depth);
         self.push(operand.value, non_null(operand.ty));
+        self.stack.set_fact(operand.fact);
     }
 
     fn translate_br_on_non_null(&mut self, depth: u32) {

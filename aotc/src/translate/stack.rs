@@ -99,10 +99,10 @@ impl OperandStack {
         self.0.push(Operand::new(value, ty));
     }
 
-    /// Notes a fact about the top operand, just pushed.
-    pub(crate) fn set_fact(&mut self, fact: FactIdx) {
+    /// Says what else is known about the top operand, just pushed.
+    pub(crate) fn set_fact(&mut self, fact: Option<FactIdx>) {
         if let Some(operand) = self.0.last_mut() {
-            operand.fact = Some(fact);
+            operand.fact = fact;
         }
     }
 

@@ -16,7 +16,10 @@ impl FunctionTranslator<'_, '_, '_> {
             Operator::GlobalGet { global_index } => self.translate_global_get(global_index),
             Operator::GlobalSet { global_index } => self.translate_global_set(global_index),
             Operator::Drop => drop(self.stack.pop()),
-            Operator::Select | Operator::TypedSelect { .. } => self.translate_select(),
+            Operator::Select => self.translate_select(None),
+            Operator::TypedSelect { ty } => {
+                self.translate_select(crate::module::types::val_type(ty, self.offset).ok());
+            }
             _ => return false,
         }
         true
@@ -89,17 +92,12 @@ impl FunctionTranslator<'_, '_, '_> {
         }
     }
 
-    fn translate_select(&mut self) {
+    /// Selects by a condition; the type is given where operands are references.
+    fn translate_select(&mut self, ty: Option<ValType>) {
         let condition = self.pop_condition();
         let otherwise = self.stack.pop();
         let then = self.stack.pop();
         let value = self.b.select(condition, then.value, otherwise.value);
-        // Of two reference types the wider one is not known without a subtype query; the nullable one is safe
-        // to assume, since only nullability is read from operand types.
-        let ty = match (then.ty, otherwise.ty) {
-            (ValType::Ref(a), ValType::Ref(b)) if !a.nullable && b.nullable => otherwise.ty,
-            _ => then.ty,
-        };
-        self.push(value, ty);
+        self.push(value, ty.unwrap_or(then.ty));
     }
 }

@@ -8,14 +8,23 @@
 //!
 //! A minor collection keeps all marks: old objects count as live, and only objects made since the last collection
 //! can be marked or freed. Survivors are old from then on, whether they survived a major or a minor collection.
+//!
+//! **Minor collections in parts.** How many young objects survive is not known before, and when nearly all do, marking
+//! them takes long. So a minor collection may stop when its time is over: what is marked but not scanned gets dirty
+//! cards, as if the program had just written to it, and nothing is swept. That is a state like any other between
+//! collections, with every reference from a marked object to an unmarked one in a dirty card, but that survivors share
+//! lines with fresh objects ([`Space::is_unswept`](crate::space::Space)). The program goes on with new memory, and the
+//! next minor collection visits what the cards remember, until one finishes and sweeps all that was handed out since
+//! the last that did.
 
 use crate::evacuate::{Moved, evacuate};
 use crate::interface::to_runtime::Runtime;
+use crate::options::Tuning;
 use crate::roots;
 use crate::space::sweep;
 use crate::state::HeapState;
 use crate::stats::{Cause, Collection, Phases, Scope};
-use crate::trace::Tracer;
+use crate::trace::{Limit, Traced, Tracer};
 use crate::verify::VerifyError;
 use std::time::{Duration, Instant};
 
@@ -24,6 +33,8 @@ use std::time::{Duration, Instant};
 pub struct Plan {
     pub scope: Scope,
     pub cause: Cause,
+    /// A minor collection may stop early, and the next one goes on.
+    pub may_stop_early: bool,
     /// Bytes that the program may be handed before the next major collection, given the bytes that live.
     pub keep_bytes: fn(&HeapState) -> u64,
 }
@@ -33,7 +44,7 @@ pub struct Plan {
 /// # Errors
 ///
 /// What the verifier found, if it is on.
-pub fn run(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan) -> Result<(), VerifyError> {
+pub fn run(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan) -> Result<Collection, VerifyError> {
     let start = Instant::now();
     runtime.stop_mutators();
     let stop = start.elapsed();
@@ -46,23 +57,57 @@ pub fn run(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan) -> Resul
     if heap.options.log {
         runtime.log_collection(&collection);
     }
-    Ok(())
+    Ok(collection)
 }
 
 fn collect_stopped(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan) -> Result<Collection, VerifyError> {
-    let Plan { scope, cause, keep_bytes } = plan;
+    let Plan { scope, cause, .. } = plan;
     let mut phases = Phases::default();
     heap.note_heap_size();
     let allocated_bytes = heap.allocator.handed_out_bytes();
-    let before_bytes = heap.stats.live_bytes + allocated_bytes;
+    let before_bytes = heap.swept_bytes + allocated_bytes;
     heap.retire_buffers(runtime);
     let verifies = heap.verify_if_due(runtime)?;
 
-    heap.stats.live_bytes = mark(heap, runtime, scope, &mut phases);
-    if verifies {
-        heap.verifier.check_marks(&heap.space, scope)?;
+    let Traced { marked_bytes, is_finished } = mark(heap, runtime, plan, &mut phases);
+    heap.stats.live_bytes = marked_bytes;
+    heap.space.is_unswept = !is_finished;
+    let mut moved = Moved::default();
+    if is_finished {
+        if verifies {
+            heap.verifier.check_marks(&heap.space, scope)?;
+        }
+        moved = free_unmarked(heap, runtime, plan, verifies, &mut phases)?;
+        if verifies {
+            heap.verifier.check_blocks(&heap.space)?;
+        }
     }
 
+    heap.note_heap_size();
+    let (live_bytes, heap_bytes) = (heap.stats.live_bytes, heap.stats.heap_bytes);
+    Ok(Collection {
+        number: 0,
+        scope,
+        cause,
+        is_finished,
+        before_bytes,
+        allocated_bytes,
+        live_bytes,
+        heap_bytes,
+        moved_bytes: moved.bytes,
+        phases,
+    })
+}
+
+/// Frees what a trace has not marked; after a major collection moves objects out of sparse blocks.
+fn free_unmarked(
+    heap: &mut HeapState,
+    runtime: &mut dyn Runtime,
+    plan: Plan,
+    verifies: bool,
+    phases: &mut Phases,
+) -> Result<Moved, VerifyError> {
+    let Plan { scope, cause, keep_bytes, .. } = plan;
     let mut clock = Clock::start();
     heap.host_objects.find_dead(&heap.space, scope);
     let marks = &heap.space.marks;
@@ -85,28 +130,15 @@ fn collect_stopped(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan) 
         sweep::release(&mut heap.space, keep, slack);
     }
     heap.allocator.restart();
+    heap.swept_bytes = heap.stats.live_bytes;
     phases.release = clock.lap();
-    if verifies {
-        heap.verifier.check_blocks(&heap.space)?;
-    }
-
-    heap.note_heap_size();
-    let (live_bytes, heap_bytes) = (heap.stats.live_bytes, heap.stats.heap_bytes);
-    Ok(Collection {
-        number: 0,
-        scope,
-        cause,
-        before_bytes,
-        allocated_bytes,
-        live_bytes,
-        heap_bytes,
-        moved_bytes: moved.bytes,
-        phases,
-    })
+    Ok(moved)
 }
 
-/// Marks what is reachable, or what is of the young objects; the bytes of all marked objects but the immortal ones.
-pub fn mark(heap: &mut HeapState, runtime: &mut dyn Runtime, scope: Scope, phases: &mut Phases) -> u64 {
+/// Marks what is reachable, or what is of the young objects, if there is time.
+pub fn mark(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan, phases: &mut Phases) -> Traced {
+    let scope = plan.scope;
+    let Tuning { minor_pause, pause_check_objects: check_objects, .. } = heap.options.tuning;
     let HeapState { space, cards, types, mark_stack, .. } = heap;
     let mut clock = Clock::start();
     let mut marked_bytes = heap.stats.live_bytes;
@@ -117,16 +149,19 @@ pub fn mark(heap: &mut HeapState, runtime: &mut dyn Runtime, scope: Scope, phase
             cards.clean(space.blocks.frontier_block());
         }
     }
-    let mut tracer = Tracer::new(space, &**types, mark_stack, marked_bytes);
-    if let (Scope::Minor, Some(cards)) = (scope, cards.as_mut()) {
+    let cards = cards.as_ref();
+    let limit = cards.filter(|_| scope == Scope::Minor && plan.may_stop_early);
+    let limit = limit.map(|cards| Limit { deadline: clock.last + minor_pause, check_objects, cards });
+    let mut tracer = Tracer::new(space, &**types, mark_stack, marked_bytes, limit);
+    if let (Scope::Minor, Some(cards)) = (scope, cards) {
         tracer.visit_remembered(cards);
     }
     phases.prepare = clock.lap();
-    roots::mark_roots(runtime, &mut tracer, cards.as_ref());
+    roots::mark_roots(runtime, &mut tracer, cards);
     phases.roots = clock.lap();
-    let marked_bytes = tracer.finish();
+    let traced = tracer.finish();
     phases.trace = clock.lap();
-    marked_bytes
+    traced
 }
 
 /// Measures phases that follow each other.

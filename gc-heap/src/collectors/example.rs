@@ -22,7 +22,8 @@ impl Collect for Clockwork {
     }
 
     fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError> {
-        cycle::run(heap, runtime, Plan { scope: Scope::Major, cause, keep_bytes: |_| 1 << 20 })
+        let plan = Plan { scope: Scope::Major, cause, may_stop_early: false, keep_bytes: |_| 1 << 20 };
+        cycle::run(heap, runtime, plan).map(|_| ())
     }
 }
 

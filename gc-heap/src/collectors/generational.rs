@@ -19,22 +19,35 @@ use crate::verify::VerifyError;
 /// Under allocation stress one collection in so many is major.
 const STRESS_MAJOR_INTERVAL: u64 = 4;
 
+/// A minor collection in parts ends when so many nurseries were handed out.
+const MAX_PART_NURSERIES: u64 = 3;
+
 /// Collects the young objects, and the whole heap when it has grown.
 #[derive(Debug, Default)]
 pub struct Generational {
     /// The next collection is major if more bytes than this live after the last one.
     major_at_bytes: Option<u64>,
+    /// The last collection stopped early: the next part of it is due when so many bytes were handed out since the last
+    /// that was finished.
+    next_part_at_bytes: Option<u64>,
 }
 
 impl Collect for Generational {
     fn is_due(&self, heap: &HeapState, bytes: u64) -> bool {
         let used = heap.allocator.handed_out_bytes();
-        used > 0 && used + bytes > nursery_bytes(heap)
+        used > 0 && used + bytes > self.next_part_at_bytes.unwrap_or_else(|| nursery_bytes(heap))
     }
 
     fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError> {
         let scope = self.scope(heap, cause);
-        cycle::run(heap, runtime, Plan { scope, cause, keep_bytes: major_budget_bytes })?;
+        let may_stop_early = matches!(cause, Cause::Budget | Cause::Stress) && !self.is_overdue(heap);
+        let marked_before = heap.stats.live_bytes;
+        let plan = Plan { scope, cause, may_stop_early, keep_bytes: major_budget_bytes };
+        let collection = cycle::run(heap, runtime, plan)?;
+        self.next_part_at_bytes = (!collection.is_finished).then(|| {
+            let marked = collection.live_bytes.saturating_sub(marked_before);
+            collection.allocated_bytes + (marked / 2).max(heap.options.tuning.min_step_bytes)
+        });
         if scope == Scope::Major {
             self.major_at_bytes = Some(heap.stats.live_bytes + major_budget_bytes(heap));
         }
@@ -43,6 +56,12 @@ impl Collect for Generational {
 }
 
 impl Generational {
+    /// Whether a minor collection has been put off by parts that stopped early for so long that it must end now.
+    fn is_overdue(&self, heap: &HeapState) -> bool {
+        self.next_part_at_bytes.is_some()
+            && heap.allocator.handed_out_bytes() > MAX_PART_NURSERIES * nursery_bytes(heap)
+    }
+
     fn scope(&mut self, heap: &HeapState, cause: Cause) -> Scope {
         let major_at_bytes = *self.major_at_bytes.get_or_insert_with(|| major_budget_bytes(heap));
         let is_major = match cause {

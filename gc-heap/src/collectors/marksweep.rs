@@ -20,6 +20,7 @@ impl Collect for MarkSweep {
     }
 
     fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError> {
-        cycle::run(heap, runtime, Plan { scope: Scope::Major, cause, keep_bytes: major_budget_bytes })
+        let plan = Plan { scope: Scope::Major, cause, may_stop_early: false, keep_bytes: major_budget_bytes };
+        cycle::run(heap, runtime, plan).map(|_| ())
     }
 }

@@ -108,6 +108,7 @@ impl Heap {
             mark_stack: MarkStack::new(options.tuning.mark_stack_entries),
             verifier: Verifier::default(),
             stats: Stats::default(),
+            swept_bytes: 0,
             options,
         };
         let stress = options.stress.map(|interval| Stress {

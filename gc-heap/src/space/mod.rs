@@ -14,7 +14,7 @@ pub mod sweep;
 
 use crate::block::{BLOCK_UNITS, Block, BlockState, BlockTable, LOG_BLOCK_BYTES};
 use crate::large::LargeObjects;
-use crate::line::{LINE_FREE, LINE_FRESH, LOG_LINE_UNITS, LineTable, line_range, next_hole, used_mask};
+use crate::line::{LINE_FREE, LINE_FRESH, LINE_LIVE, LOG_LINE_UNITS, LineTable, line_range, next_hole, used_mask};
 use crate::os::System;
 use dolmen_abi::reference::NULL_REF;
 use mark_bits::MarkBits;
@@ -30,6 +30,8 @@ pub struct Space {
     pub lines: LineTable,
     pub blocks: BlockTable,
     pub large: LargeObjects,
+    /// A minor collection has stopped early: survivors may share their lines with fresh objects.
+    pub is_unswept: bool,
     system: System,
     /// Whether huge pages were asked for; not before the heap needs some, so that a small one has few mappings.
     has_huge_pages: bool,
@@ -48,6 +50,7 @@ impl Space {
             lines: LineTable::new(&mut system, limit)?,
             blocks: BlockTable::new(limit),
             large: LargeObjects::default(),
+            is_unswept: false,
             system,
             has_huge_pages: false,
         })
@@ -132,11 +135,16 @@ impl Space {
         match self.blocks.state(block) {
             BlockState::Large => unit == block.start_unit(),
             BlockState::Immortal => self.marks.get(unit),
-            BlockState::Recyclable | BlockState::Full => {
-                self.marks.get(unit) || self.lines.of_units(unit, unit + 1)[0] == LINE_FRESH
-            }
+            BlockState::Recyclable | BlockState::Full => self.marks.get(unit) || self.is_fresh(unit, unit + 1),
             BlockState::Free | BlockState::LargeRest | BlockState::Reserved => false,
         }
+    }
+
+    /// Whether the units `start..end` of a shared block may be of an object without a mark.
+    pub fn is_fresh(&self, start: u32, end: u32) -> bool {
+        let is_unswept = self.is_unswept && self.blocks.is_fresh(Block::of_unit(start));
+        let may_be = |&line: &u8| line == LINE_FRESH || (is_unswept && line == LINE_LIVE);
+        self.lines.of_units(start, end).iter().all(may_be)
     }
 
     /// Bytes of the region that hold objects or are kept for them.

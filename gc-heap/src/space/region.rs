@@ -111,12 +111,22 @@ impl Region {
     }
 
     fn commit_exactly(&mut self, system: &mut System, end: u32) -> bool {
-        let start = Block(self.committed);
-        let done = system.commit(&self.mapping, start.offset(), Block(end - start.0).offset()).is_ok();
+        let start = Block(self.committed).offset();
+        let done = system.commit(&self.mapping, start, self.huge_page_end(Block(end).offset()) - start).is_ok();
         if done {
             self.committed = end;
         }
         done
+    }
+
+    /// The end of the huge page that `offset` is in, at which an accessible part must end: what is touched of a page
+    /// that is not wholly accessible keeps it from ever being huge.
+    fn huge_page_end(&self, offset: u64) -> u64 {
+        if offset <= SMALL_PAGES_BYTES {
+            return offset;
+        }
+        let base = self.base() as u64;
+        ((base + offset).next_multiple_of(HUGE_PAGE_BYTES) - base).min(self.mapping.bytes())
     }
 
     fn check(&self, start: u32, end: u32) {

@@ -21,6 +21,9 @@
 //! stack has no memory at all. Scanning an object twice is harmless but for the count of live bytes, which is then
 //! made anew from the marks.
 //!
+//! **Time is bounded** if a [`Limit`] says so: when it is late, whatever is marked but not scanned is counted, its lines
+//! are marked and the cards of its references dirtied, so that the next minor collection visits them.
+//!
 //! Invariants: all mutators are stopped and their buffers retired. A trace ends at what is marked when it starts:
 //! immortal objects, and the old ones in a minor collection, in which those that may refer to young objects are
 //! scanned beforehand ([`remembered`]). Lines of what is not marked are not marked either.
@@ -33,16 +36,19 @@ mod stack;
 
 pub use stack::MarkStack;
 
+use crate::barrier::CardTable;
 use crate::block::{Block, BlockState, BlockTable};
 use crate::interface::to_runtime::TypeTable;
 use crate::large::MAX_SHARED_BYTES;
 use crate::line::{LINE_LIVE, LOG_LINE_UNITS};
 use crate::space::Space;
 use crate::space::mark_bits::{WORDS_PER_BLOCK, position};
+use dolmen_abi::collector::ARRAY_ELEMENTS_REF_UNITS;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, EXTERN_BYTES, FUNC_BYTES, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::{I31_TAG, LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES, REF_UNIT_BYTES, is_object};
 use dolmen_abi::type_desc::{Kind, REF_MAP_WORDS, TypeDesc};
 use prefetch::prefetch;
+use std::time::Instant;
 
 /// Elements of an array that are scanned at once.
 const CHUNK_ELEMENTS: u32 = 1024;
@@ -64,9 +70,29 @@ pub struct Tracer<'a> {
     stack: &'a mut MarkStack,
     /// Arrays that were scanned up to an element.
     arrays: Vec<ArrayRest>,
+    /// When to stop early, and the cards that then remember what is left.
+    limit: Option<Limit<'a>>,
+    is_late: bool,
     /// A block was noted for a rescan since this was last cleared.
     lost: bool,
     ever_lost: bool,
+}
+
+/// The end of the time for a trace.
+#[derive(Clone, Copy)]
+pub struct Limit<'a> {
+    pub deadline: Instant,
+    /// Objects scanned between two looks at the clock.
+    pub check_objects: u32,
+    pub cards: &'a CardTable,
+}
+
+/// What a trace has found.
+pub struct Traced {
+    /// Bytes of all marked objects but immortal ones.
+    pub marked_bytes: u64,
+    /// Nothing reachable is left unmarked.
+    pub is_finished: bool,
 }
 
 /// What the inner loop needs.
@@ -90,7 +116,13 @@ struct ArrayRest {
 
 impl<'a> Tracer<'a> {
     /// A tracer over a space in which the mortal marked objects are of `marked_bytes` bytes.
-    pub fn new(space: &'a mut Space, types: &'a dyn TypeTable, stack: &'a mut MarkStack, marked_bytes: u64) -> Self {
+    pub fn new(
+        space: &'a mut Space,
+        types: &'a dyn TypeTable,
+        stack: &'a mut MarkStack,
+        marked_bytes: u64,
+        limit: Option<Limit<'a>>,
+    ) -> Self {
         let hot = Hot {
             heap: space.region.base(),
             type_base: types.type_base(),
@@ -101,7 +133,7 @@ impl<'a> Tracer<'a> {
             capacity: stack.capacity(),
             live_bytes: marked_bytes,
         };
-        Self { hot, space, types, stack, arrays: Vec::new(), lost: false, ever_lost: false }
+        Self { hot, space, types, stack, arrays: Vec::new(), limit, is_late: false, lost: false, ever_lost: false }
     }
 
     /// Marks what these words refer to.
@@ -112,9 +144,12 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Marks everything reachable from what was visited; the bytes of all marked objects but immortal ones.
-    pub fn finish(mut self) -> u64 {
+    /// Marks everything reachable from what was visited, if there is time.
+    pub fn finish(mut self) -> Traced {
         self.drain();
+        let is_finished = !self.is_late;
+        // What was lost is in no card.
+        (self.limit, self.is_late) = (None, false);
         while std::mem::take(&mut self.lost) {
             for block in self.space.blocks.iter() {
                 if self.space.blocks.take_rescan(block) {
@@ -124,7 +159,8 @@ impl<'a> Tracer<'a> {
             }
         }
         self.stack.shrink();
-        if self.ever_lost { self.count_live_bytes() } else { self.hot.live_bytes }
+        let marked_bytes = if self.ever_lost { self.count_live_bytes() } else { self.hot.live_bytes };
+        Traced { marked_bytes, is_finished }
     }
 
     fn drain_if_long(&mut self) {
@@ -136,6 +172,9 @@ impl<'a> Tracer<'a> {
     fn drain(&mut self) {
         loop {
             self.drain_stack();
+            if self.is_late {
+                return self.leave_arrays();
+            }
             let Some(rest) = self.arrays.pop() else { return };
             let length = self.hot.read_u32(rest.unit, ARRAY_LENGTH_OFFSET);
             self.scan_elements(rest.unit, rest.next, length);
@@ -146,6 +185,7 @@ impl<'a> Tracer<'a> {
         let mut hot = self.hot;
         let mut queue = [0_u32; QUEUE_OBJECTS];
         let (mut entered, mut left) = (0_usize, 0_usize);
+        let mut until_check = self.limit.map_or(u32::MAX, |limit| limit.check_objects);
         loop {
             while hot.len > 0 && entered - left < QUEUE_OBJECTS {
                 let unit = hot.pop();
@@ -158,6 +198,16 @@ impl<'a> Tracer<'a> {
             }
             let unit = queue[left % QUEUE_OBJECTS];
             left += 1;
+            until_check -= 1;
+            if until_check == 0 {
+                until_check = self.check_clock();
+            }
+            if self.is_late {
+                self.hot = hot;
+                self.leave(unit);
+                hot = self.hot;
+                continue;
+            }
             if !hot.scan_if_simple(unit) {
                 self.hot = hot;
                 self.scan(unit);
@@ -165,6 +215,48 @@ impl<'a> Tracer<'a> {
             }
         }
         self.hot = hot;
+    }
+
+    /// Notes whether it is late; the number of objects to scan until the next look.
+    #[cold]
+    fn check_clock(&mut self) -> u32 {
+        let Some(limit) = self.limit else { return u32::MAX };
+        self.is_late |= Instant::now() >= limit.deadline;
+        limit.check_objects
+    }
+
+    /// Leaves a marked object to the next minor collection: counts it and dirties the cards of its references.
+    fn leave(&mut self, unit: u32) {
+        let type_word = self.hot.read_u32(unit, TYPE_WORD_OFFSET);
+        let desc: &TypeDesc = self.hot.desc(type_word);
+        self.hot.survive(unit, self.hot.bytes_of(unit, type_word));
+        match Kind::of_type_word(type_word) {
+            Some(Kind::Array) if desc.elem_is_ref != 0 => self.leave_elements(ArrayRest { unit, next: 0 }),
+            Some(Kind::Struct | Kind::Exn) if desc.ref_map != 0 || desc.ref_list_len != 0 => {
+                self.dirty(unit, unit + 1);
+            }
+            _ => {}
+        }
+    }
+
+    fn leave_arrays(&mut self) {
+        while let Some(rest) = self.arrays.pop() {
+            self.leave_elements(rest);
+        }
+    }
+
+    fn leave_elements(&self, rest: ArrayRest) {
+        let start = rest.unit + ARRAY_ELEMENTS_REF_UNITS;
+        let length = self.hot.read_u32(rest.unit, ARRAY_LENGTH_OFFSET);
+        if rest.next < length {
+            self.dirty(start + rest.next, start + length);
+        }
+    }
+
+    fn dirty(&self, start: u32, end: u32) {
+        if let Some(limit) = self.limit {
+            limit.cards.dirty(start, end);
+        }
     }
 
     /// Scans any object, with or without room on the stack.

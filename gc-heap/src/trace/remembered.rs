@@ -25,8 +25,8 @@ use std::ops::Range;
 const _: () = assert!(LOG_CARD_BYTES == LOG_LINE_BYTES, "a card is a line");
 
 impl Tracer<'_> {
-    /// Visits what old objects in dirty cards refer to, and cleans the cards.
-    pub fn visit_remembered(&mut self, cards: &mut CardTable) {
+    /// Visits what old objects in dirty cards refer to, and cleans the cards, as many as there is time for.
+    pub fn visit_remembered(&mut self, cards: &CardTable) {
         let frontier = Block(self.space.blocks.frontier());
         let mut large = Block(0);
         let mut from = Block(0);
@@ -45,6 +45,10 @@ impl Tracer<'_> {
                 BlockState::Free | BlockState::Immortal | BlockState::Reserved => {}
             }
             self.drain_if_long();
+            self.check_clock();
+            if self.is_late {
+                return;
+            }
         }
     }
 

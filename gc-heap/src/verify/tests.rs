@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::block::Block;
-use crate::collectors::cycle;
+use crate::collectors::cycle::{self, Plan};
 use crate::line::{LINE_FREE, LINE_LIVE};
 use crate::mock::{MockTypes, REF, World};
 use crate::options::HeapOptions;
@@ -21,7 +21,8 @@ fn marked() -> (World, Block, [u32; 2]) {
     w.runtime.stop_mutators();
     state.retire_buffers(&mut w.runtime);
     state.verify(&mut w.runtime).unwrap();
-    cycle::mark(state, &mut w.runtime, Scope::Major, &mut Phases::default());
+    let plan = Plan { scope: Scope::Major, cause: Cause::Requested, may_stop_early: false, keep_bytes: |_| 0 };
+    cycle::mark(state, &mut w.runtime, plan, &mut Phases::default());
     assert_eq!(check(&w), Ok(()));
     (w, Block::of_unit(objects[0]), objects)
 }

@@ -8,7 +8,7 @@ use super::{Holder, Result, VerifyError};
 use crate::barrier::CardTable;
 use crate::block::{Block, BlockState};
 use crate::interface::to_runtime::{RootKind, RootVisitor, Runtime, TypeTable};
-use crate::line::{LINE_FRESH, LINE_LIVE, LineTable, line_range};
+use crate::line::{LINE_LIVE, LineTable, line_range};
 use crate::object::{Object, type_desc};
 use crate::space::Space;
 use crate::space::mark_bits::MarkBits;
@@ -157,11 +157,8 @@ impl<'a> Walk<'a> {
         if object.bytes > room(self.space, state, word) {
             return Err(bad("an object that does not fit where it is"));
         }
-        if state.has_lines() && !self.space.marks.get(word) {
-            let lines = self.space.lines.of_units(word, object.end_unit());
-            if lines.iter().any(|&l| l != LINE_FRESH) {
-                return Err(bad("an object that was freed"));
-            }
+        if state.has_lines() && !self.space.marks.get(word) && !self.space.is_fresh(word, object.end_unit()) {
+            return Err(bad("an object that was freed"));
         }
         if state != BlockState::Large && !self.findings.cover(&object, state) {
             return Err(self.find_overlap(&object));

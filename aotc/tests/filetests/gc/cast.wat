@@ -32,4 +32,19 @@
     (i64.add
       (struct.get $final 0 (ref.cast (ref $final) (local.get 0)))
       (struct.get $final 0 (ref.cast (ref $final) (local.get 0)))))
+
+  ;; What static types tell is not tested: only null is.
+  ;; FUNC: upwards
+  ;; NOT: cmpl
+  ;; NOT: callq
+  ;; CHECK: ret
+  (func $upwards (export "upwards") (param (ref null $final)) (result i32)
+    (ref.test (ref $object) (local.get 0)))
+
+  ;; FUNC: kind
+  ;; NOT: cmpl
+  ;; CHECK: $1
+  ;; CHECK: ret
+  (func $kind (export "kind") (param (ref $final)) (result i32)
+    (ref.test (ref struct) (local.get 0)))
 )
