@@ -2,7 +2,7 @@
 //!
 //! An [`Engine`] prepares a program (an artifact, classes, nothing), says which command runs it with so many calls,
 //! and reads times and results from the output. Most peers are driven by a small runner in their own language that
-//! prints one line of JSON ([`Line`]); commands without a runner tell whole processes only.
+//! prints one line of JSON (`Line`); commands without a runner tell whole processes only.
 //!
 //! A peer is found where `--against NAME=PATH` or the variable `DOLMEN_BENCH_NAME` says, else on `PATH`.
 
