@@ -23,6 +23,9 @@ const BEYOND: WasmFeatures = WasmFeatures::LEGACY_EXCEPTIONS
     .union(WasmFeatures::COMPACT_IMPORTS)
     .union(WasmFeatures::CUSTOM_DESCRIPTORS);
 
+/// Proposals that this compiler knows, but that change still: they must be asked for by name.
+const EXPERIMENTAL: WasmFeatures = WasmFeatures::SHARED_EVERYTHING_THREADS;
+
 /// A text that names no set of features.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown language feature `{0}`")]
@@ -35,7 +38,8 @@ impl Features {
     pub const V2: Self = Self(WasmFeatures::WASM2);
     /// WebAssembly 3.0.
     pub const V3: Self = Self(WasmFeatures::WASM3);
-    /// WebAssembly 3.0 and all proposals beyond it that this compiler knows.
+    /// WebAssembly 3.0 and all proposals beyond it that this compiler knows, but for those that change still
+    /// (`shared-everything-threads`).
     pub const ALL: Self = Self(WasmFeatures::WASM3.union(BEYOND));
 
     /// What validation goes by.
@@ -72,7 +76,7 @@ impl FromStr for Features {
             }
             let (name, wanted) = item.strip_prefix('-').map_or((item, true), |name| (name, false));
             let feature = WasmFeatures::from_name(&name.to_uppercase().replace('-', "_"));
-            let known = feature.filter(|&feature| Self::ALL.0.contains(feature));
+            let known = feature.filter(|&feature| Self::ALL.0.union(EXPERIMENTAL).contains(feature));
             features.0.set(known.ok_or_else(|| UnknownFeature(name.to_owned()))?, wanted);
         }
         Ok(features)
@@ -97,6 +101,8 @@ mod tests {
         assert!(!without.wasm().multi_memory() && !without.wasm().gc() && without.wasm().tail_call());
         let with: Features = "1.0,custom-page-sizes".parse().unwrap();
         assert!(with.wasm().custom_page_sizes() && !with.wasm().simd());
+        let shared: Features = "all,shared-everything-threads".parse().unwrap();
+        assert!(shared.wasm().shared_everything_threads() && !Features::ALL.wasm().shared_everything_threads());
     }
 
     #[test]

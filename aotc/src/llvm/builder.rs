@@ -41,6 +41,9 @@ pub(crate) enum Op {
 pub(crate) enum Ordering {
     /// Not torn and never undefined, but not ordered.
     Unordered,
+    Acquire,
+    Release,
+    AcquireRelease,
     SequentiallyConsistent,
 }
 
@@ -59,6 +62,9 @@ impl Ordering {
     fn raw(self) -> LLVMAtomicOrdering {
         match self {
             Self::Unordered => LLVMAtomicOrdering::LLVMAtomicOrderingUnordered,
+            Self::Acquire => LLVMAtomicOrdering::LLVMAtomicOrderingAcquire,
+            Self::Release => LLVMAtomicOrdering::LLVMAtomicOrderingRelease,
+            Self::AcquireRelease => LLVMAtomicOrdering::LLVMAtomicOrderingAcquireRelease,
             Self::SequentiallyConsistent => LLVMAtomicOrdering::LLVMAtomicOrderingSequentiallyConsistent,
         }
     }
@@ -444,7 +450,7 @@ impl<'c> Builder<'c> {
         unsafe { LLVMBuildFence(self.raw, LLVMAtomicOrdering::LLVMAtomicOrderingRelease, 1, UNNAMED) };
     }
 
-    /// Combines a naturally aligned integer in memory with `value`; gives what it was before.
+    /// Combines a naturally aligned integer in memory with `value`, or exchanges a reference; gives what it was before.
     pub(crate) fn atomic_rmw(&self, op: AtomicOp, address: Value, value: Value, ordering: Ordering) -> Value {
         use LLVMAtomicRMWBinOp::*;
         let op = match op {
@@ -461,9 +467,11 @@ impl<'c> Builder<'c> {
 
     /// Replaces a naturally aligned value in memory if it is `expected`; gives what it was before.
     pub(crate) fn cmpxchg(&self, address: Value, expected: Value, new: Value, ordering: Ordering) -> Value {
+        // Who fails has only read.
+        let failure = if ordering == Ordering::AcquireRelease { Ordering::Acquire } else { ordering };
         // SAFETY: handles are valid (module rule); LLVM takes the type's size as alignment.
         let pair = Value(unsafe {
-            LLVMBuildAtomicCmpXchg(self.raw, address.0, expected.0, new.0, ordering.raw(), ordering.raw(), 0)
+            LLVMBuildAtomicCmpXchg(self.raw, address.0, expected.0, new.0, ordering.raw(), failure.raw(), 0)
         });
         self.extract_value(pair, 0)
     }

@@ -193,6 +193,7 @@ fn operand_count(operator: &Operator<'_>) -> Option<usize> {
     Some(match operator {
         Operator::ArrayNewDefault { .. }
         | Operator::RefI31
+        | Operator::RefI31Shared
         | Operator::AnyConvertExtern
         | Operator::ExternConvertAny => 1,
         Operator::ArrayNew { .. }

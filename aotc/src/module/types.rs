@@ -1,7 +1,7 @@
 //! From `wasmparser`'s types to those of the artifact.
 //!
 //! The artifact's types have exactly what WebAssembly 3.0 has; what `wasmparser` knows beyond it is refused here
-//! with a name.
+//! with a name. What is shared and what is not is the same to it: validation has kept them apart.
 
 use crate::error::CompileError;
 use dolmen_abi::types::{
@@ -22,7 +22,7 @@ pub(crate) fn heap_type(ty: wasmparser::HeapType, offset: u64) -> Result<HeapTyp
     use wasmparser::HeapType as W;
     Ok(match ty {
         W::Concrete(index) => HeapType::Concrete(type_idx(index, offset)?),
-        W::Abstract { shared: false, ty } => match ty {
+        W::Abstract { ty, .. } => match ty {
             AbstractHeapType::Any => HeapType::Any,
             AbstractHeapType::Eq => HeapType::Eq,
             AbstractHeapType::I31 => HeapType::I31,
@@ -39,7 +39,6 @@ pub(crate) fn heap_type(ty: wasmparser::HeapType, offset: u64) -> Result<HeapTyp
                 return Err(CompileError::unsupported(offset, "continuation types"));
             }
         },
-        W::Abstract { shared: true, .. } => return Err(CompileError::unsupported(offset, "shared heap types")),
         W::Exact(index) => HeapType::Exact(type_idx(index, offset)?),
     })
 }
@@ -85,9 +84,6 @@ pub(crate) fn sub_type(ty: &wasmparser::SubType, offset: u64) -> Result<SubType,
         }
         CompositeInnerType::Cont(_) => return Err(CompileError::unsupported(offset, "continuation types")),
     };
-    if ty.composite_type.shared {
-        return Err(CompileError::unsupported(offset, "shared types"));
-    }
     let index = |index: Option<&PackedIndex>| index.map(|index| type_idx(index.unpack(), offset)).transpose();
     Ok(SubType {
         is_final: ty.is_final,
@@ -99,9 +95,6 @@ pub(crate) fn sub_type(ty: &wasmparser::SubType, offset: u64) -> Result<SubType,
 }
 
 pub(crate) fn table_type(ty: &wasmparser::TableType, offset: u64) -> Result<TableType, CompileError> {
-    if ty.shared {
-        return Err(CompileError::unsupported(offset, "shared tables"));
-    }
     Ok(TableType {
         element: ref_type(ty.element_type, offset)?,
         limits: Limits { min: ty.initial, max: ty.maximum },
@@ -119,9 +112,6 @@ pub(crate) fn memory_type(ty: &wasmparser::MemoryType) -> MemoryType {
 }
 
 pub(crate) fn global_type(ty: &wasmparser::GlobalType, offset: u64) -> Result<GlobalType, CompileError> {
-    if ty.shared {
-        return Err(CompileError::unsupported(offset, "shared globals"));
-    }
     Ok(GlobalType { value: val_type(ty.content_type, offset)?, mutable: ty.mutable })
 }
 

@@ -202,7 +202,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.b.position_at_end(done);
     }
 
-    fn element(&self, ty: TypeIdx) -> (FieldType, AliasClass) {
+    pub(crate) fn element(&self, ty: TypeIdx) -> (FieldType, AliasClass) {
         let CompositeType::Array(element) = self.unit.module.sub_type(ty).composite else {
             panic!("type {} is not an array type", ty.0)
         };
@@ -211,7 +211,7 @@ impl FunctionTranslator<'_, '_, '_> {
         (element, self.unit.alias.element(self.unit.context, &name))
     }
 
-    fn element_address(&self, array: Value, element: FieldType, index: Value) -> Value {
+    pub(crate) fn element_address(&self, array: Value, element: FieldType, index: Value) -> Value {
         let first = self.object_address(array, ARRAY_ELEMENTS_OFFSET);
         let bits = 8 << element.storage.log_bytes();
         let step = if bits == 128 { self.unit.types.v128 } else { self.unit.context.int_type(bits) };
@@ -224,7 +224,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.load_header(array.value, ARRAY_LENGTH_OFFSET)
     }
 
-    fn check_index(&mut self, array: Operand, index: Value) {
+    pub(crate) fn check_index(&mut self, array: Operand, index: Value) {
         let length = self.checked_length(array);
         let outside = self.b.icmp(IntPredicate::Uge, index, length);
         self.trap_if(outside, TrapCode::ArrayOutOfBounds);

@@ -13,7 +13,7 @@ impl FunctionTranslator<'_, '_, '_> {
     /// Translates the operator if it is of this family.
     pub(crate) fn translate_i31(&mut self, operator: &Operator<'_>) -> bool {
         match operator {
-            Operator::RefI31 => self.translate_ref_i31(),
+            Operator::RefI31 | Operator::RefI31Shared => self.translate_ref_i31(),
             Operator::I31GetS => self.translate_i31_get(Op::AShr),
             Operator::I31GetU => self.translate_i31_get(Op::LShr),
             _ => return false,

@@ -26,6 +26,7 @@ mod memory;
 mod numeric;
 mod operators;
 mod reference;
+mod shared;
 mod simd;
 mod stack;
 mod structs;

@@ -20,6 +20,7 @@ impl FunctionTranslator<'_, '_, '_> {
             || self.translate_i31(operator)
             || self.translate_memory(operator)?
             || self.translate_atomic(operator)?
+            || self.translate_shared(operator)
             || self.translate_table(operator)?
             || self.translate_legacy_exception(operator)?
             || self.translate_simd(operator)?

@@ -1,6 +1,6 @@
 //! Structs: allocation and field access.
 
-use crate::llvm::{Cast, Value};
+use crate::llvm::{Cast, Type, Value};
 use crate::translate::alias::AliasClass;
 use crate::translate::devirtualise::Fact;
 use crate::translate::function::FunctionTranslator;
@@ -108,6 +108,12 @@ impl FunctionTranslator<'_, '_, '_> {
         }
     }
 
+    /// A field's type and its offset in the struct.
+    pub(crate) fn field_place(&self, ty: TypeIdx, index: usize) -> (FieldType, u32) {
+        let field = self.field(ty, index);
+        (field.ty, field.offset)
+    }
+
     fn field(&self, ty: TypeIdx, index: usize) -> Field {
         let module = self.unit.module;
         let CompositeType::Struct(fields) = &module.sub_type(ty).composite else {
@@ -181,22 +187,30 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// Loads a field or element and extends it if it is packed.
     pub(crate) fn load_storage(&self, address: Value, ty: FieldType, class: AliasClass, extend: Extension) -> Value {
-        let types = &self.unit.types;
-        let memory_type = match ty.storage {
-            StorageType::I8 => types.i8,
-            StorageType::I16 => types.i16,
-            StorageType::Val(value) => self.lower_type(value),
-        };
-        let load = self.b.load(memory_type, address);
+        let load = self.b.load(self.storage_type(ty.storage), address);
         self.set_storage_alignment(load, ty.storage);
         self.unit.alias.tag(load, self.unit.metadata.tbaa, class);
         if !ty.mutable {
             self.unit.mark_invariant(load);
         }
-        match (ty.storage, extend) {
-            (StorageType::Val(_), _) => load,
-            (_, Extension::Sign) => self.b.cast(Cast::SExt, load, types.i32),
-            (_, Extension::Zero) => self.b.cast(Cast::ZExt, load, types.i32),
+        self.unpack(load, ty.storage, extend)
+    }
+
+    /// The type that memory holds.
+    pub(crate) fn storage_type(&self, storage: StorageType) -> Type {
+        match storage {
+            StorageType::I8 => self.unit.types.i8,
+            StorageType::I16 => self.unit.types.i16,
+            StorageType::Val(value) => self.lower_type(value),
+        }
+    }
+
+    /// The value of what memory holds.
+    pub(crate) fn unpack(&self, held: Value, storage: StorageType, extend: Extension) -> Value {
+        match (storage, extend) {
+            (StorageType::Val(_), _) => held,
+            (_, Extension::Sign) => self.b.cast(Cast::SExt, held, self.unit.types.i32),
+            (_, Extension::Zero) => self.b.cast(Cast::ZExt, held, self.unit.types.i32),
         }
     }
 
@@ -214,7 +228,7 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// The value as memory holds it.
-    fn pack(&self, storage: StorageType, value: Value) -> Value {
+    pub(crate) fn pack(&self, storage: StorageType, value: Value) -> Value {
         match storage {
             StorageType::I8 => self.b.cast(Cast::Trunc, value, self.unit.types.i8),
             StorageType::I16 => self.b.cast(Cast::Trunc, value, self.unit.types.i16),

@@ -51,7 +51,7 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// The native address of element `index`; traps with `trap` if there is none.
-    fn table_slot(&mut self, table: u32, index: Value, trap: TrapCode) -> Value {
+    pub(crate) fn table_slot(&mut self, table: u32, index: Value, trap: TrapCode) -> Value {
         let index = self.widen_index(index);
         let definition = self.table_definition(table);
         let base = self.load_definition(definition, self.unit.types.ptr, offset_of!(TableDef, base));
@@ -99,7 +99,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.call_builtin(Builtin::TableInit, &args);
     }
 
-    fn table_type(&self, table: u32) -> TableType {
+    pub(crate) fn table_type(&self, table: u32) -> TableType {
         self.unit.module.meta.tables[table as usize]
     }
 

@@ -80,7 +80,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.global);
     }
 
-    fn global_address(&self, index: u32) -> Value {
+    pub(crate) fn global_address(&self, index: u32) -> Value {
         let layout = &self.unit.layout;
         let imported = self.unit.module.meta.imported_globals() as u32;
         match index.checked_sub(imported) {

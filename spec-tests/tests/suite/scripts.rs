@@ -50,8 +50,14 @@ const OLDER_LANGUAGES: &[(&str, &str)] = &[
     ("threads", "2.0,-reference-types,threads"),
 ];
 
+/// Scripts about proposals that must be asked for by name.
+const EXPERIMENTAL: &[(&str, &str)] = &[("regressions/shared_everything.wast", "all,shared-everything-threads")];
+
 /// The language that a script is written in; empty for the newest.
 pub fn features(name: &str) -> &'static str {
+    if let Some((_, features)) = EXPERIMENTAL.iter().find(|(script, _)| *script == name) {
+        return features;
+    }
     let suite = name.split('/').next().unwrap_or(name);
     OLDER_LANGUAGES.iter().find(|(older, _)| *older == suite).map_or("", |(_, features)| features)
 }
