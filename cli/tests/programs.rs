@@ -497,3 +497,44 @@ fn scripts_are_counted() {
     assert!(said.stderr.contains("bad.wast:1:"), "{said:?}");
     scratch.run(["wast", "nowhere.wast"]).fails_with(&["nowhere.wast"]);
 }
+
+/// A program that hangs tells where it is when it is asked, and goes on.
+#[test]
+fn threads_are_shown_on_sigquit() {
+    let scratch = Scratch::new();
+    let module = scratch.file("hangs.wat", r#"(module (func $spin (export "_start") (loop $l (br $l))))"#);
+    let mut program = Command::new(env!("CARGO_BIN_EXE_dolmen"))
+        .args(["run", "--timeout", "20s"])
+        .arg(&module)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let pid = program.id().to_string();
+    let ask = || assert!(Command::new("kill").args(["-QUIT", &pid]).status().unwrap().success());
+    // It takes a moment until the program runs: a signal before that ends the process, so look for its thread.
+    let tasks = format!("/proc/{pid}/task");
+    let is_watching = || {
+        let names = fs::read_dir(&tasks).unwrap().map_while(Result::ok);
+        names
+            .map(|task| fs::read_to_string(task.path().join("comm")).unwrap_or_default())
+            .any(|name| name == "timeout\n")
+    };
+    while !is_watching() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    for _ in 0..2 {
+        ask();
+        assert_eq!(lines.next().as_deref(), Some("threads: 1"));
+        assert!(lines.next().is_some_and(|line| line.starts_with("thread 0: ")));
+        let told = lines.next().unwrap();
+        if told == "thread 0 is calling:" {
+            assert_eq!(lines.next().as_deref(), Some("  spin (hangs!0)"));
+        } else {
+            // The loop had not begun.
+            assert_eq!(told, "thread 0 runs no code, or code without polls");
+        }
+    }
+    program.kill().unwrap();
+    program.wait().unwrap();
+}

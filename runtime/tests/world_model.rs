@@ -12,6 +12,9 @@
 //! | stopping – joining, stopping – leaving | [`stop_against_start_and_end`] |
 //! | suspended – running, suspended – stopping, suspended – holder | [`suspension_against_stop`] |
 //! | nested and implicit stops | [`nested_stops`] |
+//! | suspended – suspended, suspended – host | [`two_suspensions`] |
+//! | closed – suspended, closed – holder | [`closing_against_suspension`] |
+//! | closed – stopping from outside | [`closing_against_control`] |
 //! | interrupted – asleep, interrupted – falling asleep | [`interrupt_against_sleep`] |
 //!
 //! A test program of its own, since `loom` takes over the signals that the runtime's tests are about.
@@ -26,6 +29,9 @@ use world::{INTERRUPT, MemberId, Poll, StoreAddress, WaitsAt, World};
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::thread::yield_now as spin;
+
+    pub(crate) const SPINS: u32 = 1;
 }
 
 #[path = "../src/thread/world.rs"]
@@ -64,6 +70,11 @@ impl Model {
     fn touch(&self, part: usize) {
         // SAFETY: `loom` fails the test if another access is not ordered with this one.
         self.heap[part].with_mut(|word| unsafe { *word += 1 });
+    }
+
+    fn read(&self, part: usize) {
+        // SAFETY: as in `touch`, but for other reads.
+        self.heap[part].with(|word| assert!(unsafe { *word } < 100));
     }
 
     fn touch_all(&self) {
@@ -276,5 +287,89 @@ fn interrupt_against_sleep() {
             queue.1.notify_all();
         });
         a.join().unwrap();
+    });
+}
+
+/// Two suspend the same member, which runs, sleeps and uses the store; it goes on when both have resumed it.
+#[test]
+fn two_suspensions() {
+    check(|| {
+        let model = Model::new();
+        let (a, id) = start(&model, 1, |model, id| {
+            model.run_code(id, 0);
+            model.world.leave_code(id);
+            model.world.enter_code(id);
+            model.world.leave_code(id);
+        });
+        let suspend = move |model: &Model| {
+            if model.world.suspend(id) {
+                // Nobody else changes the part while the member does not run.
+                model.read(0);
+                model.world.resume_member(id);
+            }
+        };
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || suspend(&model))
+        };
+        suspend(&model);
+        other.join().unwrap();
+        a.join().unwrap();
+    });
+}
+
+/// A store that is closed lets a suspended member go on, which nobody resumes any more.
+#[test]
+fn closing_against_suspension() {
+    check(|| {
+        let model = Model::new();
+        let (a, id) = start(&model, 1, |model, id| {
+            model.world.acquire(id);
+            model.touch_store();
+            model.world.run(id, STORE);
+            model.touch(0);
+            model.world.leave_code(id);
+        });
+        let suspender = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || _ = model.world.suspend(id))
+        };
+        model.touch_store();
+        model.world.close();
+        model.world.give_up(model.first, STORE);
+        suspender.join().unwrap();
+        a.join().unwrap();
+        assert!(!model.world.suspend(id));
+    });
+}
+
+/// Whoever has no thread stops the world, unless the store is closed before.
+#[test]
+fn closing_against_control() {
+    check(|| {
+        let model = Model::new();
+        let (a, _) = start(&model, 1, |model, id| model.run_code(id, 0));
+        let control = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                let Some(id) = model.world.join_shared(poll(&model.polls[2])) else { return };
+                if model.world.acquire_unless_closed(id).is_some() {
+                    model.world.stop(id);
+                    model.touch_all();
+                    model.world.resume(id);
+                    model.world.give_up(id, STORE);
+                }
+                model.world.leave(id);
+            })
+        };
+        model.touch_store();
+        model.world.close();
+        model.world.give_up(model.first, STORE);
+        model.world.acquire(model.first);
+        model.touch_store();
+        model.world.give_up(model.first, STORE);
+        control.join().unwrap();
+        a.join().unwrap();
+        assert!(model.world.join_shared(poll(&model.polls[2])).is_none());
     });
 }

@@ -2,7 +2,7 @@
 
 use super::{Raise, Reference, Result};
 use crate::store::StoreInner;
-use crate::thread::Thread;
+use crate::thread::{Thread, report};
 use dolmen_abi::trap::TrapCode;
 use std::ptr::NonNull;
 
@@ -31,10 +31,12 @@ fn sample(store: &mut StoreInner, type_word: u32) {
     }
 }
 
-/// Answers a poll request: traps if the thread was interrupted, stops as long as somebody wants it.
+/// Answers a poll request: tells where the thread is if it was asked, stops as long as somebody wants it, traps if it
+/// was interrupted.
 pub(super) fn safepoint_poll(mut thread: NonNull<Thread>) -> Result<()> {
     // SAFETY: the thread is the running one, and no reference to it is alive.
     unsafe {
+        report::answer(thread);
         Thread::pause(thread);
         check_interrupt(thread.as_mut())
     }

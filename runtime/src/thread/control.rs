@@ -5,9 +5,10 @@
 //! [`StoreContextMut::with_world_stopped`](crate::StoreContextMut::with_world_stopped) instead: it must not wait for
 //! itself.
 
+use super::report;
 use super::spawn::ThreadId;
 use super::sync::AtomicU32;
-use super::world::{MemberId, Poll, StoreAddress, World};
+use super::world::{MemberId, MemberState, Poll, StoreAddress, World};
 use crate::error::Frame;
 use crate::store::StoreInner;
 use crate::trap;
@@ -16,11 +17,28 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Stops and resumes the threads of a store, from any OS thread. Outlives the store.
 #[derive(Clone, Debug)]
 pub struct ThreadControl {
     world: Arc<World>,
+}
+
+/// What a thread of a store is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadState {
+    /// It runs code.
+    Runs,
+    /// It sleeps in `memory.atomic.wait`.
+    Waits,
+    /// It is in Rust code without the store: in an unlocked part of a host function, or waiting for the store.
+    InHost,
+    /// It is in Rust code that uses the store. Of a store that has never had more than one thread, this is told of that
+    /// thread, whatever it does.
+    UsesStore,
+    /// It stands still until it is resumed.
+    Suspended,
 }
 
 /// All threads of a store, as long as this exists, standing still.
@@ -48,6 +66,26 @@ impl ThreadControl {
     #[must_use]
     pub fn threads(&self) -> Vec<ThreadId> {
         self.world.members().into_iter().map(ThreadId).collect()
+    }
+
+    /// The store's threads and what they were doing a moment ago, oldest first.
+    #[must_use]
+    pub fn states(&self) -> Vec<(ThreadId, ThreadState)> {
+        let state = |state| match state {
+            MemberState::Running => ThreadState::Runs,
+            MemberState::Waiting => ThreadState::Waits,
+            MemberState::Host => ThreadState::InHost,
+            MemberState::Holder => ThreadState::UsesStore,
+            MemberState::Suspended => ThreadState::Suspended,
+        };
+        self.world.states().into_iter().map(|(member, of)| (ThreadId(member), state(of))).collect()
+    }
+
+    /// What a thread is calling, innermost first, told by itself at its next poll. `None` if it does not poll within
+    /// `patience`: it is in a host function, waits, is suspended, has ended, or its code has no polls.
+    #[must_use]
+    pub fn backtrace(&self, thread: ThreadId, patience: Duration) -> Option<Vec<Frame>> {
+        report::ask(&self.world, thread.0, patience)
     }
 
     /// Stops a thread: when this returns, it runs no code. If it is in a host function, it does not get back from

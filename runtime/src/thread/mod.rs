@@ -26,6 +26,8 @@ pub(crate) mod control;
 pub(crate) mod entry;
 pub(crate) mod interrupt;
 pub(crate) mod list;
+pub(crate) mod report;
+mod scope;
 mod signals;
 pub(crate) mod spawn;
 mod stack;
@@ -35,8 +37,9 @@ pub(crate) mod world;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use control::{StoppedWorld, Suspended, ThreadControl};
+pub use control::{StoppedWorld, Suspended, ThreadControl, ThreadState};
 pub use interrupt::InterruptHandle;
+pub use scope::Scope;
 pub use spawn::{JoinHandle, ThreadId};
 
 use crate::error::StoreError;
@@ -452,13 +455,18 @@ impl Thread {
 
     /// Whether the thread was interrupted; it is no longer afterwards.
     pub(crate) fn take_interrupt(&mut self) -> bool {
-        let word = &raw mut self.context.poll_request;
+        self.take_request(world::INTERRUPT)
+    }
+
+    /// Whether a bit of the poll word is set; it is no longer afterwards.
+    pub(crate) fn take_request(&self, bit: u32) -> bool {
+        let word = (&raw const self.context.poll_request).cast_mut();
         // SAFETY: the word is aligned, and all accesses but those of compiled code, which reads it, are atomic.
         let word = unsafe { AtomicU32::from_ptr(word) };
-        // Relaxed reading first: it is cheap, and an interrupt that comes now may be seen next time.
-        let is_set = word.load(Ordering::Relaxed) & world::INTERRUPT != 0;
+        // Relaxed reading first: it is cheap, and a request that comes now may be seen next time.
+        let is_set = word.load(Ordering::Relaxed) & bit != 0;
         // SeqCst: see `World::interrupt`.
-        is_set && word.fetch_and(!world::INTERRUPT, Ordering::SeqCst) & world::INTERRUPT != 0
+        is_set && word.fetch_and(!bit, Ordering::SeqCst) & bit != 0
     }
 
     /// The words that are roots while the thread waits for the store.

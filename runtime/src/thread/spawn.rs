@@ -48,8 +48,9 @@ struct Packet {
 /// What is called, without the store, when a thread's function does not return.
 pub(crate) type OnFailure = Box<dyn FnOnce(&Error) + Send>;
 
+/// How a thread has ended.
 #[derive(Debug)]
-enum Outcome {
+pub(super) enum Outcome {
     Ended(Result<Box<[Val]>, Error>),
     Panicked(Box<dyn Any + Send>),
 }
@@ -81,6 +82,14 @@ impl Packet {
     }
 }
 
+impl ThreadId {
+    /// The number: 0 for the thread of the store's owner.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0.number()
+    }
+}
+
 impl JoinHandle {
     /// Waits for the thread to end, while other threads may use the store, and returns its function's results.
     ///
@@ -92,12 +101,16 @@ impl JoinHandle {
     ///
     /// If a host function panicked in the thread, with its panic.
     pub fn join(self, mut store: impl AsContextMut) -> Result<Box<[Val]>, Error> {
-        let data = store.as_context_mut().0;
-        data.inner.check(self.store)?;
-        match unlocked(data, || self.packet.take()) {
+        match self.wait(store.as_context_mut().0)? {
             Outcome::Ended(result) => result,
             Outcome::Panicked(payload) => resume_unwind(payload),
         }
+    }
+
+    /// [`JoinHandle::join`] without going on with a panic.
+    pub(super) fn wait<T>(self, store: &mut StoreData<T>) -> Result<Outcome, Error> {
+        store.inner.check(self.store)?;
+        Ok(unlocked(store, || self.packet.take()))
     }
 
     /// Whether the thread has ended, so that joining it does not wait.

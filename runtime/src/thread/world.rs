@@ -38,9 +38,13 @@
 //! stopped it, and the other way round. Poll words are atomics that compiled code reads without order; a late read
 //! only delays the stop.
 //!
+//! Waking costs a call of the operating system even if nobody sleeps, and a thread that is woken for nothing takes a
+//! core from those who are awaited. So sleepers are counted, a stop is woken by the last member that stops, and who
+//! finds the store taken looks again for as long as refilling a buffer takes before it sleeps.
+//!
 //! As long as a store has one thread, it is the holder for ever and none of this is called.
 
-use super::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering};
+use super::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, SPINS, spin};
 use std::ptr::NonNull;
 
 /// Bit of a poll word: the world is to stop.
@@ -51,6 +55,9 @@ pub(crate) const SUSPEND: u32 = 2;
 
 /// Bit of a poll word: the member is to trap.
 pub(crate) const INTERRUPT: u32 = 4;
+
+/// Bit of a poll word: the member is to tell where it is.
+pub(crate) const REPORT: u32 = 8;
 
 /// The address of the store, which goes from holder to holder: each gets it from the one before, so that no compiler
 /// takes what the others do for impossible.
@@ -69,6 +76,18 @@ pub(crate) struct WaitsAt {
     pub(crate) token: usize,
 }
 
+/// What a member is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MemberState {
+    Running,
+    Host,
+    Holder,
+    /// In the state host, asleep at an address.
+    Waiting,
+    /// Stopped until it is resumed.
+    Suspended,
+}
+
 /// A member by its number; numbers are not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct MemberId(u64);
@@ -77,13 +96,27 @@ pub(crate) struct MemberId(u64);
 #[derive(Debug)]
 pub(crate) struct World {
     state: Mutex<State>,
-    /// The store may be free.
-    free: Condvar,
-    /// A member has stopped running.
-    quiet: Condvar,
-    /// A stop or suspension has ended.
-    resumed: Condvar,
+    /// By [`Event`].
+    events: [Condvar; EVENTS],
+    /// Whether there is a holder, for those who do not have the mutex.
+    is_held: AtomicU32,
 }
+
+/// What members sleep for.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// The store may be free.
+    Free,
+    /// Nobody runs any more.
+    Quiet,
+    /// A member that is to be suspended may have stopped running.
+    Stopped,
+    /// A stop or suspension has ended.
+    Resumed,
+}
+
+/// Number of [`Event`]s.
+const EVENTS: usize = 4;
 
 #[derive(Debug)]
 struct State {
@@ -102,6 +135,8 @@ struct State {
     is_shared: bool,
     /// Whether the store is gone or going.
     is_closed: bool,
+    /// How many sleep, by [`Event`]; one that was woken counts until it goes on.
+    sleepers: [usize; EVENTS],
 }
 
 #[derive(Debug)]
@@ -199,10 +234,10 @@ impl World {
             until_release: false,
             is_shared: false,
             is_closed: false,
+            sleepers: [0; EVENTS],
         };
-        let world =
-            Self { state: Mutex::new(state), free: Condvar::new(), quiet: Condvar::new(), resumed: Condvar::new() };
-        (world, id)
+        let events = std::array::from_fn(|_| Condvar::new());
+        (Self { state: Mutex::new(state), events, is_held: AtomicU32::new(1) }, id)
     }
 
     /// Adds a member in the state host.
@@ -223,14 +258,14 @@ impl World {
     pub(crate) fn acquire_unless_closed(&self, id: MemberId) -> Option<StoreAddress> {
         let mut state = self.lock();
         while state.holder.is_some() && !state.is_closed {
-            state = wait(&self.free, state);
+            state = self.sleep(state, Event::Free);
         }
         if state.is_closed {
             // The wake-up may have been meant for a thread that the store still waits for.
-            self.free.notify_one();
+            self.wake_one(&state, Event::Free);
             return None;
         }
-        state.holder = Some(id);
+        self.set_holder(&mut state, Some(id));
         Some(state.store)
     }
 
@@ -242,9 +277,8 @@ impl World {
             member.suspended = 0;
             member.poll.clear(SUSPEND);
         }
-        drop(state);
-        self.free.notify_all();
-        self.resumed.notify_all();
+        self.wake_all(&state, Event::Free);
+        self.wake_all(&state, Event::Resumed);
     }
 
     /// Removes a member that does not run. If it holds the store, nobody can take it any more: the store is gone.
@@ -252,25 +286,29 @@ impl World {
         let mut state = self.lock();
         assert!(!state.member(id).runs, "a member leaves that does not run");
         state.members.retain(|member| member.id != id);
-        drop(state);
         // Who waits for it to stop need not wait any longer.
-        self.quiet.notify_all();
+        self.wake_all(&state, Event::Stopped);
     }
 
     /// Takes the store, from the states running or host; waits until it is free and the member not suspended.
     pub(crate) fn acquire(&self, id: MemberId) -> StoreAddress {
         let mut state = self.lock();
         self.stop_running(&mut state, id);
+        let mut may_spin = true;
         loop {
             if state.is_suspended(id) {
                 // The wake-up that came here may have been meant for whoever can use it.
-                self.free.notify_one();
-                state = wait(&self.resumed, state);
-            } else if state.holder.is_some() {
-                state = wait(&self.free, state);
-            } else {
-                state.holder = Some(id);
+                self.wake_one(&state, Event::Free);
+                state = self.sleep(state, Event::Resumed);
+            } else if state.holder.is_none() {
+                self.set_holder(&mut state, Some(id));
                 return state.store;
+            } else if std::mem::take(&mut may_spin) && state.stops == 0 {
+                drop(state);
+                self.spin_while_held();
+                state = self.lock();
+            } else {
+                state = self.sleep(state, Event::Free);
             }
         }
     }
@@ -279,16 +317,15 @@ impl World {
     pub(crate) fn run(&self, id: MemberId, store: StoreAddress) {
         let mut state = self.lock();
         self.release(&mut state, id, store);
-        self.start_running(state, id);
-        self.free.notify_one();
+        let state = self.start_running(state, id);
+        self.wake_one(&state, Event::Free);
     }
 
     /// Gives up the store and stays in host code.
     pub(crate) fn give_up(&self, id: MemberId, store: StoreAddress) {
         let mut state = self.lock();
         self.release(&mut state, id, store);
-        drop(state);
-        self.free.notify_one();
+        self.wake_one(&state, Event::Free);
     }
 
     /// From running to host, without the store.
@@ -300,14 +337,14 @@ impl World {
     /// From host to running; waits while the world is stopped or the member suspended.
     pub(crate) fn enter_code(&self, id: MemberId) {
         let state = self.lock();
-        self.start_running(state, id);
+        drop(self.start_running(state, id));
     }
 
     /// Answers a poll: stops until the world goes on and the member is not suspended.
     pub(crate) fn pause(&self, id: MemberId) {
         let mut state = self.lock();
         self.stop_running(&mut state, id);
-        self.start_running(state, id);
+        drop(self.start_running(state, id));
     }
 
     /// Stops the world; returns when no member runs. For the holder only.
@@ -329,8 +366,7 @@ impl World {
         let mut state = self.lock();
         assert!(state.holder == Some(id), "the holder resumes");
         if state.end_stop() {
-            drop(state);
-            self.resumed.notify_all();
+            self.wake_all(&state, Event::Resumed);
         }
     }
 
@@ -347,7 +383,7 @@ impl World {
             match state.members.iter().find(|member| member.id == id) {
                 None => return false,
                 Some(member) if !member.runs => return true,
-                Some(_) => state = wait(&self.quiet, state),
+                Some(_) => state = self.sleep(state, Event::Stopped),
             }
         }
     }
@@ -362,8 +398,7 @@ impl World {
         if member.suspended == 0 {
             member.poll.clear(SUSPEND);
         }
-        drop(state);
-        self.resumed.notify_all();
+        self.wake_all(&state, Event::Resumed);
         true
     }
 
@@ -382,6 +417,26 @@ impl World {
         self.lock().member(id).waits_at = waits_at;
     }
 
+    /// Asks a member to tell where it is; `false` if it has left.
+    pub(crate) fn request_report(&self, id: MemberId) -> bool {
+        let state = self.lock();
+        let member = state.members.iter().find(|member| member.id == id);
+        member.inspect(|member| member.poll.set(REPORT)).is_some()
+    }
+
+    /// All members with what they are doing, oldest first. The only member of a world is its holder all the time.
+    pub(crate) fn states(&self) -> Vec<(MemberId, MemberState)> {
+        let state = self.lock();
+        let of = |member: &Member| match member {
+            _ if member.waits_at.is_some() => MemberState::Waiting,
+            _ if state.holder == Some(member.id) => MemberState::Holder,
+            _ if member.runs => MemberState::Running,
+            _ if member.suspended > 0 => MemberState::Suspended,
+            _ => MemberState::Host,
+        };
+        state.members.iter().map(|member| (member.id, of(member))).collect()
+    }
+
     /// All members, oldest first.
     pub(crate) fn members(&self) -> Vec<MemberId> {
         self.lock().members.iter().map(|member| member.id).collect()
@@ -390,27 +445,31 @@ impl World {
     fn release(&self, state: &mut State, id: MemberId, store: StoreAddress) {
         assert!(state.holder == Some(id), "the holder gives up the store");
         if std::mem::take(&mut state.until_release) && state.end_stop() {
-            self.resumed.notify_all();
+            self.wake_all(state, Event::Resumed);
         }
         assert!(state.stops == 0, "the world is resumed before the store is given up");
-        state.holder = None;
+        self.set_holder(state, None);
         state.store = store;
     }
 
     fn stop_running(&self, state: &mut State, id: MemberId) {
         if state.member(id).runs {
             state.set_runs(id, false);
-            self.quiet.notify_all();
+            self.wake_all(state, Event::Stopped);
+            if state.running == 0 {
+                self.wake_all(state, Event::Quiet);
+            }
         }
     }
 
-    fn start_running(&self, mut state: MutexGuard<'_, State>, id: MemberId) {
+    fn start_running<'s>(&'s self, mut state: MutexGuard<'s, State>, id: MemberId) -> MutexGuard<'s, State> {
         while state.stops > 0 || state.is_suspended(id) {
             // The store was given up before the wait: somebody else may take it.
-            self.free.notify_one();
-            state = wait(&self.resumed, state);
+            self.wake_one(&state, Event::Free);
+            state = self.sleep(state, Event::Resumed);
         }
         state.set_runs(id, true);
+        state
     }
 
     fn stop_locked(&self, mut state: MutexGuard<'_, State>, id: MemberId) {
@@ -420,7 +479,44 @@ impl World {
             state.members.iter().filter(|member| member.id != id).for_each(|member| member.poll.set(STOP));
         }
         while state.running > 0 {
-            state = wait(&self.quiet, state);
+            state = self.sleep(state, Event::Quiet);
+        }
+    }
+
+    fn set_holder(&self, state: &mut State, holder: Option<MemberId>) {
+        state.holder = holder;
+        // Relaxed: a hint, which the mutex backs.
+        self.is_held.store(holder.is_some().into(), Ordering::Relaxed);
+    }
+
+    /// Waits for the holder to give the store up, but not for long.
+    fn spin_while_held(&self) {
+        for _ in 0..SPINS {
+            // Relaxed: see `set_holder`.
+            if self.is_held.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            spin();
+        }
+    }
+
+    fn sleep<'s>(&self, mut state: MutexGuard<'s, State>, event: Event) -> MutexGuard<'s, State> {
+        state.sleepers[event as usize] += 1;
+        let slept = self.events[event as usize].wait(state);
+        let mut state = slept.unwrap_or_else(|poisoned| poisoned.into_inner());
+        state.sleepers[event as usize] -= 1;
+        state
+    }
+
+    fn wake_one(&self, state: &State, event: Event) {
+        if state.sleepers[event as usize] > 0 {
+            self.events[event as usize].notify_one();
+        }
+    }
+
+    fn wake_all(&self, state: &State, event: Event) {
+        if state.sleepers[event as usize] > 0 {
+            self.events[event as usize].notify_all();
         }
     }
 
@@ -428,8 +524,4 @@ impl World {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-}
-
-fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-    condition.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -52,7 +52,7 @@ fn describe_trap(trap: &Trap, program: &str) -> String {
 }
 
 /// `name (module!index)`; a module without a name is called after its file.
-fn describe_frame(frame: &Frame, program: &str) -> String {
+pub fn describe_frame(frame: &Frame, program: &str) -> String {
     let module = frame.module_name.as_deref().unwrap_or(program);
     let function = frame.func_name.as_deref().unwrap_or("<unnamed>");
     format!("{function} ({module}!{})", frame.func_index)

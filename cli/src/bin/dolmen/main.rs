@@ -18,6 +18,7 @@ mod inspect;
 mod load;
 mod output;
 mod progress;
+mod quit;
 mod report;
 mod run;
 mod size;

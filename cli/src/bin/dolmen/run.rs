@@ -4,6 +4,7 @@ use crate::args::{self, RunArgs, UnknownImports};
 use crate::ending;
 use crate::load::{Loader, timed};
 use crate::output;
+use crate::quit;
 use crate::report::ReportFile;
 use crate::stats::{self, Times};
 use crate::timeout::Timeout;
@@ -52,6 +53,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     // The compiler has nothing to do any more.
     drop(loader);
     let mut store = timed(&mut times.instantiate, || Store::new(&engine, Host { wasi: wasi_ctx(args) }))?;
+    quit::watch(&store, program_name(&args.file))?;
     let timeout = args.timeout.map(|timeout| Timeout::start(&mut store, timeout)).transpose()?;
     let mut threads = None;
     let outcome = link_and_call(args, &mut store, &module, &preloads, &mut times, &mut threads);
