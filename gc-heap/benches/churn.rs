@@ -143,10 +143,22 @@ fn live_tree() -> Outcome {
         for _ in 0..10 {
             let before = w.heap.stats().total_pause;
             w.collect();
-            println!("  major: {:.1} ms", (w.heap.stats().total_pause - before).as_secs_f64() * 1e3);
+            let seconds = (w.heap.stats().total_pause - before).as_secs_f64();
+            let rate = w.heap.stats().live_bytes as f64 / seconds / 1e9;
+            println!("  major: {:.1} ms, {rate:.2} GB/s of live objects", seconds * 1e3);
         }
+        println!("  one thread reads memory at {:.1} GB/s", read_rate());
         objects
     })
+}
+
+/// Gigabytes that one thread reads from memory each second: what marking can be compared with.
+fn read_rate() -> f64 {
+    const WORDS: usize = (512 << 20) / size_of::<u64>();
+    let memory = vec![1_u64; WORDS];
+    let start = Instant::now();
+    std::hint::black_box(memory.iter().fold(0_u64, |sum, word| sum.wrapping_add(*word)));
+    (WORDS * size_of::<u64>()) as f64 / start.elapsed().as_secs_f64() / 1e9
 }
 
 /// Maps with chains, 300,000 entries of four objects, built one after the other: nearly all of what a minor collection

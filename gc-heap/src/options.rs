@@ -13,20 +13,20 @@
 //! collector's share of all cycles, measured with nurseries of 32 and of 64 MiB: binary_trees 4.5 and 2.7 %, hashmap
 //! 12 and 8 %, big_heap (about 100 MiB live) 22 and 12 %.
 //!
-//! **Pauses.** How much survives a minor collection is not known before. So one that has marked for `minor_pause` stops
-//! early (`collectors/cycle.rs`) and goes on when `max(min_step_bytes, marked / 2)` further bytes were handed
-//! out, where `marked` is what it marked. When three nurseries were handed out before one has finished, it finishes
-//! however long it takes. The longer the steps, the less often is a card visited that the program dirties all the time;
-//! the shorter, the sooner a collection finishes. Share of run time in pauses, their 90th percentile and the longest,
-//! without parts and with steps of 2, 4 and 8 MiB, on a busy machine: binary_trees 5 % 1.7 and 6.3 ms; 5 % 2.0 and
-//! 4.1; 5 % 1.6 and 4.5; 7 % 2.0 and 4.3; hashmap 11 % 30.5 and 30.5; 19 % 4.4 and 17.0; 15 % 4.2 and 28.1; 10 % 2.7
-//! and 29.5; big_heap 12 % 20.2 and 20.2; 24 % 5.8 and 49.2; 18 % 6.8 and 34.1; 16 % 19.9 and 32.0. Smaller nurseries
-//! (4 MiB) promote what soon dies: binary_trees 20 % in pauses.
-//!
 //! Both stay within the *room* that the limits leave above the live bytes: the budget takes three quarters of it, a
 //! nursery one (at least [`MIN_NURSERY_BYTES`]). So a heap near its maximum is collected as a whole in time, rather
 //! than by ever smaller nurseries until no memory is left. The *soft limit* leaves at least `soft_growth_percent` percent of
 //! the live bytes.
+//!
+//! **Pauses.** How much survives a minor collection is not known before. So one that has marked for `minor_pause` stops
+//! early (`collectors/cycle.rs`) and goes on when `max(min_step_bytes, marked / 2)` further bytes were handed
+//! out, where `marked` is what it marked. When two nurseries were handed out before one has finished, it finishes
+//! however long it takes. The longer the steps, the less often is a card visited that the program dirties all the time;
+//! the shorter, the sooner a collection finishes. Share of run time in pauses, their 90th percentile and the longest,
+//! without parts and with steps of 2, 4 and 8 MiB and an end after three nurseries, on a busy machine: binary_trees 5 % 1.7 and 6.3 ms; 5 % 2.0 and
+//! 4.1; 5 % 1.6 and 4.5; 7 % 2.0 and 4.3; hashmap 11 % 30.5 and 30.5; 19 % 4.4 and 17.0; 15 % 4.2 and 28.1; 10 % 2.7
+//! and 29.5; big_heap 12 % 20.2 and 20.2; 24 % 5.8 and 49.2; 18 % 6.8 and 34.1; 16 % 19.9 and 32.0. Smaller nurseries
+//! (4 MiB) promote what soon dies: binary_trees 20 % in pauses.
 //!
 //! With full collections only, the work of a collection is proportional to what lives, so a budget
 //! proportional to it keeps the collector's share of the run time constant. The smallest budget is a compromise

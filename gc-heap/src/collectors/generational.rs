@@ -20,7 +20,7 @@ use crate::verify::VerifyError;
 const STRESS_MAJOR_INTERVAL: u64 = 4;
 
 /// A minor collection in parts ends when so many nurseries were handed out.
-const MAX_PART_NURSERIES: u64 = 3;
+const MAX_PART_NURSERIES: u64 = 2;
 
 /// Collects the young objects, and the whole heap when it has grown.
 #[derive(Debug, Default)]
@@ -46,7 +46,8 @@ impl Collect for Generational {
         let collection = cycle::run(heap, runtime, plan)?;
         self.next_part_at_bytes = (!collection.is_finished).then(|| {
             let marked = collection.live_bytes.saturating_sub(marked_before);
-            collection.allocated_bytes + (marked / 2).max(heap.options.tuning.min_step_bytes)
+            let step = (marked / 2).max(heap.options.tuning.min_step_bytes);
+            collection.allocated_bytes + step.min(nursery_bytes(heap))
         });
         if scope == Scope::Major {
             self.major_at_bytes = Some(heap.stats.live_bytes + major_budget_bytes(heap));
