@@ -23,6 +23,7 @@ pub(crate) struct MetadataKind {
     pub(crate) prof: u32,
     pub(crate) dereferenceable: u32,
     pub(crate) align: u32,
+    pub(crate) range: u32,
     /// Marks the stores of an object's header and immutable fields, which its allocation performs anyway.
     pub(crate) allocation_store: u32,
 }
@@ -149,6 +150,7 @@ impl Context {
             prof: self.metadata_kind("prof"),
             dereferenceable: self.metadata_kind("dereferenceable"),
             align: self.metadata_kind("align"),
+            range: self.metadata_kind("range"),
             allocation_store: self.metadata_kind("dolmen.allocation"),
         }
     }

@@ -221,7 +221,9 @@ impl FunctionTranslator<'_, '_, '_> {
     /// The length of an array that may be null.
     fn checked_length(&mut self, array: Operand) -> Value {
         self.trap_if_null(array, TrapCode::NullArrayReference);
-        self.load_header(array.value, ARRAY_LENGTH_OFFSET)
+        let length = self.load_header(array.value, ARRAY_LENGTH_OFFSET);
+        self.unit.mark_length(length);
+        length
     }
 
     pub(crate) fn check_index(&mut self, array: Operand, index: Value) {

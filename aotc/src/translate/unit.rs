@@ -15,6 +15,7 @@ use crate::translate::alias::AliasClasses;
 use dolmen_abi::builtin::{Builtin, BuiltinType, Convention, Effect};
 use dolmen_abi::context::{InstanceLayout, MemoryDef, TableDef, ValueSlot};
 use dolmen_abi::layout::{StructLayout, exception_layout, struct_layout};
+use dolmen_abi::object::MAX_OBJECT_BYTES;
 use dolmen_abi::signature::{MAX_REGISTER_RESULTS, MachineSignature, MachineType, surplus_params};
 use dolmen_abi::types::{CompositeType, TypeIdx};
 use std::cell::RefCell;
@@ -298,6 +299,13 @@ impl<'c, 'm> Unit<'c, 'm> {
     /// Marks a load as giving the same value whenever it executes.
     pub(crate) fn mark_invariant(&self, load: Value) {
         load.set_metadata(self.metadata.invariant_load, self.empty);
+    }
+
+    /// Marks a loaded array length as one that arrays have: it is no negative number.
+    pub(crate) fn mark_length(&self, load: Value) {
+        const _: () = assert!(MAX_OBJECT_BYTES <= i32::MAX as u64);
+        let bounds = [0, MAX_OBJECT_BYTES].map(|bound| self.context.metadata_int(bound, 32));
+        load.set_metadata(self.metadata.range, self.context.metadata_node(&bounds));
     }
 
     /// Marks an allocation as unaliased: LLVM may drop stores into its object that no load can see.
