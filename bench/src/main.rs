@@ -47,8 +47,9 @@ fn bench(options: &Options) -> Result<ExitCode> {
     let failed = results.programs.iter().any(|(_, engines)| engines.get(DOLMEN).is_some_and(|f| f.failure.is_some()));
     let slower = old.as_ref().is_some_and(|old| compare::has_regressions(old, &results, DOLMEN));
     Ok(match (complete, failed || slower) {
-        (_, true) => ExitCode::FAILURE,
-        (false, false) => ExitCode::from(INCOMPLETE),
+        // What failed is told again at the end.
+        (false, _) => ExitCode::from(INCOMPLETE),
+        (true, true) => ExitCode::FAILURE,
         (true, false) => ExitCode::SUCCESS,
     })
 }
