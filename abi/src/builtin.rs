@@ -155,6 +155,8 @@ builtins! {
     ArrayNewElem array_new_elem(instance: Ptr, type_word: I32, segment: I32, offset: I32, length: I32) -> Ref, Collects;
     /// `array.init_data`, bounds checked; the array is not null.
     ArrayInitData array_init_data(instance: Ptr, array: Ref, segment: I32, dst: I32, src: I32, len: I32), Collects;
+    /// Counts a call of the function with this key in the [`CallCounts`](crate::profile::CallCounts) at `counts`.
+    CountCall count_call(counts: Ptr, key: I64), Leaf;
     /// `array.init_elem`, bounds checked, with barrier; the array is not null.
     ArrayInitElem array_init_elem(instance: Ptr, array: Ref, segment: I32, dst: I32, src: I32, len: I32), Collects;
 }

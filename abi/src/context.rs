@@ -11,6 +11,7 @@
 
 use crate::collector::AllocBuffer;
 use crate::meta::ModuleMeta;
+use crate::profile::ProfileLayout;
 use crate::signature::{MAX_VALUES, VALUE_SLOT_BYTES};
 use crate::types::{ExternType, ValType};
 
@@ -131,6 +132,8 @@ pub struct InstanceLayout {
     pub tables: u32,
     /// `[DataDef]` by data segment index.
     pub data: u32,
+    /// `[u64]`: counters, see [`crate::profile`].
+    pub counters: u32,
     /// Size of the context in bytes. Its alignment is 16.
     pub size_bytes: u32,
 }
@@ -166,6 +169,7 @@ impl InstanceLayout {
             exn_type_words: array(meta.tags.len(), 4),
             func_refs: array(meta.func_refs.len(), 4),
             data: array(meta.data.len(), size_of::<DataDef>()),
+            counters: array(meta.profile.as_ref().and_then(ProfileLayout::words).unwrap_or(0) as usize, 8),
             size_bytes: end.next_multiple_of(16),
         }
     }

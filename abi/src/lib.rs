@@ -18,6 +18,7 @@
 //! | [`collector`] | what the compiler inlines for a collector: allocation, barrier, motion |
 //! | [`types`] | WebAssembly types as the artifact stores them |
 //! | [`meta`] | the description of a module in its artifact |
+//! | [`profile`] | counters of code that is compiled to count, and files of counts |
 //! | [`artifact`] | the file: sections, header, unwind tables |
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ pub mod context;
 pub mod layout;
 pub mod meta;
 pub mod object;
+pub mod profile;
 pub mod reference;
 pub mod signature;
 pub mod trap;

@@ -7,6 +7,7 @@
 //! globals, tables, the element segments whose elements are expressions, and then perform the active element
 //! and data segments (`table_init` + `elem_drop`, `memory_init` + `data_drop`).
 
+use crate::profile::ProfileLayout;
 use crate::signature::MachineSignature;
 use crate::types::{ExternType, GlobalType, MemoryType, RecGroup, RefType, SubType, TableType, TypeIdx};
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,8 @@ pub struct ModuleMeta {
     /// Code offsets of the functions that initialise an instance, in order.
     pub init_funcs: Vec<u32>,
     pub start: Option<u32>,
+    /// What the code counts, if it was compiled to.
+    pub profile: Option<ProfileLayout>,
 }
 
 /// Names for traces, in a section of their own so that loading a module does not read them.

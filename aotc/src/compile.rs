@@ -19,6 +19,7 @@ use crate::options::{
     PARTITION_FUNCS,
 };
 use crate::pipeline;
+use crate::profile::Profiling;
 use crate::translate::function::FunctionTranslator;
 use crate::translate::unit::Unit;
 use crate::translate::{init, trampolines};
@@ -72,6 +73,14 @@ pub fn compile_observed(wasm: &[u8], options: &Options, observer: &dyn Observer)
     validate_bodies(&module, settings.jobs, observer)?;
     if settings.opt_level != OptLevel::O0 {
         module.field_values = FieldValues::new(&module, scan_bodies(&module, settings.jobs, observer)?);
+    }
+    module.profiling = Profiling::new(&options.profile, wasm, &module)?;
+    if let Profiling::Count(sites) = &module.profiling {
+        let layout = sites.layout(&module);
+        if layout.words().is_none() {
+            return Err(CompileError::Limit("too many places to count".into()));
+        }
+        module.meta.profile = Some(layout);
     }
     let signatures = trampolines::signatures(&module);
     let init_steps = std::mem::take(&mut module.init);
@@ -268,6 +277,7 @@ fn translate_partition(
             init::define(unit, number, steps)?;
         }
     }
+    unit.add_profile_summary();
     if job.settings.opt_level != OptLevel::O0 {
         import_small_callees(unit)?;
         // The optimiser trusts its input.
@@ -316,7 +326,8 @@ fn import_small_callees(unit: &Unit<'_, '_>) -> Result<(), CompileError> {
 
 fn import_callees(unit: &Unit<'_, '_>, max_bytes: usize) -> Result<(), CompileError> {
     let imported = unit.module.meta.imported_funcs();
-    let is_small = |&position: &usize| unit.module.bodies[position].body.as_bytes().len() <= max_bytes;
+    let limit = |position| unit.module.profiling.import_limit(position, max_bytes);
+    let is_small = |&position: &usize| unit.module.bodies[position].body.as_bytes().len() <= limit(position);
     let is_called = |&position: &usize| {
         let function = unit.llvm.function(&unit.symbol((imported + position) as u32));
         function.is_some_and(|f| !f.is_definition())

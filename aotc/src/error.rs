@@ -28,6 +28,9 @@ pub enum CompileError {
     /// The target CPU is unknown or not of this machine's architecture.
     #[error("unknown target CPU `{0}`")]
     UnknownCpu(String),
+    /// The profile cannot be used.
+    #[error("{0}")]
+    Profile(#[from] dolmen_abi::profile::ProfileError),
     /// A bug of this compiler: LLVM rejected its output.
     #[error("compiler bug: {0}")]
     Llvm(#[from] LlvmError),

@@ -60,6 +60,17 @@ pub enum Emit {
     Obj,
 }
 
+/// What to do about profiles of the program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ProfileMode {
+    #[default]
+    Off,
+    /// Code that counts what it does, slower than other code.
+    Count,
+    /// Code made from what was counted: the content of a profile of this very module.
+    Use(Vec<u8>),
+}
+
 /// How to compile.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -74,6 +85,7 @@ pub struct Options {
     /// The language that modules may be written in.
     pub features: Features,
     pub emit: Emit,
+    pub profile: ProfileMode,
 }
 
 impl Default for Options {
@@ -86,6 +98,7 @@ impl Default for Options {
             polls: true,
             features: Features::default(),
             emit: Emit::default(),
+            profile: ProfileMode::default(),
         }
     }
 }
@@ -103,6 +116,12 @@ pub(crate) const IMPORT_BODY_BYTES: usize = 96;
 /// What an imported function calls is imported, too, if its body has at most this many bytes: a field's value, a cast
 /// and a call.
 pub(crate) const IMPORT_FORWARDER_BYTES: usize = 32;
+
+/// How much larger imported functions may be that a profile says are hot.
+pub(crate) const IMPORT_HOT_FACTOR: usize = 12;
+
+/// A call is compared with a function that a profile has seen there if it had one of so many calls.
+pub(crate) const MIN_GUARD_SHARE: u64 = 10;
 
 /// References that a call through a reference is compared with at most, where a field tells what it can hold.
 pub(crate) const MAX_GUARDS: usize = 4;

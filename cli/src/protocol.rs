@@ -47,6 +47,16 @@ pub enum Source {
     Text,
 }
 
+/// What to do about profiles.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProfileMode {
+    #[default]
+    Off,
+    Count,
+    /// The content of a profile.
+    Use(Vec<u8>),
+}
+
 /// How to compile one module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
@@ -63,6 +73,7 @@ pub struct Request {
     /// Language features, as `dolmen_aotc::Features` is written; empty for all.
     pub features: String,
     pub source: Source,
+    pub profile: ProfileMode,
 }
 
 /// How far a compilation is.
@@ -216,6 +227,7 @@ mod tests {
             polls: true,
             features: "3.0".into(),
             source: Source::Text,
+            profile: ProfileMode::Use(vec![1, 2]),
         }
     }
 

@@ -76,6 +76,7 @@ pub use artifact::LoadError;
 #[cfg(feature = "compiler")]
 pub use compiler::BuildError;
 pub use dolmen_abi::collector::Collector;
+pub use dolmen_abi::profile::{CallProfile, Profile, ProfileError};
 pub use dolmen_abi::trap::TrapCode;
 pub use dolmen_gc_heap::RootKind;
 pub use engine::Engine;

@@ -131,6 +131,12 @@ impl Module {
         Some(funcs[place].1.clone())
     }
 
+    /// Whether the code counts what it does: see [`Store::profiles`](crate::Store::profiles).
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.inner.meta.profile.is_some()
+    }
+
     /// Contents of the custom sections with this name, in the module's order. Sections that cannot be read are not
     /// there.
     pub fn custom_sections<'m>(&'m self, name: &str) -> impl Iterator<Item = &'m [u8]> {

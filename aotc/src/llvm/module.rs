@@ -1,13 +1,13 @@
 //! Modules: functions, globals, verification and passes.
 
-use super::{Context, TargetMachine, Type, Value};
+use super::{Context, Metadata, TargetMachine, Type, Value};
 use llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
 use llvm_sys::core::*;
 use llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
 use llvm_sys::prelude::*;
 use llvm_sys::target::{LLVMGetModuleDataLayout, LLVMStoreSizeOfType};
 use llvm_sys::transforms::pass_builder::*;
-use llvm_sys::{LLVMLinkage, LLVMVisibility};
+use llvm_sys::{LLVMLinkage, LLVMModuleFlagBehavior, LLVMVisibility};
 use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
 
@@ -80,6 +80,21 @@ impl<'c> Module<'c> {
             }
         }
         functions
+    }
+
+    /// Adds a flag; those of modules that are linked must be equal.
+    pub(crate) fn add_flag(&self, name: &str, value: Metadata) {
+        // SAFETY: the module lives and the value is of its context; LLVM copies the name.
+        unsafe {
+            let behaviour = LLVMModuleFlagBehavior::LLVMModuleFlagBehaviorError;
+            LLVMAddModuleFlag(
+                self.raw,
+                behaviour,
+                name.as_ptr().cast(),
+                name.len(),
+                LLVMValueAsMetadata(value.as_value().0),
+            );
+        }
     }
 
     /// Checks LLVM's rules.
@@ -185,6 +200,12 @@ impl Value {
     pub(crate) fn set_function_convention(self, convention: u32) {
         // SAFETY: the handle is a function's by contract of this function.
         unsafe { LLVMSetFunctionCallConv(self.0, convention) }
+    }
+
+    /// Attaches metadata to a function.
+    pub(crate) fn set_function_metadata(self, kind: u32, node: Metadata) {
+        // SAFETY: the handle is a function's by contract of this function; the node is of its context.
+        unsafe { LLVMGlobalSetMetadata(self.0, kind, LLVMValueAsMetadata(node.as_value().0)) }
     }
 
     /// Whether a function has a body.

@@ -18,6 +18,7 @@ pub(crate) mod values;
 
 use crate::error::CompileError;
 use crate::features::Features;
+use crate::profile::Profiling;
 use constants::Constants;
 use dolmen_abi::layout::descriptor_place;
 use dolmen_abi::meta::{ModuleMeta, Names};
@@ -43,6 +44,8 @@ pub(crate) struct Module<'a> {
     pub(crate) canonical: Vec<u32>,
     /// Bodies of the defined functions, in order.
     pub(crate) bodies: Vec<Body<'a>>,
+    /// Which places count, or what they have counted.
+    pub(crate) profiling: Profiling,
     /// What instantiation evaluates, in order.
     pub(crate) init: Vec<InitStep<'a>>,
     /// What immutable globals hold.

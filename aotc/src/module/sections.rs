@@ -89,6 +89,7 @@ impl<'a> Sections<'a> {
             meta: self.meta,
             names: self.names,
             hints: self.hints,
+            profiling: Default::default(),
             custom: self.custom,
             data: self.data,
             types: self.types,

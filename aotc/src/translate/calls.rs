@@ -72,7 +72,13 @@ impl FunctionTranslator<'_, '_, '_> {
     /// Pops a function reference and calls it; traps if it is null.
     fn call_reference(&mut self, ty: TypeIdx, is_tail: bool) {
         let operand = self.stack.pop();
-        let targets = self.targets(operand, ty);
+        let targets = if self.counts_calls() {
+            self.trap_if_null(operand, TrapCode::NullFunctionReference);
+            self.count_call(operand.value);
+            None
+        } else {
+            self.observed_targets(self.targets(operand, ty), operand.value, ty)
+        };
         self.call_targets(targets, ty, is_tail, |this| {
             this.trap_if_null(operand, TrapCode::NullFunctionReference);
             this.referenced_callee(operand.value)
@@ -83,7 +89,14 @@ impl FunctionTranslator<'_, '_, '_> {
     fn call_element(&mut self, ty: TypeIdx, table: u32, is_tail: bool) {
         let index = self.pop();
         let element = self.load_table_element(table, index, TrapCode::UndefinedElement);
-        let targets = self.targets_by_type(element, ty);
+        let targets = if self.counts_calls() {
+            let is_null = self.is_null(element);
+            self.trap_if(is_null, TrapCode::UninitializedElement);
+            self.count_call(element);
+            None
+        } else {
+            self.observed_targets(self.targets_by_type(element, ty), element, ty)
+        };
         self.call_targets(targets, ty, is_tail, |this| this.element_callee(element, ty));
     }
 

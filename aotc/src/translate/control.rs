@@ -51,6 +51,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let (then, otherwise) = (self.new_block("then"), self.new_block("else"));
         let branch = self.b.cond_br(condition, then, otherwise);
         self.add_branch_hint(branch);
+        self.count_branch([then, otherwise]);
         self.b.position_at_end(then);
         let params_on_stack = self.stack.top(params.len()).into();
         self.push_frame(FrameKind::If { otherwise, params: params_on_stack }, &params, &results);
@@ -261,6 +262,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let go_on = self.new_block("");
         let branch = self.b.cond_br(condition, taken, go_on);
         self.add_branch_hint(branch);
+        self.count_branch([taken, go_on]);
         self.b.position_at_end(taken);
         self.branch(depth);
         self.b.position_at_end(go_on);

@@ -91,6 +91,7 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
     /// Translates the whole body of function `func`, whose parameters are its first locals.
     pub(crate) fn translate_body(&mut self, func: u32, body: &FunctionBody<'_>) -> Result<(), CompileError> {
         self.body = Some((func, body.range().start));
+        self.offset = body.range().start;
         let params = &self.unit.module.type_of_func(func).params;
         self.declare_params(params);
         self.param_count = params.len() as u32;
@@ -101,6 +102,7 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
                 self.declare_local(ty, None);
             }
         }
+        self.profile_entry();
         self.push_body_frame();
         let mut reader = body.get_operators_reader()?;
         while !self.control.is_empty() {
@@ -157,9 +159,22 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
         self.body.map(|(func, _)| func)
     }
 
+    /// The position of the function among the defined ones, and the current operator's offset in its body.
+    pub(crate) fn place(&self) -> Option<(usize, u64)> {
+        let (func, start) = self.body?;
+        Some((func as usize - self.unit.module.meta.imported_funcs(), self.offset - start))
+    }
+
     /// Tells LLVM which way a branch mostly goes that the current operator makes, if the module has a hint. The first
     /// successor is the one where the operator's condition holds.
     pub(crate) fn add_branch_hint(&self, branch: Value) {
+        if let Some([holds, fails]) = self.observed_branch() {
+            let shift = super::profile::shift(holds.max(fails));
+            if holds | fails != 0 {
+                self.unit.mark_weights(branch, holds >> shift, fails >> shift);
+            }
+            return;
+        }
         let hint = self.body.and_then(|(func, start)| self.unit.module.hints.get(func, self.offset - start));
         if let Some(holds) = hint {
             self.unit.mark_expected(branch, holds);

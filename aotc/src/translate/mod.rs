@@ -25,6 +25,7 @@ mod legacy_exception;
 mod memory;
 mod numeric;
 mod operators;
+mod profile;
 mod reference;
 mod shared;
 mod simd;

@@ -18,6 +18,7 @@ mod array;
 mod gc;
 mod host;
 mod memory;
+mod profile;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -175,7 +176,8 @@ impl Raise {
 /// The functions that gates call.
 mod shims {
     use super::{
-        Outcome, StoreInner, ThreadContext, array, gc, host, memory, run, run_storeless, table, thread_of, wait,
+        Outcome, StoreInner, ThreadContext, array, gc, host, memory, profile, run, run_storeless, table, thread_of,
+        wait,
     };
     use dolmen_abi::context::ValueSlot;
     use dolmen_abi::reference::NULL_REF;
@@ -270,6 +272,7 @@ mod shims {
     shim!(array array_new_data(instance: Ptr, type_word: I32, segment: I32, offset: I32, length: I32));
     shim!(array array_new_elem(instance: Ptr, type_word: I32, segment: I32, offset: I32, length: I32));
     shim!(array array_init_data(instance: Ptr, array: Ref, segment: I32, dst: I32, src: I32, len: I32));
+    storeless!(profile count_call(counts: Ptr, key: I64));
     shim!(array array_init_elem(instance: Ptr, array: Ref, segment: I32, dst: I32, src: I32, len: I32));
 
     /// The host function may enter compiled code and with it the store: no reference to the store is alive while

@@ -8,6 +8,7 @@ use crate::module::Module;
 use crate::store::{AsContext, AsContextMut, StoreInner};
 use crate::vm::context::InstanceContext;
 use dolmen_abi::meta::ExternIdx;
+use dolmen_abi::profile::Profile;
 
 /// An instance of a module in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -145,6 +146,18 @@ impl InstanceData {
             ExternIdx::Global(index) => Extern::Global(Global(stored(&self.globals, index))),
             ExternIdx::Tag(index) => Extern::Tag(Tag(stored(&self.tags, index))),
         }
+    }
+
+    /// What the instance's code has counted, if it was compiled to.
+    pub(crate) fn profile(&self) -> Option<Profile> {
+        let meta = self.module.meta();
+        let counts = Profile::from_counters(meta.profile.as_ref()?, |word| self.context.counter(word));
+        Some(Profile {
+            source_hash: *self.module.source_hash(),
+            imported_funcs: meta.imported_funcs() as u32,
+            names: (0..meta.funcs.len() as u32).filter_map(|func| Some((func, self.module.func_name(func)?))).collect(),
+            ..counts
+        })
     }
 
     /// The reference of a function that is among the module's `func_refs`; null of any other.

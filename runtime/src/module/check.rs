@@ -23,6 +23,8 @@ pub(super) fn check_meta(meta: &ModuleMeta, text_bytes: usize, data_bytes: usize
     check_spaces(meta)?;
     check_func_refs(meta)?;
     check_code(meta, text_bytes)?;
+    let countable = meta.profile.as_ref().is_none_or(|profile| profile.words().is_some());
+    ensure(countable, || "too many counters".into())?;
     let mut names = HashSet::new();
     for export in &meta.exports {
         ensure(names.insert(&export.name), || format!("two exports {:?}", export.name))?;

@@ -18,7 +18,9 @@ pub(crate) use snapshot::{by_name, census};
 use crate::engine::Engine;
 use crate::error::{Error, StoreError};
 use crate::gc_report::GcReport;
+use crate::instance::InstanceData;
 use crate::thread::{self, InterruptHandle, ThreadControl};
+use dolmen_abi::profile::Profile;
 use std::fmt;
 use std::time::Duration;
 
@@ -128,6 +130,20 @@ impl<T> Store<T> {
     #[must_use]
     pub fn gc_stats(&self) -> GcStats {
         self.data.inner.gc_stats()
+    }
+
+    /// What the code of each module has counted that was compiled to count, in all its instances. The counts of
+    /// threads that run meanwhile may be missing.
+    #[must_use]
+    pub fn profiles(&self) -> Vec<Profile> {
+        let mut profiles: Vec<Profile> = Vec::new();
+        for found in self.data.inner.instances.iter().filter_map(InstanceData::profile) {
+            // Of several instances of one module the counts add up; they have the same places.
+            if !profiles.iter_mut().any(|profile| profile.merge(&found).is_ok()) {
+                profiles.push(found);
+            }
+        }
+        profiles
     }
 
     /// Stops and resumes the threads of this store, from other OS threads.

@@ -90,6 +90,11 @@ impl InstanceContext {
         self.read(self.layout.data as usize + size_of::<DataDef>() * segment)
     }
 
+    /// A word of the counters of code that counts.
+    pub(crate) fn counter(&self, word: u32) -> u64 {
+        self.read(self.layout.counters as usize + 8 * word as usize)
+    }
+
     /// A global that the module defines, counted from the first of these. It is good as long as the context,
     /// which the store keeps to its end.
     pub(crate) fn global(&self, defined: usize, ty: GlobalType) -> GlobalData {

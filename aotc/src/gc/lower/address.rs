@@ -240,6 +240,10 @@ impl Lowering<'_, '_, '_> {
             lowered.push(if is_address { self.address_of(arg)? } else { arg });
         }
         if let Some(function) = super::copy::function_for(self.unit, &name, call) {
+            // Loops that LLVM made copies of count in the width of references.
+            if lowered[2].ty().size_bytes() == 4 {
+                lowered[2] = self.b.cast(Cast::ZExt, lowered[2], self.unit.types.i64);
+            }
             self.b.call(function.function_type(), function, &lowered[..3], C_CC);
             call.erase();
             return Ok(());

@@ -28,7 +28,24 @@ pub enum Command {
     Compile(CompileArgs),
     Run(Box<RunArgs>),
     Wast(WastArgs),
+    Profile(ProfileArgs),
     Inspect(InspectArgs),
+}
+
+/// Look into profiles
+#[derive(Debug, Args)]
+pub struct ProfileArgs {
+    #[command(subcommand)]
+    pub command: ProfileCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// Show the functions and calls that were executed most
+    Show {
+        /// The profile
+        file: PathBuf,
+    },
 }
 
 /// Compile a module ahead of time
@@ -64,6 +81,12 @@ pub struct CompileArgs {
     /// neither with several threads nor with a timeout
     #[arg(long)]
     pub no_polls: bool,
+    /// Make code that counts what it does: dolmen run then writes a profile
+    #[arg(long)]
+    pub profile_generate: bool,
+    /// Use the profile that runs of code made with --profile-generate have written
+    #[arg(long, value_name = "FILE", conflicts_with = "profile_generate")]
+    pub profile_use: Option<PathBuf>,
     /// Print where the time went, and sizes, on standard error
     #[arg(long)]
     pub time: bool,
@@ -90,6 +113,10 @@ pub struct RunArgs {
     /// Call it N times in the same instance and print each call's time on standard error
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub repeat: Option<u64>,
+    /// Where to write what code made with --profile-generate counts; a file of earlier runs is added to [default: FILE
+    /// with the extension dolmenprof]
+    #[arg(long, value_name = "PROFILE")]
+    pub profile_out: Option<PathBuf>,
     /// Write what is in the heap at the end, after the program or its trap, to FILE, which Chrome's developer tools open (Memory, Load)
     #[arg(long = "gc-snapshot", value_name = "FILE", help_heading = "Heap")]
     pub snapshot: Option<PathBuf>,

@@ -190,7 +190,7 @@ fn processor() -> String {
 mod tests {
     use super::*;
     use dolmen_abi::collector::Collector;
-    use dolmen_cli::protocol::{Emit, Source};
+    use dolmen_cli::protocol::{Emit, ProfileMode, Source};
 
     /// A folder for one test.
     struct Scratch(PathBuf);
@@ -219,6 +219,7 @@ mod tests {
             polls: false,
             features: String::new(),
             source: Source::Binary,
+            profile: ProfileMode::Off,
         }
     }
 

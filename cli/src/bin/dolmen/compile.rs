@@ -6,7 +6,7 @@ use crate::output;
 use crate::progress::Reporter;
 use crate::source::{self, FileKind};
 use anyhow::{Context, Result, bail};
-use dolmen_cli::protocol::{Request, Times};
+use dolmen_cli::protocol::{ProfileMode, Request, Times};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -32,6 +32,7 @@ pub fn compile(args: &CompileArgs) -> Result<()> {
         polls: !args.no_polls,
         features: args.language.features.clone(),
         source,
+        profile: profile_mode(args)?,
     };
     let start = Instant::now();
     let (compiled, times) = compile_bytes(&mut Compiler::find()?, &request, &input, &args.input)?;
@@ -42,6 +43,14 @@ pub fn compile(args: &CompileArgs) -> Result<()> {
         return output::write(&compiled);
     }
     write_file(&args.output, &compiled).with_context(|| format!("cannot write {}", args.output.display()))
+}
+
+fn profile_mode(args: &CompileArgs) -> Result<ProfileMode> {
+    Ok(match &args.profile_use {
+        Some(file) => ProfileMode::Use(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?),
+        None if args.profile_generate => ProfileMode::Count,
+        None => ProfileMode::Off,
+    })
 }
 
 /// Compiles the bytes of a module that came from `path`, with a progress bar if it takes long.
@@ -79,7 +88,7 @@ fn report(times: &Times, elapsed: Duration, input_bytes: usize, output_bytes: us
 
 /// Replaces a file as a whole: whoever runs the old one keeps it, and nobody sees half a new one. What is no
 /// regular file (a device, a pipe) is written to.
-fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return fs::write(path, bytes);
     }

@@ -9,7 +9,7 @@ use crate::source::{self, FileKind};
 use crate::stats::Times;
 use anyhow::{Context, Result};
 use dolmen::{Engine, Module};
-use dolmen_cli::protocol::{Emit, Request, Source};
+use dolmen_cli::protocol::{Emit, ProfileMode, Request, Source};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -105,6 +105,7 @@ impl<'a> Loader<'a> {
             polls: true,
             features: String::new(),
             source,
+            profile: ProfileMode::Off,
         }
     }
 }

@@ -17,6 +17,7 @@ mod floats;
 mod inspect;
 mod load;
 mod output;
+mod profile;
 mod progress;
 mod quit;
 mod report;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let outcome = match &command_line.command {
         Command::Compile(args) => compile::compile(args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::inspect(args).map(|()| ExitCode::SUCCESS),
+        Command::Profile(args) => profile::profile(args).map(|()| ExitCode::SUCCESS),
         Command::Run(args) => run::run(args),
         Command::Wast(args) => wast::wast(args),
     };

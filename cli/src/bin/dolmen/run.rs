@@ -4,6 +4,7 @@ use crate::args::{self, RunArgs, UnknownImports};
 use crate::ending;
 use crate::load::{Loader, timed};
 use crate::output;
+use crate::profile;
 use crate::quit;
 use crate::report::ReportFile;
 use crate::stats::{self, Times};
@@ -67,6 +68,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     };
     if let Some(report) = report {
         report.write(&mut store, &program_name(&args.file))?;
+    }
+    if module.counts() || args.profile_out.is_some() {
+        profile::write(args, &store, &module)?;
     }
     if let Some(file) = &args.snapshot {
         write_snapshot(&mut store, file).with_context(|| format!("cannot write {}", file.display()))?;

@@ -7,7 +7,7 @@ use crate::args::{self, WastArgs};
 use crate::compiler_process::{CompileFailure as ChildFailure, Compiler};
 use crate::output;
 use anyhow::{Context, Result};
-use dolmen_cli::protocol::{Emit, Request, Source};
+use dolmen_cli::protocol::{Emit, ProfileMode, Request, Source};
 use dolmen_spec_tests::{CompileFailure, CompileOptions, RunOptions, run_file};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -57,5 +57,6 @@ fn request(options: CompileOptions<'_>) -> Request {
         polls: true,
         features: options.features.to_owned(),
         source: Source::Binary,
+        profile: ProfileMode::Off,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::text;
 use dolmen_aotc::{CompileError, Features, Observer, OptLevel, Options, Stage, TargetCpu, UnknownFeature};
-use dolmen_cli::protocol::{self, Emit, Progress, Request, Response, Source, Times, VERSION};
+use dolmen_cli::protocol::{self, Emit, ProfileMode, Progress, Request, Response, Source, Times, VERSION};
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -132,6 +132,11 @@ fn options(request: &Request, emit: dolmen_aotc::Emit) -> Result<Options, Refusa
         polls: request.polls,
         features: features(&request.features)?,
         emit,
+        profile: match &request.profile {
+            ProfileMode::Off => dolmen_aotc::ProfileMode::Off,
+            ProfileMode::Count => dolmen_aotc::ProfileMode::Count,
+            ProfileMode::Use(file) => dolmen_aotc::ProfileMode::Use(file.clone()),
+        },
     })
 }
 

@@ -19,7 +19,7 @@ use dolmen_abi::artifact::Header;
 use dolmen_abi::collector::Collector;
 use dolmen_abi::meta::Import;
 use dolmen_abi::types::{ExternType, RecGroup};
-use dolmen_cli::protocol::{Emit, Request, Source};
+use dolmen_cli::protocol::{Emit, ProfileMode, Request, Source};
 
 /// What there is to say about a file.
 #[derive(Debug, Default)]
@@ -84,6 +84,7 @@ fn assemble(args: &InspectArgs, text: &[u8]) -> Result<Vec<u8>> {
         polls: false,
         features: String::new(),
         source: Source::Text,
+        profile: ProfileMode::Off,
     };
     Ok(compile::compile_bytes(&mut Compiler::find()?, &request, text, &args.file)?.0)
 }
