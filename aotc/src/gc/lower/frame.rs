@@ -3,10 +3,10 @@
 //! Only references that are live across a *call* get a slot; those that are live across slow paths alone are
 //! pushed there ([`super::expand`]). A reference owns its slot for its whole live range, so one store suffices:
 //! it stands at the nearest common dominator of the calls that need it, moved out of the loops that do not
-//! contain the definition. Slots are coloured along the dominator tree, which is optimal for SSA form.
+//! contain the definition, in front of the slow paths there, which then need not save it. Slots are coloured along the dominator tree, which is optimal for SSA form.
 //!
-//! The frame is claimed at the nearest common dominator of all stores, outside loops, and given back before each
-//! return that can follow. Claimed slots start as null. A slot whose reference is dead keeps it until it is
+//! The frame is claimed in front of the first store in the nearest common dominator of all stores, outside loops, and
+//! given back before each return that can follow. Claimed slots start as null. A slot whose reference is dead keeps it until it is
 //! overwritten: the collector has kept the object alive meanwhile, so that is safe.
 //!
 //! A function with landing pads claims in its entry block, and every pad resets the top of the shadow stack:
@@ -145,9 +145,9 @@ impl Frame {
         let emitter = Emitter { unit, b: &b, thread: function.param(0) };
         let exits = self.exits(cfg, liveness);
         let load_block = if exits.iter().all(|&(e, _)| cfg.dominates(self.claim, e)) { self.claim } else { 0 };
-        b.position_before(cfg.first_ordinary(load_block));
+        let claim_at = self.first_store(self.claim).unwrap_or_else(|| cfg.first_ordinary(self.claim));
+        b.position_before(if load_block == self.claim { claim_at } else { cfg.first_ordinary(load_block) });
         let base = emitter.load_top();
-        let claim_at = cfg.first_ordinary(self.claim);
         b.position_before(if load_block == self.claim { claim_at_after(base) } else { claim_at });
         let top = emitter.slot_address(base, self.slots);
         if self.slots > 0 {
@@ -172,6 +172,12 @@ impl Frame {
                 emitter.store_top(top);
             }
         }
+    }
+
+    /// In front of which instruction of a block the first store stands, if there is one.
+    fn first_store(&self, block: BlockIdx) -> Option<Value> {
+        let places = self.stores.values().filter(|store| store.block == block).map(|store| store.before);
+        places.min_by_key(|before| self.position[before])
     }
 
     fn sorted_stores(&self) -> Vec<(ValueIdx, &SlotStore)> {
@@ -213,7 +219,9 @@ fn phi_hint(liveness: &Liveness, colours: &HashMap<ValueIdx, u32>, phi: Value) -
 fn place_store(cfg: &Cfg, liveness: &Liveness, value: ValueIdx, sites: &[&Safepoint], slot: u32) -> SlotStore {
     let common = sites.iter().map(|s| s.block).reduce(|a, b| cfg.common_dominator(a, b)).unwrap_or(0);
     let block = cfg.hoist_out_of_loops(common, Some(liveness.tracked[value].block));
-    let first_site = sites.iter().find(|s| s.block == block).map(|s| s.instruction);
+    // In front of slow paths, too: they need not save the reference then, nor does the frame begin as null.
+    let holds_value = |s: &&Safepoint| s.block == block && s.live.contains(&value);
+    let first_site = liveness.safepoints.iter().find(holds_value).map(|s| s.instruction);
     let terminator = || cfg.blocks[block].terminator().expect("every block has a terminator");
     SlotStore { block, before: first_site.unwrap_or_else(terminator), slot }
 }

@@ -2,12 +2,13 @@
 //!
 //! The classic backward analysis over sets of values, where a use of a derived pointer counts as a use of its
 //! base. Tracked are all values that hold references: references, vectors of them, and pairs that a call with
-//! two results returned. Constants and `i31` values that are visibly so need no tracking.
+//! two results returned. Constants, `i31` values that are visibly so, and what the instance keeps need no tracking.
 
 use super::bases::Bases;
 use super::cfg::{BlockIdx, Cfg};
-use super::{is_alloc_marker, is_safepoint, ref_count};
+use super::{is_alloc_marker, is_kept_by_instance, is_safepoint, ref_count};
 use crate::llvm::{Opcode, TypeKind, Value};
+use crate::translate::unit::Unit;
 use std::collections::HashMap;
 
 /// Index of a tracked value.
@@ -105,7 +106,7 @@ impl ValueSet {
 }
 
 impl Liveness {
-    pub(super) fn compute(cfg: &Cfg, bases: &Bases) -> Self {
+    pub(super) fn compute(unit: &Unit<'_, '_>, cfg: &Cfg, bases: &Bases) -> Self {
         let instructions: Vec<Vec<Value>> = cfg.blocks.iter().map(|b| b.instructions()).collect();
         let mut tracked = Vec::new();
         let function = cfg.blocks[0].parent();
@@ -116,7 +117,8 @@ impl Liveness {
         }
         for (block, list) in instructions.iter().enumerate() {
             for &value in list {
-                if ref_count(value) > 0 && !bases.is_derived(value) && !is_plain_i31(value) {
+                let needs_root = !is_plain_i31(value) && !is_kept_by_instance(unit, value);
+                if ref_count(value) > 0 && !bases.is_derived(value) && needs_root {
                     tracked.push(Tracked { value, block: available_block(cfg, block, value) });
                 }
             }

@@ -79,9 +79,9 @@ fn lower_function(
         polls::insert(unit, expansions, &cfg, &unpolled);
     }
     // They go once liveness is used.
-    let useless_barriers = remembered::useless_barriers(&cfg);
+    let useless_barriers = remembered::useless_barriers(unit, &cfg);
     let bases = bases::Bases::compute(unit, &cfg)?;
-    let liveness = liveness::Liveness::compute(&cfg, &bases);
+    let liveness = liveness::Liveness::compute(unit, &cfg, &bases);
     let frame = frame::Frame::plan(&cfg, &bases, &liveness);
     frame.emit(unit, function, &cfg, &liveness);
     expand::expand(unit, expansions, &cfg, &liveness, &frame);
@@ -136,6 +136,16 @@ fn references_in(unit: &Unit<'_, '_>, b: &Builder<'_>, value: Value) -> Vec<Valu
         }
         _ => vec![value],
     }
+}
+
+/// Whether a reference was loaded from an immutable global or a table of function references: the instance keeps the
+/// object alive and where it is ([`dolmen_abi::collector`]), so compiled code need not.
+fn is_kept_by_instance(unit: &Unit<'_, '_>, value: Value) -> bool {
+    value.is_instruction()
+        && value.opcode() == Opcode::Load
+        && value.ty().kind() == TypeKind::Ref
+        && value.operand(0).ty().kind() == TypeKind::Pointer
+        && value.has_metadata(unit.metadata.invariant_load)
 }
 
 /// Number of references in a value of this type.

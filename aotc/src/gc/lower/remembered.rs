@@ -7,7 +7,8 @@
 //!   function. A card stays dirty until the next collection; that one cleans it, but the object is live until the
 //!   barrier in question, so it is on the shadow stack there, and the collector dirties the cards of what is on the
 //!   shadow stack ([`dolmen_abi::collector`]). So no safepoint in between does harm. The marker of a barrier that is
-//!   left out must stand until liveness is known, for the object to be live that long.
+//!   left out must stand until liveness is known, for the object to be live that long. Objects that are never on the
+//!   shadow stack, because the instance keeps them, are remembered up to the next safepoint only.
 //! - The barrier of *elements* does nothing if on every path to it the array was allocated in this function with no
 //!   safepoint since. (The shadow stack remembers an array's first card only.)
 //! - What is null or an `i31` needs no barrier. All constants are.
@@ -18,15 +19,16 @@
 use super::barrier::Written;
 use super::cfg::{BlockIdx, Cfg};
 use super::liveness::{ValueSet, is_plain_i31};
-use super::{is_alloc_marker, is_safepoint};
+use super::{is_alloc_marker, is_kept_by_instance, is_safepoint};
 use crate::llvm::{Opcode, Value};
+use crate::translate::unit::Unit;
 use std::collections::HashMap;
 
 /// The markers of barriers that do nothing.
-pub(super) fn useless_barriers(cfg: &Cfg) -> Vec<Value> {
+pub(super) fn useless_barriers(unit: &Unit<'_, '_>, cfg: &Cfg) -> Vec<Value> {
     // Not those of the graph: polls were added since.
     let instructions: Vec<_> = cfg.blocks.iter().map(|b| b.instructions()).collect();
-    let objects = Objects::find(&instructions);
+    let objects = Objects::find(unit, &instructions);
     let at_end = objects.solve(cfg, &instructions);
     let mut useless = Vec::new();
     for (block, list) in instructions.iter().enumerate() {
@@ -47,6 +49,8 @@ struct Objects {
     fields: HashMap<Value, usize>,
     /// Numbers of the arrays whose elements are written.
     arrays: HashMap<Value, usize>,
+    /// Numbers of those of the first that are not on the shadow stack.
+    unrooted: Vec<usize>,
 }
 
 /// What is known at a place.
@@ -59,8 +63,8 @@ struct State {
 }
 
 impl Objects {
-    fn find(instructions: &[Vec<Value>]) -> Self {
-        let mut objects = Self { fields: HashMap::new(), arrays: HashMap::new() };
+    fn find(unit: &Unit<'_, '_>, instructions: &[Vec<Value>]) -> Self {
+        let mut objects = Self { fields: HashMap::new(), arrays: HashMap::new(), unrooted: Vec::new() };
         let mut work = Vec::new();
         for written in instructions.iter().flatten().filter_map(|&i| Written::of(i)) {
             match written {
@@ -74,6 +78,9 @@ impl Objects {
         while let Some(object) = work.pop() {
             if object.is_constant() || objects.fields.contains_key(&object) {
                 continue;
+            }
+            if is_kept_by_instance(unit, object) {
+                objects.unrooted.push(objects.fields.len());
             }
             objects.fields.insert(object, objects.fields.len());
             if object.is_instruction() && object.opcode() == Opcode::Phi {
@@ -143,6 +150,7 @@ impl Objects {
         let is_alloc = is_alloc_marker(instruction);
         if is_safepoint(instruction) {
             state.fresh = ValueSet::new(self.arrays.len());
+            self.unrooted.iter().for_each(|&number| state.remembered.remove(number));
         }
         if let Some(Written::Field { object, stored }) = Written::of(instruction)
             && !is_no_object(stored)
