@@ -11,7 +11,7 @@
 use super::cycle::{self, Plan};
 use super::{Collect, major_budget_bytes, max_room_bytes, soft_room_bytes};
 use crate::interface::to_runtime::Runtime;
-use crate::options::{HeapOptions, MIN_NURSERY_BYTES};
+use crate::options::{MIN_NURSERY_BYTES, Tuning};
 use crate::state::HeapState;
 use crate::stats::{Cause, Scope};
 use crate::verify::VerifyError;
@@ -40,7 +40,7 @@ impl Collect for Generational {
 
     fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError> {
         let scope = self.scope(heap, cause);
-        let may_stop_early = matches!(cause, Cause::Budget | Cause::Stress) && !self.is_overdue(heap);
+        let may_stop_early = matches!(cause, Cause::Budget | Cause::Stress) && !self.must_finish(heap);
         let marked_before = heap.stats.live_bytes;
         let plan = Plan { scope, cause, may_stop_early, keep_bytes: major_budget_bytes };
         let collection = cycle::run(heap, runtime, plan)?;
@@ -57,10 +57,12 @@ impl Collect for Generational {
 }
 
 impl Generational {
-    /// Whether a minor collection has been put off by parts that stopped early for so long that it must end now.
-    fn is_overdue(&self, heap: &HeapState) -> bool {
-        self.next_part_at_bytes.is_some()
-            && heap.allocator.handed_out_bytes() > MAX_PART_NURSERIES * nursery_bytes(heap)
+    /// Whether a minor collection must finish: it has been put off by parts for long, or memory is short, where
+    /// nurseries are small and parts, which free nothing, would exhaust it before its end.
+    fn must_finish(&self, heap: &HeapState) -> bool {
+        let is_overdue = self.next_part_at_bytes.is_some()
+            && heap.allocator.handed_out_bytes() > MAX_PART_NURSERIES * nursery_bytes(heap);
+        is_overdue || nursery_bytes(heap) < wanted_nursery_bytes(heap)
     }
 
     fn scope(&mut self, heap: &HeapState, cause: Cause) -> Scope {
@@ -76,9 +78,12 @@ impl Generational {
 
 /// Bytes that may be handed out before the next minor collection.
 fn nursery_bytes(heap: &HeapState) -> u64 {
-    let HeapOptions { tuning, .. } = heap.options;
-    let live_bytes = heap.stats.live_bytes;
-    let wanted = tuning.nursery_bytes.max(live_bytes.saturating_mul(tuning.nursery_percent) / 100);
     let room = max_room_bytes(heap).min(soft_room_bytes(heap));
-    wanted.min((room / 4).max(MIN_NURSERY_BYTES))
+    wanted_nursery_bytes(heap).min((room / 4).max(MIN_NURSERY_BYTES))
+}
+
+/// The same where no limit is near.
+fn wanted_nursery_bytes(heap: &HeapState) -> u64 {
+    let Tuning { nursery_bytes, nursery_percent, .. } = heap.options.tuning;
+    nursery_bytes.max(heap.stats.live_bytes.saturating_mul(nursery_percent) / 100)
 }
