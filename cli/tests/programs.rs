@@ -435,6 +435,10 @@ fn the_heap_follows_its_options() {
     let said = scratch.run(["run", "--gc-stress", "10", "--gc-log", "--invoke", "push", "test.wat", "50"]);
     said.prints("50\n");
     assert!(said.stderr.lines().count() >= 4, "{said:?}");
+    let parts = ["--gc-log", "--gc-minor-pause", "0.001ms"];
+    let said = scratch.run([&["run"][..], &parts, &["--invoke", "push", "test.wat", "2000000"]].concat());
+    said.prints("2000000\n");
+    assert!(said.stderr.contains("minor part"), "{said:?}");
     let said = scratch.run(["run", "--gc", "null", "--stats", "--invoke", "push", "test.wat", "50"]);
     said.prints("50\n");
     assert_eq!(stats(&said)["gc"]["collections"], 0);

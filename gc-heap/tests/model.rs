@@ -389,7 +389,7 @@ fn a_full_mark_stack_loses_nothing() {
 fn minor_collections_in_parts_lose_nothing() {
     let parts = |check_objects, mark_stack_entries| {
         let mut options = small(64 << 20);
-        options.tuning.minor_pause = Duration::ZERO;
+        options.minor_pause = Some(Duration::ZERO);
         options.tuning.pause_check_objects = check_objects;
         options.tuning.min_step_bytes = 8 << 10;
         options.tuning.mark_stack_entries = mark_stack_entries;

@@ -5,6 +5,7 @@
 
 use dolmen_abi::collector::Collector;
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 /// Native stack of a thread that runs compiled code, unless another size is asked for.
 pub const DEFAULT_MAX_STACK_BYTES: usize = 8 << 20;
@@ -19,6 +20,7 @@ pub struct Config {
     pub(crate) heap_max_bytes: u64,
     pub(crate) heap_initial_bytes: Option<u64>,
     pub(crate) heap_soft_max_bytes: Option<u64>,
+    pub(crate) heap_minor_pause: Option<Duration>,
     pub(crate) refuse_heap_requests_from: Option<u64>,
     pub(crate) gc_stress: Option<NonZeroU64>,
     pub(crate) gc_verify: bool,
@@ -34,6 +36,7 @@ impl Default for Config {
             heap_max_bytes: DEFAULT_HEAP_MAX_BYTES,
             heap_initial_bytes: None,
             heap_soft_max_bytes: None,
+            heap_minor_pause: None,
             refuse_heap_requests_from: None,
             gc_stress: None,
             gc_verify: false,
@@ -73,6 +76,13 @@ impl Config {
     /// up to [`Config::heap_max_bytes`] if the live objects need it.
     pub fn heap_soft_max_bytes(&mut self, bytes: u64) -> &mut Self {
         self.heap_soft_max_bytes = Some(bytes);
+        self
+    }
+
+    /// The time after which a minor collection stops early, to go on a little later: shorter pauses, of which there are
+    /// more, and more time in them altogether. Without it, each one takes as long as what survives it needs.
+    pub fn heap_minor_pause(&mut self, time: Duration) -> &mut Self {
+        self.heap_minor_pause = Some(time);
         self
     }
 

@@ -10,7 +10,7 @@
 //! can be marked or freed. Survivors are old from then on, whether they survived a major or a minor collection.
 //!
 //! **Minor collections in parts.** How many young objects survive is not known before, and when nearly all do, marking
-//! them takes long. So a minor collection may stop when its time is over: what is marked but not scanned gets dirty
+//! them takes long. So a minor collection may stop when its time is over, if the embedder has set one: what is marked but not scanned gets dirty
 //! cards, as if the program had just written to it, and nothing is swept. That is a state like any other between
 //! collections, with every reference from a marked object to an unmarked one in a dirty card, but that survivors share
 //! lines with fresh objects ([`Space::is_unswept`](crate::space::Space)). The program goes on with new memory, and the
@@ -138,7 +138,8 @@ fn free_unmarked(
 /// Marks what is reachable, or what is of the young objects, if there is time.
 pub fn mark(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan, phases: &mut Phases) -> Traced {
     let scope = plan.scope;
-    let Tuning { minor_pause, pause_check_objects: check_objects, .. } = heap.options.tuning;
+    let Tuning { pause_check_objects: check_objects, .. } = heap.options.tuning;
+    let minor_pause = heap.options.minor_pause.filter(|_| scope == Scope::Minor && plan.may_stop_early);
     let HeapState { space, cards, types, mark_stack, .. } = heap;
     let mut clock = Clock::start();
     let mut marked_bytes = heap.stats.live_bytes;
@@ -150,8 +151,8 @@ pub fn mark(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan, phases:
         }
     }
     let cards = cards.as_ref();
-    let limit = cards.filter(|_| scope == Scope::Minor && plan.may_stop_early);
-    let limit = limit.map(|cards| Limit { deadline: clock.last + minor_pause, check_objects, cards });
+    let limit = cards.zip(minor_pause);
+    let limit = limit.map(|(cards, pause)| Limit { deadline: clock.last + pause, check_objects, cards });
     let mut tracer = Tracer::new(space, &**types, mark_stack, marked_bytes, limit);
     if let (Scope::Minor, Some(cards)) = (scope, cards) {
         tracer.visit_remembered(cards);

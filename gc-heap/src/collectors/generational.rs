@@ -13,7 +13,7 @@ use super::{Collect, major_budget_bytes, max_room_bytes, soft_room_bytes};
 use crate::interface::to_runtime::Runtime;
 use crate::options::{MIN_NURSERY_BYTES, Tuning};
 use crate::state::HeapState;
-use crate::stats::{Cause, Scope};
+use crate::stats::{Cause, Collection, Scope};
 use crate::verify::VerifyError;
 
 /// Under allocation stress one collection in so many is major.
@@ -30,18 +30,20 @@ pub struct Generational {
     /// The last collection stopped early: the next part of it is due when so many bytes were handed out since the last
     /// that was finished.
     next_part_at_bytes: Option<u64>,
+    /// Bytes to hand out before the next minor collection, by how much survived the last one.
+    paced_bytes: Option<u64>,
 }
 
 impl Collect for Generational {
     fn is_due(&self, heap: &HeapState, bytes: u64) -> bool {
         let used = heap.allocator.handed_out_bytes();
-        used > 0 && used + bytes > self.next_part_at_bytes.unwrap_or_else(|| nursery_bytes(heap))
+        used > 0 && used + bytes > self.next_part_at_bytes.unwrap_or_else(|| self.nursery_bytes(heap))
     }
 
     fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError> {
         let scope = self.scope(heap, cause);
         let may_stop_early = matches!(cause, Cause::Budget | Cause::Stress) && !self.must_finish(heap);
-        let marked_before = heap.stats.live_bytes;
+        let (marked_before, swept_before) = (heap.stats.live_bytes, heap.swept_bytes);
         let plan = Plan { scope, cause, may_stop_early, keep_bytes: major_budget_bytes };
         let collection = cycle::run(heap, runtime, plan)?;
         self.next_part_at_bytes = (!collection.is_finished).then(|| {
@@ -49,6 +51,9 @@ impl Collect for Generational {
             let step = (marked / 2).max(heap.options.tuning.min_step_bytes);
             collection.allocated_bytes + step.min(nursery_bytes(heap))
         });
+        if scope == Scope::Minor && collection.is_finished {
+            self.pace(&heap.options.tuning, &collection, collection.live_bytes.saturating_sub(swept_before));
+        }
         if scope == Scope::Major {
             self.major_at_bytes = Some(heap.stats.live_bytes + major_budget_bytes(heap));
         }
@@ -57,6 +62,20 @@ impl Collect for Generational {
 }
 
 impl Generational {
+    /// Bytes that may be handed out before the next minor collection.
+    fn nursery_bytes(&self, heap: &HeapState) -> u64 {
+        nursery_bytes(heap).min(self.paced_bytes.unwrap_or(heap.options.tuning.min_nursery_bytes))
+    }
+
+    /// Chooses the next nursery after a minor collection: so large that about `minor_survivor_bytes` would survive it if
+    /// the share of survivors stayed, and at most twice as large as the last.
+    fn pace(&mut self, tuning: &Tuning, collection: &Collection, survivors: u64) {
+        let used = collection.allocated_bytes;
+        let by_share = u128::from(used) * u128::from(tuning.minor_survivor_bytes) / u128::from(survivors.max(1));
+        let grown = used.saturating_mul(2);
+        self.paced_bytes = Some(u64::try_from(by_share).unwrap_or(u64::MAX).min(grown).max(tuning.min_nursery_bytes));
+    }
+
     /// Whether a minor collection must finish: it has been put off by parts for long, or memory is short, where
     /// nurseries are small and parts, which free nothing, would exhaust it before its end.
     fn must_finish(&self, heap: &HeapState) -> bool {

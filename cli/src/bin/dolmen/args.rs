@@ -204,6 +204,9 @@ pub struct GcArgs {
     /// Size above which the heap is collected earlier and compacted rather than to grow
     #[arg(long = "gc-heap-soft-max", value_name = "SIZE", value_parser = size::parse)]
     pub heap_soft_max_bytes: Option<u64>,
+    /// Time after which a minor collection stops early, to go on later
+    #[arg(long = "gc-minor-pause", value_name = "TIME", value_parser = parse_time)]
+    pub minor_pause: Option<Duration>,
     /// Size that the heap starts with
     #[arg(long = "gc-heap-initial", value_name = "SIZE", value_parser = size::parse)]
     pub heap_initial_bytes: Option<u64>,
@@ -284,6 +287,9 @@ pub fn engine_config(args: &GcArgs) -> Config {
     }
     if let Some(bytes) = args.heap_soft_max_bytes {
         config.heap_soft_max_bytes(bytes);
+    }
+    if let Some(time) = args.minor_pause {
+        config.heap_minor_pause(time);
     }
     if let Some(bytes) = args.heap_initial_bytes {
         config.heap_initial_bytes(bytes);
