@@ -12,7 +12,7 @@
 //! Threads count without synchronisation: now and then a count is lost.
 //!
 //! The runtime reads the counters of an instance into a [`Profile`], which is what files hold. A file is postcard
-//! behind [`MAGIC`] and [`FILE_VERSION`], and ends with the BLAKE3 hash of all bytes before; it says of which module it
+//! behind `MAGIC` and `FILE_VERSION`, and ends with the BLAKE3 hash of all bytes before; it says of which module it
 //! is.
 
 use crate::artifact::HASH_BYTES;

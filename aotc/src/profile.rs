@@ -3,7 +3,7 @@
 //! Places are found from the module alone, in one pass over its bodies, and numbered in order: functions, branches, calls
 //! through references ([`ProfileLayout`]). Code compiled to count ([`Profiling::Count`]) adds to the counters with those
 //! numbers; a later compilation of the same module ([`Profiling::Use`]) finds the counts by them. What the counts are
-//! used for is in [`crate::translate::profile`].
+//! used for is in `translate/profile.rs`.
 
 use crate::error::CompileError;
 use crate::module::Module;

@@ -33,7 +33,7 @@
 //!
 //! Cut are innermost loops with one latch, which compares a counter with what does not change in the loop, and few
 //! instructions, none of which calls. The step is a constant, or does not change either, and the comparison is `<`. Loops that have few rounds by such constants need no poll.
-//! All others are left to [`polls`](super::polls).
+//! All others are left to [`polls`].
 
 use super::cfg::{BlockIdx, Cfg, Loop};
 use super::{is_marker, polls};
