@@ -1,8 +1,8 @@
 //! The shape of objects: how large they are and where their references lie.
 //!
 //! A header's type word leads to a descriptor that the engine wrote. This is the one place that turns the two
-//! into a size and a list of references; the tracer has its own, inlined walk over the same facts
-//! ([`crate::trace`]).
+//! into a size and a list of references; the tracer and the evacuation have their own, inlined walks over the same
+//! facts ([`crate::trace`], [`crate::evacuate`]).
 //!
 //! Invariant: a [`TypeDesc`] is only reached through a type word for which
 //! [`TypeTable::contains`] holds, or that an object allocated by this heap carries.
