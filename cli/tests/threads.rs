@@ -3,6 +3,7 @@
 mod common;
 
 use common::Scratch;
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 /// A program of wasi-threads: four threads add to a sum and count themselves; the first waits for the others and
@@ -105,11 +106,15 @@ fn timeouts_end_programs_that_wait_for_input() {
     let start = Instant::now();
     let mut command = scratch.dolmen();
     command.args(["run", "--timeout", "20ms", "--invoke", "read", "endless.wat"]);
-    let mut child = command.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut child = command.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     // Waiting would close it.
     let _open = child.stdin.take();
     assert_eq!(child.wait().unwrap().code(), Some(134));
     assert!(start.elapsed() < Duration::from_secs(60));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    // It has woken: without a backtrace the process would have ended over its head.
+    assert!(said.contains("trap: interrupt\n  0: "), "{said}");
 }
 
 #[test]

@@ -272,7 +272,7 @@ fn interrupt_against_sleep() {
         let queue = Arc::new((sync::Mutex::new(false), sync::Condvar::new()));
         let asleep = Arc::clone(&queue);
         let (a, _) = start(&model, 1, move |model, id| {
-            model.world.set_waits_at(id, Some(WaitsAt { address: 1, token: 1 }));
+            model.world.set_waits_at(id, Some(WaitsAt::Address { address: 1, token: 1 }));
             let mut woken = asleep.0.lock().unwrap();
             if model.polls[1].load(sync::Ordering::SeqCst) & INTERRUPT == 0 {
                 while !*woken {

@@ -6,9 +6,11 @@ use crate::error::Error;
 use crate::externals::{Extern, Func};
 use crate::instance::Instance;
 use crate::thread::StoppedWorld;
+use crate::thread::blocking::unlocked_until_interrupted;
 use crate::thread::control::stopped;
 use crate::thread::spawn::{JoinHandle, OnFailure, spawn, unlocked};
 use crate::value::Val;
+use std::os::fd::BorrowedFd;
 
 /// A shared borrow of a [`Store`].
 #[derive(Debug)]
@@ -98,6 +100,18 @@ impl<T> StoreContextMut<'_, T> {
         unlocked(self.0, work)
     }
 
+    /// [`StoreContextMut::unlocked`] for `work` that may take long: an [interruption](crate::InterruptHandle) makes
+    /// the descriptor that it is given readable. So `work` polls that one together with what it waits for, and returns
+    /// when it can be read. It is not to be read from. If the thread was interrupted before, `work` is not done at all.
+    ///
+    /// # Errors
+    ///
+    /// The trap [`TrapCode::Interrupt`](crate::TrapCode::Interrupt), for the host function to return, if the thread was
+    /// interrupted; if the system has no descriptor left.
+    pub fn unlocked_until_interrupted<R>(&mut self, work: impl FnOnce(BorrowedFd<'_>) -> R) -> Result<R, Error> {
+        unlocked_until_interrupted(self.0, work)
+    }
+
     /// Does something while all other threads of the store stand still.
     pub fn with_world_stopped<R>(&mut self, work: impl FnOnce(&mut StoppedWorld<'_>) -> R) -> R {
         stopped(&mut self.0.inner, work)
@@ -158,6 +172,15 @@ impl<'a, T> Caller<'a, T> {
     /// Does `work`, which cannot use the store, while other threads can: see [`StoreContextMut::unlocked`].
     pub fn unlocked<R>(&mut self, work: impl FnOnce() -> R) -> R {
         self.store.unlocked(work)
+    }
+
+    /// [`Caller::unlocked`] for `work` that may take long: see [`StoreContextMut::unlocked_until_interrupted`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn unlocked_until_interrupted<R>(&mut self, work: impl FnOnce(BorrowedFd<'_>) -> R) -> Result<R, Error> {
+        self.store.unlocked_until_interrupted(work)
     }
 
     /// An export of the instance that imported the function and called it. `None` if it has no such export, or

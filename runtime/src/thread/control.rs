@@ -30,7 +30,8 @@ pub struct ThreadControl {
 pub enum ThreadState {
     /// It runs code.
     Runs,
-    /// It sleeps in `memory.atomic.wait`.
+    /// It sleeps in `memory.atomic.wait`, or in a host function that waits for input, output or a time
+    /// ([`unlocked_until_interrupted`](crate::StoreContextMut::unlocked_until_interrupted)).
     Waits,
     /// It is in Rust code without the store: in an unlocked part of a host function, or waiting for the store.
     InHost,

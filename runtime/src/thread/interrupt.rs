@@ -1,10 +1,11 @@
 //! Ending code from outside.
 //!
 //! A handle sets a bit in the poll word of every thread of a store. Compiled code looks at the word in loops and
-//! recursions, and allocation and `memory.atomic.wait` do so, too; who finds the bit set traps. So code ends within the
-//! time of one round of its innermost loop.
+//! recursions, and so do allocation, bulk operations between pieces, and whatever sleeps: `memory.atomic.wait`, and host
+//! functions that wait as [`blocking`] says. Who finds the bit set traps.
 
-use super::world::World;
+use super::blocking;
+use super::world::{WaitsAt, World};
 use crate::vm::waiters;
 use std::sync::Arc;
 
@@ -26,7 +27,11 @@ impl InterruptHandle {
     }
 }
 
-/// Asks all threads to trap, and wakes those that wait at an address.
+/// Asks all threads to trap, and wakes those that sleep.
 pub(crate) fn interrupt(world: &World) {
-    world.interrupt(&mut |sleeper| waiters::interrupt(sleeper.address, sleeper.token));
+    world.interrupt(&mut |sleeper| match sleeper {
+        WaitsAt::Address { address, token } => waiters::interrupt(address, token),
+        // SAFETY: the world tells it while the thread waits there.
+        WaitsAt::Descriptor(descriptor) => unsafe { blocking::wake(descriptor) },
+    });
 }

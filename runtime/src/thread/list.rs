@@ -151,6 +151,11 @@ impl Threads {
         Ok(())
     }
 
+    /// Whether there are other threads, or an interrupt handle: nobody is to block with the store.
+    pub(crate) fn may_have_to_stop(&self) -> bool {
+        self.needs_polls
+    }
+
     /// Notes that there is code with polls, or without.
     ///
     /// # Errors

@@ -20,6 +20,7 @@
 //! others ([`spawn`]), all of them follow the protocol of [`world`]: compiled code runs in parallel, Rust code that
 //! uses the store has it alone ([`Thread::take_store`], [`Thread::release_store`]).
 
+pub(crate) mod blocking;
 pub(crate) mod control;
 #[cfg(target_arch = "x86_64")]
 #[path = "entry_x86_64.rs"]
@@ -424,7 +425,7 @@ impl Thread {
             (Arc::clone(&(*record).world), (*record).member, (*record).is_shared, poll)
         };
         let token = thread.as_ptr() as usize;
-        world.set_waits_at(member, Some(WaitsAt { address, token }));
+        world.set_waits_at(member, Some(WaitsAt::Address { address, token }));
         if is_shared {
             world.leave_code(member);
         }
@@ -458,11 +459,21 @@ impl Thread {
         self.take_request(world::INTERRUPT)
     }
 
-    /// Whether a bit of the poll word is set; it is no longer afterwards.
-    pub(crate) fn take_request(&self, bit: u32) -> bool {
+    /// Whether a bit of the poll word is set.
+    pub(crate) fn is_requested(&self, bit: u32) -> bool {
+        // SeqCst: see `World::interrupt`.
+        self.poll_word().load(Ordering::SeqCst) & bit != 0
+    }
+
+    fn poll_word(&self) -> &AtomicU32 {
         let word = (&raw const self.context.poll_request).cast_mut();
         // SAFETY: the word is aligned, and all accesses but those of compiled code, which reads it, are atomic.
-        let word = unsafe { AtomicU32::from_ptr(word) };
+        unsafe { AtomicU32::from_ptr(word) }
+    }
+
+    /// Whether a bit of the poll word is set; it is no longer afterwards.
+    pub(crate) fn take_request(&self, bit: u32) -> bool {
+        let word = self.poll_word();
         // Relaxed reading first: it is cheap, and a request that comes now may be seen next time.
         let is_set = word.load(Ordering::Relaxed) & bit != 0;
         // SeqCst: see `World::interrupt`.

@@ -18,8 +18,8 @@
 //!
 //! - **running**: in compiled code. It can be stopped only when it gets to a safepoint: a poll, or any builtin
 //!   that may collect.
-//! - **host**: in Rust code that does not use the store: blocked in `memory.atomic.wait`, in an unlocked part of a
-//!   host function, or waiting for the store. It comes back through a gate ([`World::enter_code`] or
+//! - **host**: in Rust code that does not use the store: blocked in `memory.atomic.wait` or for a descriptor, in an
+//!   unlocked part of a host function, or waiting for the store. It comes back through a gate ([`World::enter_code`] or
 //!   [`World::acquire`]), where it waits as long as the world is stopped. Members that wait there are *stopped*.
 //! - **holder**: in Rust code that uses the store. There is at most one; it is what makes `&mut StoreInner` unique.
 //!
@@ -67,13 +67,13 @@ pub(crate) struct StoreAddress(pub(crate) *mut ());
 // SAFETY: it is used by one holder at a time.
 unsafe impl Send for StoreAddress {}
 
-/// Where a member sleeps.
+/// Where a member sleeps, and so how it is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WaitsAt {
-    /// The queue's address.
-    pub(crate) address: u64,
-    /// Which entry of the queue is the member's.
-    pub(crate) token: usize,
+pub(crate) enum WaitsAt {
+    /// In `memory.atomic.wait`: the queue's address, and which entry of the queue is the member's.
+    Address { address: u64, token: usize },
+    /// In a host function that waits for descriptors: the one to be written to, by the system's number.
+    Descriptor(i32),
 }
 
 /// What a member is doing.
@@ -82,7 +82,7 @@ pub(crate) enum MemberState {
     Running,
     Host,
     Holder,
-    /// In the state host, asleep at an address.
+    /// In the state host, asleep where an interruption wakes it.
     Waiting,
     /// Stopped until it is resumed.
     Suspended,

@@ -3,7 +3,9 @@
 use super::ctx::WasiCtx;
 use super::errno::Errno;
 use super::guest::Guest;
+use super::wait::Wait;
 use std::fmt;
+use std::time::Instant;
 
 /// What a function works with.
 #[derive(Debug)]
@@ -12,11 +14,20 @@ pub struct Call<'a> {
     pub memory: Guest<'a>,
     /// The arguments; those of 32 bits zero-extended.
     pub args: &'a [u64],
+    /// Whether the function must not block, but fail with [`Failure::Blocked`]: somebody may want the store, or want
+    /// the guest to stop.
+    pub is_watched: bool,
+    /// [`Wait::since`], if this is not the first call.
+    pub since: Option<Instant>,
 }
 
 /// Why a function did not succeed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Failure {
+    /// It has done nothing yet, and is to be called again when this is over.
+    Blocked(Wait),
+    /// It has succeeded, but others are to run now.
+    Yield,
     /// The guest is told.
     Errno(Errno),
     /// The guest does not go on.

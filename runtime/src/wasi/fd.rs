@@ -8,7 +8,10 @@ use super::ctx::BrokenPipe;
 use super::descriptor::Descriptor;
 use super::errno::Errno;
 use super::guest::{Buffer, Guest};
-use super::stream::InputStream;
+use super::stream::{FileType, InputStream};
+use super::wait::{READY_BYTES, Wait, is_ready};
+use rustix::event::PollFlags;
+use std::fs::File;
 use std::io::{ErrorKind, IoSlice};
 
 /// Size of WASI's `fdstat`: type (u8), flags (u16 at 2), base rights (u64 at 8), inheriting rights (u64 at 16).
@@ -32,6 +35,9 @@ pub fn fd_read(call: &mut Call<'_>) -> Result<(), Failure> {
     let Descriptor::Input(stream) = call.ctx.descriptors.get_mut(fd)? else {
         return Err(Errno::NotCapable.into());
     };
+    if call.is_watched && !buffers.is_empty() {
+        require_ready(stream.file(), PollFlags::IN)?;
+    }
     let read = match buffers.as_slice() {
         [] => 0,
         [buffer] => call.memory.fill(buffer.addr, buffer.len_bytes, |bytes| read_once(stream, bytes))?,
@@ -41,15 +47,22 @@ pub fn fd_read(call: &mut Call<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `fd_write(fd, buffers: *ciovec, count: u32, written: *u32)`.
+/// `fd_write(fd, buffers: *ciovec, count: u32, written: *u32)`: into a pipe that may be full no more than fits.
 pub fn fd_write(call: &mut Call<'_>) -> Result<(), Failure> {
     let buffers = call.memory.buffers(call.u32(1), call.u32(2))?;
     let Descriptor::Output(stream) = call.ctx.descriptors.get_mut(call.u32(0))? else {
         return Err(Errno::NotCapable.into());
     };
+    let mut room = usize::MAX;
+    if call.is_watched && stream.file().is_some() && stream.file_type() != FileType::RegularFile {
+        require_ready(stream.file(), PollFlags::OUT)?;
+        room = READY_BYTES;
+    }
     let mut parts = Vec::with_capacity(buffers.len());
     for buffer in &buffers {
-        let part = call.memory.read(buffer.addr, buffer.len_bytes)?;
+        let len_bytes = room.min(buffer.len_bytes as usize);
+        let part = call.memory.read(buffer.addr, len_bytes as u32)?;
+        room -= part.len();
         let is_whole = part.len() == buffer.len_bytes as usize;
         parts.push(part);
         if !is_whole {
@@ -149,6 +162,16 @@ pub fn fd_prestat(_call: &mut Call<'_>) -> Result<(), Failure> {
 pub fn needs_socket(call: &mut Call<'_>) -> Result<(), Failure> {
     call.ctx.descriptors.get(call.u32(0))?;
     Err(Errno::NotSock.into())
+}
+
+/// Fails unless the next operation on a file does not block; what is no file is the embedder's business.
+fn require_ready(file: Option<&File>, flags: PollFlags) -> Result<(), Failure> {
+    match file {
+        Some(file) if !is_ready(file, flags)? => {
+            Err(Failure::Blocked(Wait::for_file(file, flags).map_err(Errno::from)?))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads into more than one buffer, by way of one of ours: the guest's may overlap.

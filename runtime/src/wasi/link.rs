@@ -2,10 +2,11 @@
 
 use super::call::{Call, Failure};
 use super::ctx::WasiCtx;
-use super::errno::SUCCESS;
+use super::errno::{Errno, SUCCESS};
 use super::functions::{FUNCTIONS, Function, MODULE, Param, Returns};
 use super::guest::Guest;
-use crate::{AsContextMut, Caller, Engine, Error, Extern, FuncType, Linker, Val, ValType};
+use crate::{AsContext, AsContextMut, Caller, Engine, Error, Extern, FuncType, Linker, Val, ValType};
+use std::time::Instant;
 
 /// The export that holds a guest's memory.
 const MEMORY_EXPORT: &str = "memory";
@@ -28,19 +29,11 @@ pub fn add_to_linker<T: 'static>(
     for function in FUNCTIONS {
         let ty = func_type(linker.engine(), function);
         linker.func_new(MODULE, function.name, ty, move |mut caller, args, results| {
-            let outcome = call(function, &mut caller, context, args);
-            match (outcome, results) {
-                (Err(Failure::Exit(exit)), _) => Err(Error::host(exit)),
-                (Err(Failure::Errno(errno)), [result]) => {
-                    *result = Val::I32(errno.code());
-                    Ok(())
-                }
-                (Ok(()), [result]) => {
-                    *result = Val::I32(SUCCESS);
-                    Ok(())
-                }
-                (Ok(()) | Err(Failure::Errno(_)), _) => Ok(()),
+            let outcome = call(function, &mut caller, context, args)?;
+            if let [result] = results {
+                *result = Val::I32(outcome.map_or_else(Errno::code, |()| SUCCESS));
             }
+            Ok(())
         })?;
     }
     Ok(())
@@ -55,13 +48,13 @@ fn func_type(engine: &Engine, function: &Function) -> FuncType {
     FuncType::new(engine, params, results)
 }
 
-/// Calls a function on the memory of the calling instance; without one, every address is outside of it.
+/// Calls a function, as often as it has to wait.
 fn call<T: 'static>(
     function: &Function,
     caller: &mut Caller<'_, T>,
-    context: impl Fn(&mut T) -> &mut WasiCtx,
+    context: impl Fn(&mut T) -> &mut WasiCtx + Copy,
     args: &[Val],
-) -> Result<(), Failure> {
+) -> Result<Result<(), Errno>, Error> {
     let mut words = [0; MAX_PARAMS];
     for (word, arg) in words.iter_mut().zip(args) {
         *word = match arg {
@@ -72,15 +65,49 @@ fn call<T: 'static>(
         };
     }
     let args = &words[..function.params.len()];
+    let mut since = None;
+    loop {
+        match call_once(function, caller, context, args, since) {
+            Ok(()) => return Ok(Ok(())),
+            Err(Failure::Errno(errno)) => return Ok(Err(errno)),
+            Err(Failure::Exit(exit)) => return Err(Error::host(exit)),
+            Err(Failure::Yield) => {
+                caller.unlocked(std::thread::yield_now);
+                return Ok(Ok(()));
+            }
+            Err(Failure::Blocked(wait)) => {
+                if let Err(errno) = caller.unlocked_until_interrupted(|wakeup| wait.sleep(Some(wakeup)))? {
+                    return Ok(Err(errno));
+                }
+                since = Some(wait.since);
+            }
+        }
+    }
+}
+
+/// Calls a function on the memory of the calling instance; without one, every address is outside of it.
+fn call_once<T: 'static>(
+    function: &Function,
+    caller: &mut Caller<'_, T>,
+    context: impl Fn(&mut T) -> &mut WasiCtx,
+    args: &[u64],
+    since: Option<Instant>,
+) -> Result<(), Failure> {
+    let is_watched = caller.as_context().inner().threads.may_have_to_stop();
     match caller.get_export(MEMORY_EXPORT) {
         Some(Extern::Memory(memory)) => {
             if let Some(shared) = memory.as_shared(&mut *caller) {
                 let memory = Guest::Shared(shared);
-                return (function.run)(&mut Call { ctx: context(caller.data_mut()), memory, args });
+                let ctx = context(caller.data_mut());
+                return (function.run)(&mut Call { ctx, memory, args, is_watched, since });
             }
             let (bytes, data) = memory.data_and_store_mut(caller.as_context_mut());
-            (function.run)(&mut Call { ctx: context(data), memory: Guest::new(bytes), args })
+            let memory = Guest::new(bytes);
+            (function.run)(&mut Call { ctx: context(data), memory, args, is_watched, since })
         }
-        _ => (function.run)(&mut Call { ctx: context(caller.data_mut()), memory: Guest::new(&mut []), args }),
+        _ => {
+            let memory = Guest::new(&mut []);
+            (function.run)(&mut Call { ctx: context(caller.data_mut()), memory, args, is_watched, since })
+        }
     }
 }

@@ -11,6 +11,7 @@
 //! | `functions` | the list: name, type, implementation |
 //! | `link` | from the list to host functions of a linker |
 //! | `call` | one call: arguments, context, memory, how it can end |
+//! | `wait` | what a call waits for, without the store |
 //! | `guest` | checked access to the guest's memory |
 //! | `ctx`, `descriptor`, `stream` | the state of a guest |
 //! | `threads` | the imports that start threads |
@@ -38,6 +39,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod wait;
 
 pub use call::Exit;
 pub use ctx::{BrokenPipe, WasiCtx};

@@ -2,7 +2,8 @@
 //!
 //! A subscription is a clock that reaches a time, or a descriptor that can be read or written. Streams that
 //! are no files of the host (buffers, an embedder's readers) are always ready. What is wrong with a single
-//! subscription is reported in its own event, and at once.
+//! subscription is reported in its own event, and at once. As long as there is nothing to say, the function fails with
+//! what it waits for ([`Wait`]).
 
 use super::call::{Call, Failure};
 use super::clock::Clock;
@@ -10,7 +11,10 @@ use super::ctx::WasiCtx;
 use super::descriptor::{Descriptor, Descriptors};
 use super::errno::Errno;
 use super::guest::Guest;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use super::wait::{Wait, poll_once};
+use rustix::event::{PollFd, PollFlags};
+use std::collections::HashSet;
+use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -35,8 +39,8 @@ struct Subscription {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// Due after this time.
-    Clock(Duration),
+    /// Due at this time; never, if the clock does not go so far.
+    Clock(Option<Instant>),
     Read(u32),
     Write(u32),
     /// Cannot be waited for.
@@ -53,11 +57,12 @@ pub fn poll_oneoff(call: &mut Call<'_>) -> Result<(), Failure> {
     call.memory.check(subscriptions_addr, count * SUBSCRIPTION_BYTES)?;
     call.memory.check(events_addr, count * EVENT_BYTES)?;
     call.memory.read_u32(out)?;
+    let since = call.since.unwrap_or_else(Instant::now);
     let subscriptions: Vec<Subscription> = (0..count)
-        .map(|i| read_subscription(&call.memory, subscriptions_addr + i * SUBSCRIPTION_BYTES, call.ctx))
+        .map(|i| read_subscription(&call.memory, subscriptions_addr + i * SUBSCRIPTION_BYTES, call.ctx, since))
         .collect::<Result<_, Errno>>()?;
     let mut events = 0;
-    for (subscription, error) in wait(&subscriptions, &call.ctx.descriptors)? {
+    for (subscription, error) in ready(&subscriptions, &call.ctx.descriptors, since)? {
         let addr = events_addr + events * EVENT_BYTES;
         call.memory.write(addr, &event(subscription, error))?;
         events += 1;
@@ -66,10 +71,10 @@ pub fn poll_oneoff(call: &mut Call<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_subscription(memory: &Guest<'_>, addr: u32, ctx: &WasiCtx) -> Result<Subscription, Errno> {
+fn read_subscription(memory: &Guest<'_>, addr: u32, ctx: &WasiCtx, since: Instant) -> Result<Subscription, Errno> {
     let tag = memory.read_u8(addr + 8)?;
     let kind = match tag {
-        0 => clock_wait(memory, addr, ctx).map_or_else(Kind::Wrong, Kind::Clock),
+        0 => due(memory, addr, ctx, since).map_or_else(Kind::Wrong, Kind::Clock),
         1 => Kind::Read(memory.read_u32(addr + 16)?),
         2 => Kind::Write(memory.read_u32(addr + 16)?),
         _ => return Err(Errno::Inval),
@@ -77,24 +82,26 @@ fn read_subscription(memory: &Guest<'_>, addr: u32, ctx: &WasiCtx) -> Result<Sub
     Ok(Subscription { user_data: memory.read_u64(addr)?, tag, kind })
 }
 
-/// How long a clock subscription waits from now.
-fn clock_wait(memory: &Guest<'_>, addr: u32, ctx: &WasiCtx) -> Result<Duration, Errno> {
+/// When a clock subscription of a call that was made `since` is due.
+fn due(memory: &Guest<'_>, addr: u32, ctx: &WasiCtx, since: Instant) -> Result<Option<Instant>, Errno> {
     let clock = Clock::from_id(memory.read_u32(addr + 16)?)?;
     if !matches!(clock, Clock::Realtime | Clock::Monotonic) {
         return Err(Errno::NotSup);
     }
     let timeout = memory.read_u64(addr + 24)?;
-    let absolute = memory.read_u16(addr + 40)? & ABSTIME != 0;
-    let nanos = if absolute { timeout.saturating_sub(clock.now(ctx)?) } else { timeout };
-    Ok(Duration::from_nanos(nanos))
+    if memory.read_u16(addr + 40)? & ABSTIME == 0 {
+        return Ok(since.checked_add(Duration::from_nanos(timeout)));
+    }
+    let rest = Duration::from_nanos(timeout.saturating_sub(clock.now(ctx)?));
+    Ok(Instant::now().checked_add(rest))
 }
 
-/// Waits, and returns the subscriptions that have an event; at least one.
-fn wait<'s>(
+/// The subscriptions that have an event; at least one.
+fn ready<'s>(
     subscriptions: &'s [Subscription],
     descriptors: &Descriptors,
-) -> Result<Vec<(&'s Subscription, Option<Errno>)>, Errno> {
-    let start = Instant::now();
+    since: Instant,
+) -> Result<Vec<(&'s Subscription, Option<Errno>)>, Failure> {
     let mut ready = Vec::new();
     let mut polled = Vec::new();
     let mut fds = Vec::new();
@@ -109,13 +116,34 @@ fn wait<'s>(
             Err(error) => ready.push((subscription, Some(error))),
         }
     }
-    let due = |s: &Subscription| if let Kind::Clock(wait) = s.kind { Some(wait) } else { None };
-    let timeout = if ready.is_empty() { subscriptions.iter().filter_map(due).min() } else { Some(Duration::ZERO) };
-    poll_until(&mut fds, timeout.map(|timeout| (start, timeout)))?;
-    let elapsed = start.elapsed();
+    if !fds.is_empty() {
+        poll_once(&mut fds, Some(Duration::ZERO))?;
+    }
+    let now = Instant::now();
+    let due = |s: &Subscription| if let Kind::Clock(due) = s.kind { due } else { None };
     ready.extend(polled.iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|(&s, _)| (s, None)));
-    ready.extend(subscriptions.iter().filter(|s| due(s).is_some_and(|wait| wait <= elapsed)).map(|s| (s, None)));
+    ready.extend(subscriptions.iter().filter(|s| due(s).is_some_and(|due| due <= now)).map(|s| (s, None)));
+    if ready.is_empty() {
+        let until = subscriptions.iter().filter_map(due).min();
+        return Err(blocked(&polled, &fds, since, until));
+    }
     Ok(ready)
+}
+
+/// What to wait for: each file once, however often it is subscribed to.
+fn blocked(polled: &[&Subscription], fds: &[PollFd<'_>], since: Instant, until: Option<Instant>) -> Failure {
+    let of_kind = |subscription: &Subscription| match subscription.kind {
+        Kind::Read(fd) => (fd, PollFlags::IN),
+        Kind::Write(fd) => (fd, PollFlags::OUT),
+        Kind::Clock(_) | Kind::Wrong(_) => (u32::MAX, PollFlags::empty()),
+    };
+    let mut seen = HashSet::new();
+    let distinct = polled.iter().zip(fds).map(|(s, fd)| (of_kind(s), fd)).filter(|(kind, _)| seen.insert(*kind));
+    let files = distinct.map(|((_, flags), fd)| Ok((fd.as_fd().try_clone_to_owned()?, flags)));
+    match files.collect::<io::Result<_>>() {
+        Ok(files) => Failure::Blocked(Wait { since, until, files }),
+        Err(error) => Errno::from(error).into(),
+    }
 }
 
 /// What to poll for a subscription; nothing for a clock and for a stream that is always ready.
@@ -133,24 +161,6 @@ fn watched(kind: Kind, descriptors: &Descriptors) -> Result<Option<PollFd<'_>>, 
         },
     };
     Ok(file.map(|file| PollFd::from_borrowed_fd(file.as_fd(), flags)))
-}
-
-/// Polls until something happens or the timeout (from a start) has passed; without one, for ever.
-fn poll_until(fds: &mut [PollFd<'_>], timeout: Option<(Instant, Duration)>) -> Result<(), Errno> {
-    loop {
-        let rest = timeout.map(|(start, timeout)| timeout.saturating_sub(start.elapsed()));
-        let timespec = rest.map(|rest| Timespec {
-            tv_sec: i64::try_from(rest.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: rest.subsec_nanos().into(),
-        });
-        match poll(fds, timespec.as_ref()) {
-            // The kernel's clock may be a little ahead of ours.
-            Ok(0) if rest.is_some_and(|rest| !rest.is_zero()) => {}
-            Ok(_) => return Ok(()),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return Err(Errno::Io),
-        }
-    }
 }
 
 fn event(subscription: &Subscription, error: Option<Errno>) -> [u8; EVENT_BYTES as usize] {

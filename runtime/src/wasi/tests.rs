@@ -8,11 +8,36 @@ use super::guest::Guest;
 use super::stream::{InputStream, OutputBuffer, OutputStream};
 use std::io::{self, Write};
 
-/// Calls a function by name.
-fn call(ctx: &mut WasiCtx, memory: &mut [u8], name: &str, args: &[u64]) -> Result<(), Failure> {
+/// How a function ends that neither succeeds nor waits.
+#[derive(Debug, PartialEq, Eq)]
+enum Ending {
+    Errno(Errno),
+    Exit(Exit),
+}
+
+impl From<Errno> for Ending {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
+}
+
+/// Calls a function by name, and waits as long as it wants to.
+fn call(ctx: &mut WasiCtx, memory: &mut [u8], name: &str, args: &[u64]) -> Result<(), Ending> {
     let function = FUNCTIONS.iter().find(|function| function.name == name).expect("a function of the list");
     assert_eq!(function.params.len(), args.len(), "{name}");
-    (function.run)(&mut Call { ctx, memory: Guest::new(memory), args })
+    let mut since = None;
+    loop {
+        let mut call = Call { ctx, memory: Guest::new(memory), args, is_watched: true, since };
+        match (function.run)(&mut call) {
+            Ok(()) | Err(Failure::Yield) => return Ok(()),
+            Err(Failure::Errno(errno)) => return Err(errno.into()),
+            Err(Failure::Exit(exit)) => return Err(Ending::Exit(exit)),
+            Err(Failure::Blocked(wait)) => {
+                wait.sleep(None)?;
+                since = Some(wait.since);
+            }
+        }
+    }
 }
 
 fn word(memory: &[u8], addr: usize) -> u32 {
@@ -111,8 +136,8 @@ fn exit_and_broken_pipe_end_the_guest() {
     let mut ctx = WasiCtx::new().stdout(OutputStream::Writer(Box::new(Broken)));
     assert_eq!(call(&mut ctx, &mut memory, "fd_write", &[1, 0, 1, 8]), Err(Errno::Pipe.into()));
     let mut ctx = ctx.on_broken_pipe(BrokenPipe::End);
-    assert_eq!(call(&mut ctx, &mut memory, "fd_write", &[1, 0, 1, 8]), Err(Failure::Exit(Exit::Closed)));
-    assert_eq!(call(&mut ctx, &mut memory, "proc_exit", &[7]), Err(Failure::Exit(Exit::Status(7))));
+    assert_eq!(call(&mut ctx, &mut memory, "fd_write", &[1, 0, 1, 8]), Err(Ending::Exit(Exit::Closed)));
+    assert_eq!(call(&mut ctx, &mut memory, "proc_exit", &[7]), Err(Ending::Exit(Exit::Status(7))));
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn say_frames(thread: ThreadId, frames: &[Frame], program: &str) {
 fn describe(state: ThreadState) -> &'static str {
     match state {
         ThreadState::Runs => "runs",
-        ThreadState::Waits => "waits for a notification",
+        ThreadState::Waits => "sleeps until it is notified, or a descriptor is ready, or a time has come",
         ThreadState::InHost => "is in a host function, or waits for the store",
         ThreadState::UsesStore => "has the store",
         ThreadState::Suspended => "is suspended",

@@ -1,8 +1,8 @@
 //! Ending a program after some time.
 //!
-//! When the time is over, the store is interrupted, and the program traps at its next poll. A program that is in a
-//! host function then, waiting for input perhaps, has no poll before it gets back: after a grace period the
-//! process ends without it.
+//! When the time is over, the store is interrupted, and the program traps at its next poll; if it sleeps or waits for
+//! input, it wakes for that. A program that is in a system call that does not end has no poll before it gets back: after
+//! a grace period the process ends without it.
 
 use crate::ending;
 use crate::output;
