@@ -5,8 +5,11 @@
 //!
 //! **Pacing.** A major collection is due when the bytes handed out since the last one exceed the *budget*
 //! `max(min_budget_bytes, live * growth_percent / 100, initial_bytes - live)`, or when no memory is left. With
-//! `generational` only what survives minor collections counts for that, and a minor collection is due whenever a
-//! *nursery* of `max(nursery_bytes, live * nursery_percent / 100)` bytes was handed out.
+//! `generational` only what survives minor collections counts for that, in bytes of objects or in blocks that they keep
+//! in use, whichever is more; and a minor collection is due whenever a *nursery* of
+//! `max(nursery_bytes, live * nursery_percent / 100)` bytes was handed out. Blocks count because a few survivors on
+//! each line keep a whole nursery in use, which only a major collection gives back: big_heap (23 MiB live) kept up to
+//! 274 MiB resident before they did, and 136 MiB since, and its calls took 356 and 296 ms.
 //!
 //! The nursery grows with what lives because programs that build something large keep nearly all they allocate:
 //! each minor collection then costs as much as it can, and is the cheaper the more has died before it. The
@@ -48,7 +51,8 @@
 //! (`evacuate` tells how) until the excess is `evacuate_to_percent` percent. One collection copies at most
 //! `evacuate_copy_percent` percent of the live bytes, or `evacuate_copy_bytes` if that is more. A collection because no
 //! memory is left, or that leaves more blocks in use than the soft limit, begins at `evacuate_to_percent`, and copies as
-//! much as it takes.
+//! much as it takes. `reserve_percent` percent of the maximum are kept for the copies until a collection of the whole
+//! heap has found nothing else; then objects get them, too.
 //!
 //! **Giving memory back.** After a collection free blocks worth one budget stay, since the program will need
 //! them before the next collection; what is beyond that goes back to the system once it exceeds
@@ -119,6 +123,8 @@ pub struct Tuning {
     pub evacuate_copy_percent: u64,
     /// See "compaction" in the module's documentation.
     pub evacuate_copy_bytes: u64,
+    /// Part of the maximum that is kept for copies, in percent; whole blocks, rounded up.
+    pub reserve_percent: u64,
     /// Free memory beyond the budget that a collection leaves alone.
     pub release_slack_bytes: u64,
     /// Entries that the mark stack may have; beyond that marked objects are found again by a scan of their
@@ -181,6 +187,7 @@ impl Default for Tuning {
             evacuate_to_percent: 20,
             evacuate_copy_percent: 50,
             evacuate_copy_bytes: 64 << 20,
+            reserve_percent: 3,
             release_slack_bytes: 16 << 20,
             mark_stack_entries: 4 << 20,
             verify_skip_objects: 1024,

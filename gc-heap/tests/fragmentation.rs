@@ -53,6 +53,41 @@ fn an_hour_of_churn_fits_a_heap_of_one_and_a_half_times_the_live_data() {
     }
 }
 
+/// Small objects that replace each other at random amid garbage: soon each line has a survivor, and no block a hole.
+#[test]
+fn a_heap_without_holes_is_compacted_before_it_is_out_of_memory() {
+    const NODES: u32 = 100_000;
+    for percent in [110, 125, 150, 200] {
+        for collector in [Collector::Generational, Collector::MarkSweep] {
+            let mut types = MockTypes::new();
+            let (node, table) = (types.add_struct(&[REF, I64]), types.add_array(REF));
+            let live_bytes = u64::from(NODES) * (16 + 4);
+            let max_bytes = live_bytes * percent / 100;
+            let options = HeapOptions { collector, max_bytes, initial_bytes: 0, ..HeapOptions::default() };
+            let mut w = World::new(options, types);
+            let table = w.alloc_array(table, NODES).unwrap();
+            w.runtime.roots.push(table);
+            let mut rng = Rng::new(percent);
+            for i in 0..30 * NODES {
+                let object = w.alloc_struct(node).unwrap_or_else(|error| panic!("{percent} %, {i} made: {error}"));
+                let entry = if i < NODES { i } else { rng.below(u64::from(NODES)) as u32 };
+                if i < NODES || rng.below(8) == 0 {
+                    w.write(object, 8, entry);
+                    w.store(table, 8 + 4 * entry, object);
+                }
+            }
+            for entry in 0..NODES {
+                assert_eq!(w.read(w.read(table, 8 + 4 * entry), 8), entry);
+            }
+            let stats = w.heap.stats();
+            assert!(stats.moved_bytes > 0, "{percent} %: {stats:?}");
+            // Each major collection has freed at least a third of what the maximum leaves, but for a few blocks.
+            let majors = stats.allocated_bytes / ((max_bytes - live_bytes) / 3);
+            assert!(percent < 125 || stats.major <= majors, "{percent} %: {stats:?}");
+        }
+    }
+}
+
 #[test]
 fn a_soft_limit_holds_as_long_as_the_live_data_allow() {
     for collector in [Collector::Generational, Collector::MarkSweep] {
@@ -131,5 +166,5 @@ fn pinned_objects_stay_and_handles_follow() {
     assert_eq!([&runtime.roots, &runtime.slots, &runtime.weak].map(|words| numbers(&w, words)), before);
     assert_eq!(runtime.roots, roots);
     let moved = runtime.slots.iter().zip(&slots).filter(|(new, old)| new != old).count();
-    assert!(moved * 2 > slots.len(), "{moved} of {} moved", slots.len());
+    assert!(moved * 4 > slots.len(), "{moved} of {} moved", slots.len());
 }

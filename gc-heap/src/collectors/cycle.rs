@@ -129,6 +129,7 @@ fn free_unmarked(
         let slack = if is_above_limit { 0 } else { heap.options.tuning.release_slack_bytes };
         sweep::release(&mut heap.space, keep, slack);
     }
+    heap.space.close_reserve();
     heap.allocator.restart();
     heap.swept_bytes = heap.stats.live_bytes;
     phases.release = clock.lap();

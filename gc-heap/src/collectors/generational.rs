@@ -25,13 +25,35 @@ const MAX_PART_NURSERIES: u64 = 2;
 /// Collects the young objects, and the whole heap when it has grown.
 #[derive(Debug, Default)]
 pub struct Generational {
-    /// The next collection is major if more bytes than this live after the last one.
-    major_at_bytes: Option<u64>,
+    /// When the next collection is major.
+    major_at: Option<MajorAt>,
     /// The last collection stopped early: the next part of it is due when so many bytes were handed out since the last
     /// that was finished.
     next_part_at_bytes: Option<u64>,
     /// Bytes to hand out before the next minor collection, by how much survived the last one.
     paced_bytes: Option<u64>,
+}
+
+/// A major collection is due when so much is left after a minor one.
+#[derive(Clone, Copy, Debug)]
+struct MajorAt {
+    live_bytes: u64,
+    /// Of blocks.
+    used_bytes: u64,
+}
+
+impl MajorAt {
+    fn after_major(heap: &HeapState) -> Self {
+        let budget = major_budget_bytes(heap);
+        let used_bytes = settled_bytes(heap);
+        let room = heap.options.max_bytes.saturating_sub(used_bytes) / 4 * 3;
+        Self { live_bytes: heap.stats.live_bytes + budget, used_bytes: used_bytes + budget.min(room) }
+    }
+}
+
+/// Bytes of the blocks in use but for what was handed out since the last collection.
+fn settled_bytes(heap: &HeapState) -> u64 {
+    heap.space.used_bytes().saturating_sub(heap.allocator.handed_out_bytes())
 }
 
 impl Collect for Generational {
@@ -55,7 +77,7 @@ impl Collect for Generational {
             self.pace(&heap.options.tuning, &collection, collection.live_bytes.saturating_sub(swept_before));
         }
         if scope == Scope::Major {
-            self.major_at_bytes = Some(heap.stats.live_bytes + major_budget_bytes(heap));
+            self.major_at = Some(MajorAt::after_major(heap));
         }
         Ok(())
     }
@@ -85,9 +107,9 @@ impl Generational {
     }
 
     fn scope(&mut self, heap: &HeapState, cause: Cause) -> Scope {
-        let major_at_bytes = *self.major_at_bytes.get_or_insert_with(|| major_budget_bytes(heap));
+        let major_at = *self.major_at.get_or_insert_with(|| MajorAt::after_major(heap));
         let is_major = match cause {
-            Cause::Budget => heap.stats.live_bytes >= major_at_bytes,
+            Cause::Budget => heap.stats.live_bytes >= major_at.live_bytes || settled_bytes(heap) >= major_at.used_bytes,
             Cause::Stress => heap.stats.collections().is_multiple_of(STRESS_MAJOR_INTERVAL),
             Cause::Exhausted | Cause::Requested => true,
         };

@@ -1,8 +1,8 @@
 //! Copying: what pinned roots hold in place, and where everything else of the sources goes.
 
+use super::Moved;
 use super::objects::Objects;
 use super::sources::Sources;
-use super::{BlockSet, Moved};
 use crate::alloc::Allocator;
 use crate::block::Block;
 use crate::interface::to_runtime::{RootKind, RootVisitor, Runtime};
@@ -11,38 +11,38 @@ use crate::space::Space;
 use dolmen_abi::collector::AllocBuffer;
 use dolmen_abi::reference::{REF_UNIT_BYTES, is_object};
 
-/// The objects in sources that must stay where they are, in address order.
+/// The objects that must stay where they are, in address order.
 pub struct Pins {
     units: Vec<u32>,
 }
 
 impl Pins {
     /// Asks the runtime's roots; `None` if there is no memory for the list.
-    pub fn find(runtime: &mut dyn Runtime, sources: &Sources) -> Option<Self> {
-        let mut finder = Finder { sources: sources.set(), units: Vec::new(), has_memory: true };
+    pub fn find(runtime: &mut dyn Runtime) -> Option<Self> {
+        let mut finder = Finder { units: Vec::new(), has_memory: true };
         runtime.scan_roots(&mut finder);
-        let Finder { mut units, has_memory, .. } = finder;
+        let Finder { mut units, has_memory } = finder;
         units.sort_unstable();
         units.dedup();
         has_memory.then_some(Self { units })
     }
 
-    fn of_block(&self, block: Block) -> &[u32] {
+    /// Those of one block.
+    pub fn of_block(&self, block: Block) -> &[u32] {
         let below = |end: Block| self.units.partition_point(|&unit| unit < end.start_unit());
         &self.units[below(block)..below(Block(block.0 + 1))]
     }
 }
 
-struct Finder<'s> {
-    sources: &'s BlockSet,
+struct Finder {
     units: Vec<u32>,
     has_memory: bool,
 }
 
-impl RootVisitor for Finder<'_> {
+impl RootVisitor for Finder {
     fn visit_slice(&mut self, _kind: RootKind, words: &[u32]) {
         for &word in words {
-            if is_object(word) && self.sources.contains(Block::of_unit(word)) {
+            if is_object(word) {
                 self.has_memory &= self.units.try_reserve(1).is_ok();
                 if self.has_memory {
                     self.units.push(word);
@@ -61,6 +61,7 @@ pub fn copy(space: &mut Space, objects: &Objects, sources: &Sources, pins: &Pins
     let mut moved = Moved::default();
     for &block in sources.in_order() {
         if !copier.copy_block(block, pins.of_block(block), &mut moved) {
+            moved.is_short = true;
             break;
         }
     }

@@ -13,18 +13,24 @@
 //!
 //! ```text
 //! after the sweep of a major collection, if blocks in use exceed live bytes by too much:
-//!   choose   the sparsest blocks as sources                     one walk over the headers of shared blocks
-//!   pin      what pinned roots refer to in them
-//!   copy     every other object of the sources into holes of other blocks, then into free blocks;
-//!            leave its new place where it was; move its mark bit
-//!   rewrite  all references into sources: live objects by their mark bits, in address order; slots; weak handles;
-//!            host objects                                       one walk over all live objects
-//!   sweep    the sources and the blocks that took the copies
+//!   pin        what pinned roots refer to
+//!   repeat, while memory was too short for all that should be copied, and some was gained:
+//!     choose   the sparsest blocks as sources                   one walk over the headers of shared blocks
+//!     copy     every object of the sources that is not pinned into holes of other blocks, then into free blocks;
+//!              leave its new place where it was; move its mark bit
+//!     rewrite  all references into sources: live objects by their mark bits, in address order; slots; weak handles;
+//!              host objects                                     one walk over all live objects
+//!     sweep    the sources and the blocks that took the copies
 //! ```
 //!
-//! **Policy and bounds** are in [`crate::options`]. The copies need memory before the sources give theirs back: the
-//! holes, the free blocks, and what is left below the maximum. When it ends, evacuation ends, and what was not copied
-//! stays. So it never fails, and never makes a heap larger than its maximum.
+//! **Memory for the copies** is needed before the sources give theirs back: the holes of other blocks, the free blocks,
+//! what is left below the maximum, and the *reserve*, some blocks that nobody else gets ([`crate::space`]). A heap whose
+//! lines all hold a survivor has no holes, so without the reserve it could be exhausted with half of it dead. A round
+//! chooses no more sources than there is memory for. If blocks are half full, each round gains as many as it had
+//! free, so a small reserve needs a round for each doubling.
+//!
+//! **Policy and bounds** are in [`crate::options`]. When memory ends, evacuation ends, and what was not copied stays. So
+//! it never fails, and never makes a heap larger than its maximum.
 //!
 //! **What stays true.** All survivors of a major collection are old, moved or not, so no reference from old to young
 //! arises, and the card of a moved object may stay clean: those whose cards must be dirty are on a shadow stack, hence
@@ -43,27 +49,51 @@ use crate::interface::to_runtime::Runtime;
 use crate::space::sweep;
 use crate::state::HeapState;
 use crate::stats::Cause;
+use copy::Pins;
 use objects::Objects;
-use sources::Sources;
+use sources::{Goal, Sources};
+
+/// Rounds of one evacuation at most.
+const MAX_ROUNDS: u32 = 10;
 
 /// What an evacuation moved.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moved {
     pub objects: u64,
     pub bytes: u64,
+    /// Memory came to an end before everything was moved that should have been.
+    is_short: bool,
 }
 
 /// Moves objects after the sweep of a major collection, if the heap is fragmented.
 pub fn evacuate(heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Moved {
     let objects = Objects::new(&heap.space, &*heap.types);
-    let Some(sources) = Sources::choose(heap, &objects, cause) else { return Moved::default() };
-    let Some(pins) = copy::Pins::find(runtime, &sources) else { return Moved::default() };
-    let moved = copy::copy(&mut heap.space, &objects, &sources, &pins);
-    if moved.objects > 0 {
-        rewrite::rewrite(heap, runtime, &objects, &sources);
+    let mut moved = Moved::default();
+    let Some(mut goal) = Goal::of(heap, &objects, cause) else { return moved };
+    let Some(pins) = Pins::find(runtime) else { return moved };
+    let was_open = heap.space.set_reserve_open(true);
+    for _ in 0..MAX_ROUNDS {
+        let used_bytes = heap.space.used_bytes();
+        let round = evacuate_once(heap, runtime, &objects, &pins, goal);
+        moved.objects += round.objects;
+        moved.bytes += round.bytes;
+        goal.copy_bytes = goal.copy_bytes.saturating_sub(round.bytes);
+        if !round.is_short || heap.space.used_bytes() >= used_bytes {
+            break;
+        }
     }
-    finish(heap, &objects, &sources);
+    heap.space.set_reserve_open(was_open);
     moved
+}
+
+fn evacuate_once(heap: &mut HeapState, runtime: &mut dyn Runtime, objects: &Objects, pins: &Pins, goal: Goal) -> Moved {
+    let Some(sources) = Sources::choose(heap, objects, pins, goal) else { return Moved::default() };
+    let moved = copy::copy(&mut heap.space, objects, &sources, pins);
+    if moved.objects > 0 {
+        rewrite::rewrite(heap, runtime, objects, &sources);
+    }
+    finish(heap, objects, &sources);
+    Moved { is_short: moved.is_short || sources.is_short, ..moved }
 }
 
 /// Lets the lines of sources and targets tell what they hold now, and frees those that hold nothing.

@@ -98,7 +98,8 @@ impl Heap {
         options.max_bytes = options.max_bytes.clamp(block, LARGEST_MAX_BYTES).next_multiple_of(block);
         let bytes = options.max_bytes;
         let system = System::new(options.tuning.refuse_system_from);
-        let space = Space::new(system, bytes).map_err(|source| AllocError::Reserve { bytes, source })?;
+        let reserve_bytes = bytes / 100 * options.tuning.reserve_percent;
+        let space = Space::new(system, bytes, reserve_bytes).map_err(|source| AllocError::Reserve { bytes, source })?;
         let state = HeapState {
             types,
             space,
@@ -201,7 +202,11 @@ impl Heap {
         object::type_desc(&*self.state.types, type_word).ok_or(AllocError::NoSuchType { type_word })?;
         let bytes = bytes.max(OBJECT_ALIGN_BYTES).checked_next_multiple_of(OBJECT_ALIGN_BYTES);
         let bytes = bytes.filter(|&b| u64::from(b) <= MAX_OBJECT_BYTES).ok_or_else(|| self.out_of_memory(u32::MAX))?;
-        let object = self.state.allocator.alloc_immortal(&mut self.state.space, bytes);
+        let HeapState { allocator, space, .. } = &mut self.state;
+        let object = allocator.alloc_immortal(space, bytes).or_else(|| {
+            space.set_reserve_open(true);
+            allocator.alloc_immortal(space, bytes)
+        });
         let object = object.ok_or_else(|| self.out_of_memory(bytes))?;
         Ok(self.init(object, type_word))
     }
@@ -370,7 +375,13 @@ impl Heap {
             return Err(self.out_of_memory(bytes));
         }
         self.collect(runtime, Cause::Exhausted)?;
-        let object = if self.is_starved() { None } else { self.take(runtime, bytes) };
+        if self.is_starved() {
+            return Err(self.out_of_memory(bytes));
+        }
+        let object = self.take(runtime, bytes).or_else(|| {
+            self.state.space.set_reserve_open(true);
+            self.take(runtime, bytes)
+        });
         object.ok_or_else(|| self.out_of_memory(bytes))
     }
 

@@ -12,7 +12,7 @@ pub mod mark_bits;
 pub mod region;
 pub mod sweep;
 
-use crate::block::{BLOCK_UNITS, Block, BlockState, BlockTable, LOG_BLOCK_BYTES};
+use crate::block::{BLOCK_BYTES, BLOCK_UNITS, Block, BlockState, BlockTable, LOG_BLOCK_BYTES};
 use crate::large::LargeObjects;
 use crate::line::{LINE_FREE, LINE_FRESH, LINE_LIVE, LOG_LINE_UNITS, LineTable, line_range, next_hole, used_mask};
 use crate::os::System;
@@ -21,6 +21,15 @@ use mark_bits::MarkBits;
 use region::{Region, SMALL_PAGES_BYTES};
 use std::io;
 use std::ops::Range;
+
+/// Blocks that are kept for copies of objects: where the last block is full of sparse ones, nothing could be moved
+/// together any more.
+#[derive(Debug)]
+struct Reserve {
+    blocks: u32,
+    /// It may be taken for anything: nothing else is left, or objects are being copied.
+    is_open: bool,
+}
 
 /// The region of a heap with its tables.
 #[derive(Debug)]
@@ -32,15 +41,17 @@ pub struct Space {
     pub large: LargeObjects,
     /// A minor collection has stopped early: survivors may share their lines with fresh objects.
     pub is_unswept: bool,
+    reserve: Reserve,
     system: System,
     /// Whether huge pages were asked for; not before the heap needs some, so that a small one has few mappings.
     has_huge_pages: bool,
 }
 
 impl Space {
-    /// Reserves a space of `max_bytes` bytes, whole blocks.
-    pub fn new(mut system: System, max_bytes: u64) -> io::Result<Self> {
+    /// Reserves a space of `max_bytes` bytes, whole blocks, of which `reserve_bytes` are kept for copies.
+    pub fn new(mut system: System, max_bytes: u64, reserve_bytes: u64) -> io::Result<Self> {
         let limit = 1 + (max_bytes >> LOG_BLOCK_BYTES) as u32;
+        let reserve = Reserve { blocks: reserve_bytes.div_ceil(u64::from(BLOCK_BYTES)) as u32, is_open: false };
         let mut marks = MarkBits::new(&mut system, limit)?;
         // Null is always marked: the tracer need not tell it from an object seen before.
         marks.set(NULL_REF);
@@ -51,6 +62,7 @@ impl Space {
             blocks: BlockTable::new(limit),
             large: LargeObjects::default(),
             is_unswept: false,
+            reserve,
             system,
             has_huge_pages: false,
         })
@@ -71,7 +83,7 @@ impl Space {
 
     /// Takes one zeroed block.
     pub fn take_block(&mut self, state: BlockState) -> Option<Block> {
-        if self.blocks.free_count() == 0 && !self.grow(1) {
+        if !self.may_take(1) || (self.blocks.free_count() == 0 && !self.grow(1)) {
             return None;
         }
         let block = self.blocks.take_one(state)?;
@@ -81,6 +93,9 @@ impl Space {
 
     /// Takes `count` zeroed blocks in a row: the first in state `first`, the others in state `rest`.
     pub fn take_run(&mut self, count: u32, first: BlockState, rest: BlockState) -> Option<Block> {
+        if !self.may_take(count) {
+            return None;
+        }
         let start = self.blocks.find_run(count).or_else(|| {
             let tail = self.blocks.free_tail();
             let start = Block(self.blocks.frontier() - tail);
@@ -173,6 +188,27 @@ impl Space {
             at = end + 1;
         }
         self.lines.clear(frontier);
+    }
+
+    /// Blocks that are not in use, those that the system was not asked for yet included.
+    pub fn unused_blocks(&self) -> u32 {
+        self.blocks.limit() - self.blocks.frontier() + self.blocks.free_count()
+    }
+
+    /// Lets the reserve be taken for anything, or keeps it for copies; how it was.
+    pub fn set_reserve_open(&mut self, is_open: bool) -> bool {
+        std::mem::replace(&mut self.reserve.is_open, is_open)
+    }
+
+    /// After a collection: keeps the reserve for copies again, if that leaves as much for others: a program that fills its heap to the last
+    /// block is not to collect for each.
+    pub fn close_reserve(&mut self) {
+        self.reserve.is_open &= self.unused_blocks() < 2 * self.reserve.blocks;
+    }
+
+    fn may_take(&self, count: u32) -> bool {
+        let kept = if self.reserve.is_open { 0 } else { self.reserve.blocks };
+        u64::from(count) + u64::from(kept) <= u64::from(self.unused_blocks())
     }
 
     fn grow(&mut self, count: u32) -> bool {
