@@ -81,9 +81,10 @@ fn run(world: &mut World, program: impl FnOnce(&mut World) -> u64) -> Outcome {
     Outcome { time, objects, stats: world.heap.stats(), minor }
 }
 
-/// The defaults, with a record of each collection.
+/// The defaults, with a record of each collection, and as many threads as the variable `GC_THREADS` says.
 fn options() -> HeapOptions {
-    HeapOptions { log: true, ..HeapOptions::default() }
+    let threads = std::env::var("GC_THREADS").ok().map(|text| text.parse().expect("a number of threads"));
+    HeapOptions { log: true, threads, ..HeapOptions::default() }
 }
 
 /// Nodes of 16 bytes: a long-lived tree of depth 18, and many short-lived ones.

@@ -16,6 +16,7 @@
 //! [`BlockState::Free`]. The table knows nothing of addresses or of marks.
 
 use dolmen_abi::reference::LOG_REF_SCALE;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Binary logarithm of [`BLOCK_BYTES`].
 pub const LOG_BLOCK_BYTES: u32 = 15;
@@ -55,8 +56,6 @@ struct Entry {
     state: BlockState,
     /// Whether the memory may hold anything but zeros.
     dirty: bool,
-    /// Whether a marked object in the block was left unscanned.
-    rescan: bool,
     /// Recyclable: lines of the largest hole at most.
     largest_hole: u8,
 }
@@ -69,6 +68,8 @@ pub struct BlockTable {
     free: Vec<u64>,
     /// Bit `b % 64` of word `b / 64`: block `b` has memory that was handed out since the last collection.
     fresh: Vec<u64>,
+    /// Bit `b % 64` of word `b / 64`: block `b` has a marked object that was left unscanned.
+    rescan: Vec<AtomicU64>,
     free_count: u32,
     dirty_count: u32,
     /// No word below this one has a bit set.
@@ -118,11 +119,12 @@ impl BlockState {
 impl BlockTable {
     /// A table for a region of `limit` blocks, of which none is known but the reserved one.
     pub fn new(limit: u32) -> Self {
-        let reserved = Entry { state: BlockState::Reserved, dirty: false, rescan: false, largest_hole: 0 };
+        let reserved = Entry { state: BlockState::Reserved, dirty: false, largest_hole: 0 };
         Self {
             entries: vec![reserved],
             free: vec![0],
             fresh: vec![0],
+            rescan: vec![AtomicU64::new(0)],
             free_count: 0,
             dirty_count: 0,
             first_free_word: 0,
@@ -226,13 +228,16 @@ impl BlockTable {
     }
 
     /// Notes that a marked object of the block must be scanned again.
-    pub fn request_rescan(&mut self, block: Block) {
-        self.entries[block.0 as usize].rescan = true;
+    pub fn request_rescan(&self, block: Block) {
+        // Read when the threads that mark have run out of work, which orders it.
+        self.rescan[block.0 as usize / 64].fetch_or(1 << (block.0 % 64), Ordering::Relaxed);
     }
 
     /// Whether a rescan was requested; forgets it.
-    pub fn take_rescan(&mut self, block: Block) -> bool {
-        std::mem::take(&mut self.entries[block.0 as usize].rescan)
+    pub fn take_rescan(&self, block: Block) -> bool {
+        let (word, bit) = (&self.rescan[block.0 as usize / 64], 1 << (block.0 % 64));
+        // As above.
+        word.load(Ordering::Relaxed) & bit != 0 && word.fetch_and(!bit, Ordering::Relaxed) & bit != 0
     }
 
     /// Moves the frontier up by `count` free blocks. False if the region or memory for the table ends.
@@ -243,13 +248,14 @@ impl BlockTable {
         if self.entries.try_reserve(count as usize).is_err()
             || self.free.try_reserve(words.saturating_sub(self.free.len())).is_err()
             || self.fresh.try_reserve(words.saturating_sub(self.fresh.len())).is_err()
+            || self.rescan.try_reserve(words.saturating_sub(self.rescan.len())).is_err()
         {
             return false;
         }
-        self.entries
-            .resize(end as usize, Entry { state: BlockState::Free, dirty: false, rescan: false, largest_hole: 0 });
+        self.entries.resize(end as usize, Entry { state: BlockState::Free, dirty: false, largest_hole: 0 });
         self.free.resize(words.max(self.free.len()), 0);
         self.fresh.resize(words.max(self.fresh.len()), 0);
+        self.rescan.resize_with(words.max(self.rescan.len()), AtomicU64::default);
         for block in frontier..end {
             self.set_free_bit(block);
         }

@@ -61,7 +61,7 @@ impl LineTable {
     }
 
     /// Address of the byte of line 0, for the tracer.
-    pub fn base(&mut self) -> *mut u8 {
+    pub fn base(&self) -> *mut u8 {
         self.table.base()
     }
 

@@ -61,7 +61,9 @@
 use crate::block::BLOCK_BYTES;
 use dolmen_abi::collector::{Collector, MAX_ALLOC_LIMIT};
 use dolmen_abi::reference::{MAX_HEAP_BYTES, REF_UNIT_BYTES};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::OnceLock;
+use std::thread;
 use std::time::Duration;
 
 /// What an embedder chooses.
@@ -78,7 +80,9 @@ pub struct HeapOptions {
     pub soft_max_bytes: u64,
     /// Time that a minor collection marks before it stops early, to go on later; none for as long as it takes.
     pub minor_pause: Option<Duration>,
-    /// Collect before every n-th allocation.
+    /// Threads that mark a heap at most; none for as many as the machine has cores. One marks without atomic operations.
+    pub threads: Option<NonZeroU32>,
+    /// Collect before every n-th allocation. If the number of threads is set, all of them take part each time.
     pub stress: Option<NonZeroU64>,
     /// Run the verifier around each collection, and fill freed memory with a pattern. With `stress` as well, a walk
     /// over many objects is made up for by collections without one ([`Tuning::verify_skip_objects`]).
@@ -130,6 +134,12 @@ pub struct Tuning {
     /// Entries that the mark stack may have; beyond that marked objects are found again by a scan of their
     /// blocks. Four bytes each.
     pub mark_stack_entries: usize,
+    /// Objects that one thread marks in a collection before it calls for others.
+    pub parallel_from_objects: u32,
+    /// Collections wait for all threads before they mark in parallel, and always do; for tests.
+    pub await_helpers: bool,
+    /// Blocks in the list of those with dirty cards; 32 bytes each. One thread alone visits what does not fit.
+    pub remembered_blocks: usize,
     /// Under stress the verifier passes over one collection for each so many objects of its last walk: below that
     /// number every collection is verified, above the verifier costs a constant per collection.
     pub verify_skip_objects: u64,
@@ -152,6 +162,23 @@ pub const LARGEST_MAX_BYTES: u64 = MAX_HEAP_BYTES - 2 * BLOCK_BYTES as u64;
 
 const _: () = assert!(BLOCK_BYTES as u64 + LARGEST_MAX_BYTES <= MAX_ALLOC_LIMIT as u64 * REF_UNIT_BYTES as u64);
 
+/// Most threads that mark a heap unless the embedder asks for more.
+const MAX_DEFAULT_THREADS: u32 = 16;
+
+impl HeapOptions {
+    /// Threads that mark a heap at most.
+    pub(crate) fn threads(&self) -> u32 {
+        static CORES: OnceLock<u32> = OnceLock::new();
+        let cores = || thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        self.threads.map_or_else(|| *CORES.get_or_init(|| cores().min(MAX_DEFAULT_THREADS)), NonZeroU32::get)
+    }
+
+    /// Whether all threads take part in each collection.
+    pub(crate) fn awaits_helpers(&self) -> bool {
+        self.tuning.await_helpers || (self.stress.is_some() && self.threads.is_some())
+    }
+}
+
 impl Default for HeapOptions {
     fn default() -> Self {
         Self {
@@ -160,6 +187,7 @@ impl Default for HeapOptions {
             max_bytes: DEFAULT_MAX_BYTES,
             soft_max_bytes: u64::MAX,
             minor_pause: None,
+            threads: None,
             stress: None,
             verify: false,
             log: false,
@@ -190,6 +218,9 @@ impl Default for Tuning {
             reserve_percent: 3,
             release_slack_bytes: 16 << 20,
             mark_stack_entries: 4 << 20,
+            parallel_from_objects: 16 << 10,
+            await_helpers: false,
+            remembered_blocks: 128 << 10,
             verify_skip_objects: 1024,
             refuse_system_from: None,
         }

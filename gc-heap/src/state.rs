@@ -10,7 +10,7 @@ use crate::interface::to_runtime::{Runtime, TypeTable};
 use crate::options::HeapOptions;
 use crate::space::Space;
 use crate::stats::Stats;
-use crate::trace::MarkStack;
+use crate::trace::{MarkStack, MarkTeam};
 use crate::verify::{Verifier, VerifyError};
 use dolmen_abi::collector::Barrier;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub struct HeapState {
     pub allocator: Allocator,
     pub host_objects: HostObjects,
     pub mark_stack: MarkStack,
+    /// The threads that may help to mark.
+    pub team: Arc<MarkTeam>,
     pub verifier: Verifier,
     pub stats: Stats,
     /// Bytes that survived the last finished collection.

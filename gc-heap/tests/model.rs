@@ -14,7 +14,7 @@ use dolmen_abi::types::ValType;
 use dolmen_gc_heap::{AllocError, HeapOptions, Scope, Tuning};
 use mock::{I8, I32, I64, MockRuntime, MockTypes, REF, Rng, World};
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 /// Content of an object but its header, by word.
@@ -399,6 +399,32 @@ fn minor_collections_in_parts_lose_nothing() {
         assert!(run(parts(check_objects, entries), seed, 6000) > 20);
         let stress = HeapOptions { stress: NonZeroU64::new(2), ..parts(check_objects, entries) };
         assert!(run(stress, seed, 1200) > 20);
+    }
+}
+
+/// Each collection by several threads, with room on their stacks and without, with a list of dirty blocks that is long
+/// enough and with one that is not.
+#[test]
+fn several_threads_lose_nothing() {
+    let parallel = |threads, collector, mark_stack_entries, remembered_blocks| {
+        let mut options = HeapOptions { threads: NonZeroU32::new(threads), collector, ..small(64 << 20) };
+        options.tuning.await_helpers = true;
+        options.tuning.mark_stack_entries = mark_stack_entries;
+        options.tuning.remembered_blocks = remembered_blocks;
+        options
+    };
+    let (generational, marksweep) = (Collector::Generational, Collector::MarkSweep);
+    for (seed, threads, collector, entries, blocks) in [
+        (90, 2, generational, 1 << 20, 1 << 10),
+        (91, 4, generational, 1 << 20, 3),
+        (92, 3, generational, 7, 1 << 10),
+        (93, 2, generational, 0, 0),
+        (94, 3, marksweep, 1 << 20, 0),
+        (95, 2, marksweep, 64, 0),
+    ] {
+        assert!(run(parallel(threads, collector, entries, blocks), seed, 4000) > 20);
+        let stress = HeapOptions { stress: NonZeroU64::new(2), ..parallel(threads, collector, entries, blocks) };
+        assert!(run(stress, seed, 800) > 20);
     }
 }
 

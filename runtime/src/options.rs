@@ -4,7 +4,7 @@
 //! it follows them. Sizes are in bytes.
 
 use dolmen_abi::collector::Collector;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 /// Native stack of a thread that runs compiled code, unless another size is asked for.
@@ -22,6 +22,7 @@ pub struct Config {
     pub(crate) heap_soft_max_bytes: Option<u64>,
     pub(crate) heap_minor_pause: Option<Duration>,
     pub(crate) refuse_heap_requests_from: Option<u64>,
+    pub(crate) gc_threads: Option<NonZeroU32>,
     pub(crate) gc_stress: Option<NonZeroU64>,
     pub(crate) gc_verify: bool,
     pub(crate) gc_log: bool,
@@ -38,6 +39,7 @@ impl Default for Config {
             heap_soft_max_bytes: None,
             heap_minor_pause: None,
             refuse_heap_requests_from: None,
+            gc_threads: None,
             gc_stress: None,
             gc_verify: false,
             gc_log: false,
@@ -93,7 +95,16 @@ impl Config {
         self
     }
 
-    /// Collect at every `n`-th allocation. For tests: it finds references that are not rooted.
+    /// How many threads mark a heap at most: the one that collects, and others of which the process keeps so many asleep,
+    /// for all stores together, once a collection was long enough to want them. Without it, as many as there are
+    /// processors, but no more than 16. With one thread there are no others.
+    pub fn gc_threads(&mut self, n: NonZeroU32) -> &mut Self {
+        self.gc_threads = Some(n);
+        self
+    }
+
+    /// Collect at every `n`-th allocation. For tests: it finds references that are not rooted. With
+    /// [`Config::gc_threads`], all threads take part in each collection, however small.
     pub fn gc_stress(&mut self, n: Option<NonZeroU64>) -> &mut Self {
         self.gc_stress = n;
         self

@@ -1,7 +1,7 @@
 //! How scripts are run, and what a compiler is here.
 
 use dolmen::Collector;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 
 /// What the compiler must know besides the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct RunOptions<'a> {
     pub collector: Collector,
     /// As [`CompileOptions::features`].
     pub features: &'a str,
+    /// Threads that mark at most.
+    pub gc_threads: Option<NonZeroU32>,
     /// Collect at every N-th allocation.
     pub gc_stress: Option<NonZeroU64>,
     /// Verify the heap before and after each collection.
@@ -59,7 +61,7 @@ impl<'a> RunOptions<'a> {
     /// The default collector without stress, at the default optimisation level.
     pub fn new(compiler: &'a dyn Compiler) -> Self {
         let collector = Collector::DEFAULT;
-        Self { compiler, opt_level: 2, collector, features: "", gc_stress: None, gc_verify: false }
+        Self { compiler, opt_level: 2, collector, features: "", gc_threads: None, gc_stress: None, gc_verify: false }
     }
 
     /// What of these the compiler must know.

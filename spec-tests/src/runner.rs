@@ -123,6 +123,9 @@ impl Sequence<'_> {
 fn engine(options: &RunOptions<'_>) -> Result<Engine, Reason> {
     let mut config = Config::new();
     config.collector(options.collector).gc_stress(options.gc_stress).gc_verify(options.gc_verify);
+    if let Some(threads) = options.gc_threads {
+        config.gc_threads(threads);
+    }
     Engine::new(&config).map_err(|error| error.to_string())
 }
 

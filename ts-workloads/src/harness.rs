@@ -9,7 +9,7 @@ use dolmen::wasi::{self, OutputBuffer, OutputStream, WasiCtx};
 use dolmen::{Collector, Config, Engine, Func, Instance, Linker, Module, Store, Val};
 use dolmen_abi::collector::Protocol;
 use dolmen_aotc::{OptLevel, Options};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -18,6 +18,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 pub struct Setup {
     pub opt_level: OptLevel,
     pub collector: Collector,
+    /// Threads that mark at most.
+    pub gc_threads: Option<NonZeroU32>,
     /// Collect at every N-th allocation.
     pub gc_stress: Option<NonZeroU64>,
     /// Verify the heap before and after each collection.
@@ -27,7 +29,13 @@ pub struct Setup {
 impl Default for Setup {
     /// What a user gets who asks for nothing.
     fn default() -> Self {
-        Self { opt_level: OptLevel::default(), collector: Collector::DEFAULT, gc_stress: None, gc_verify: false }
+        Self {
+            opt_level: OptLevel::default(),
+            collector: Collector::DEFAULT,
+            gc_threads: None,
+            gc_stress: None,
+            gc_verify: false,
+        }
     }
 }
 
@@ -117,6 +125,9 @@ impl Program {
         let artifact = compile_once(wasm, setup)?;
         let mut config = Config::new();
         config.collector(setup.collector).gc_stress(setup.gc_stress).gc_verify(setup.gc_verify);
+        if let Some(threads) = setup.gc_threads {
+            config.gc_threads(threads);
+        }
         let engine = Engine::new(&config)?;
         let module = Module::deserialize(&engine, &artifact)?;
         let output = OutputBuffer::default();

@@ -7,7 +7,7 @@ use dolmen::Collector;
 use dolmen_aotc::OptLevel;
 use dolmen_workloads::harness::{Setup, check_benchmark, check_command};
 use dolmen_workloads::programs::{Benchmark, Size, Variant, benchmarks, commands};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 
 /// Calls per benchmark: the second finds state that the first left behind.
 const CALLS: usize = 2;
@@ -96,6 +96,14 @@ fn long_benchmarks() {
     if long_tests_run() {
         check_benchmarks(|_| true, Size::Full, CALLS, Setup::default());
     }
+}
+
+/// Each collection by several threads, however small it is.
+#[test]
+fn benchmarks_marked_by_several_threads() {
+    let setup = |interval| Setup { gc_threads: NonZeroU32::new(3), ..stressed(interval) };
+    check_benchmarks(|benchmark| !is_large(benchmark), Size::Tiny, 1, setup(COARSE_STRESS));
+    check_benchmarks(is_large, Size::Tiny, 1, setup(10 * COARSE_STRESS));
 }
 
 /// The rest of what [`benchmarks_under_stress`] does coarsely.

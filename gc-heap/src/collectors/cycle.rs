@@ -24,7 +24,7 @@ use crate::roots;
 use crate::space::sweep;
 use crate::state::HeapState;
 use crate::stats::{Cause, Collection, Phases, Scope};
-use crate::trace::{Limit, Traced, Tracer};
+use crate::trace::{Limit, Remembered, Trace, Traced, Tracer};
 use crate::verify::VerifyError;
 use std::time::{Duration, Instant};
 
@@ -141,7 +141,7 @@ pub fn mark(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan, phases:
     let scope = plan.scope;
     let Tuning { pause_check_objects: check_objects, .. } = heap.options.tuning;
     let minor_pause = heap.options.minor_pause.filter(|_| scope == Scope::Minor && plan.may_stop_early);
-    let HeapState { space, cards, types, mark_stack, .. } = heap;
+    let HeapState { options, space, cards, types, mark_stack, team, .. } = heap;
     let mut clock = Clock::start();
     let mut marked_bytes = heap.stats.live_bytes;
     if scope == Scope::Major {
@@ -154,8 +154,11 @@ pub fn mark(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan, phases:
     let cards = cards.as_ref();
     let limit = cards.zip(minor_pause);
     let limit = limit.map(|(cards, pause)| Limit { deadline: clock.last + pause, check_objects, cards });
-    let mut tracer = Tracer::new(space, &**types, mark_stack, marked_bytes, limit);
-    if let (Scope::Minor, Some(cards)) = (scope, cards) {
+    let minor_cards = cards.filter(|_| scope == Scope::Minor);
+    let remembered = minor_cards.map(|cards| Remembered::take(cards, space, options.tuning.remembered_blocks));
+    let trace = Trace::new(space, &**types, team, remembered.unwrap_or_default(), options);
+    let mut tracer = Tracer::new(&trace, mark_stack, marked_bytes, limit);
+    if let Some(cards) = minor_cards {
         tracer.visit_remembered(cards);
     }
     phases.prepare = clock.lap();

@@ -41,7 +41,7 @@ use crate::os::System;
 use crate::space::Space;
 use crate::state::HeapState;
 use crate::stats::{Cause, Stats};
-use crate::trace::MarkStack;
+use crate::trace::{MarkStack, team_of};
 use crate::verify::{Verifier, VerifyError};
 use dolmen_abi::collector::{AllocBuffer, Barrier, Protocol};
 use dolmen_abi::layout::array_size_bytes;
@@ -107,6 +107,7 @@ impl Heap {
             allocator: Allocator::new(),
             host_objects: HostObjects::default(),
             mark_stack: MarkStack::new(options.tuning.mark_stack_entries),
+            team: team_of(&options),
             verifier: Verifier::default(),
             stats: Stats::default(),
             swept_bytes: 0,

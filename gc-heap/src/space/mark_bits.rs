@@ -14,6 +14,7 @@ use crate::os::{HUGE_PAGE_BYTES, Mapping, System};
 use dolmen_abi::reference::{LOG_OBJECT_ALIGN, LOG_REF_SCALE};
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Binary logarithm of the reference units that one bit stands for.
 const LOG_BIT_UNITS: u32 = LOG_OBJECT_ALIGN - LOG_REF_SCALE;
@@ -65,14 +66,14 @@ impl MarkBits {
     }
 
     /// Address of the first word, for the tracer.
-    pub fn base(&mut self) -> *mut u64 {
+    pub fn base(&self) -> *mut u64 {
         self.table.base().cast()
     }
 
     /// Whether the object at this reference word is marked. False beyond the region.
     pub fn get(&self, unit: u32) -> bool {
         let (word, bit) = position(unit);
-        self.words().get(word).is_some_and(|w| w & bit != 0)
+        word < self.word_count() && self.word(word) & bit != 0
     }
 
     /// Marks the object; false if it was marked before.
@@ -125,7 +126,7 @@ impl MarkBits {
     /// The `index`-th word of the bits of a block, as it is now.
     pub fn word_of_block(&self, block: Block, index: usize) -> MarkWord {
         let at = ((block.0 as usize) << LOG_BLOCK_WORDS) + index;
-        MarkWord { bits: self.words()[at], first: (at as u32) << (LOG_WORD_BITS + LOG_BIT_UNITS) }
+        MarkWord { bits: self.word(at), first: (at as u32) << (LOG_WORD_BITS + LOG_BIT_UNITS) }
     }
 
     /// The marked objects that start in `range`, ascending, as the bits are now. The range must lie within the units of
@@ -135,7 +136,7 @@ impl MarkBits {
         let bits = (range.end - range.start) >> LOG_BIT_UNITS;
         debug_assert!(first_bit.trailing_zeros() + bits <= u64::BITS);
         let mask = (u64::MAX >> (u64::BITS - bits)) * first_bit;
-        MarkWord { bits: self.words()[at] & mask, first: (at as u32) << (LOG_WORD_BITS + LOG_BIT_UNITS) }.units()
+        MarkWord { bits: self.word(at) & mask, first: (at as u32) << (LOG_WORD_BITS + LOG_BIT_UNITS) }.units()
     }
 
     /// The last marked object that starts before `unit` in the same block.
@@ -146,8 +147,22 @@ impl MarkBits {
         let found = |at: usize, word: u64| {
             word.checked_ilog2().map(|bit| ((at as u32) << LOG_WORD_BITS | bit) << LOG_BIT_UNITS)
         };
-        let words = self.words();
-        found(at, words[at] & (bit - 1)).or_else(|| (start..at).rev().find_map(|at| found(at, words[at])))
+        found(at, self.word(at) & (bit - 1)).or_else(|| (start..at).rev().find_map(|at| found(at, self.word(at))))
+    }
+
+    /// A word as it is now; other threads may be marking.
+    #[inline]
+    fn word(&self, index: usize) -> u64 {
+        assert!(index < self.word_count(), "mark word {index} beyond the region");
+        // SAFETY: the word lies inside the table (checked), which is always accessible and page aligned; while several
+        // threads use it they do so by atomic operations.
+        let word = unsafe { AtomicU64::from_ptr(self.base().add(index)) };
+        // A bit guards nothing: what an object holds was written before the mutators stopped.
+        word.load(Ordering::Relaxed)
+    }
+
+    fn word_count(&self) -> usize {
+        self.table.bytes() as usize / size_of::<u64>()
     }
 
     fn words(&self) -> &[u64] {

@@ -5,7 +5,7 @@
 //! unscanned and finds them again by their marks ([`crate::trace`]).
 //!
 //! The tracer writes entries through a raw pointer, without a check for each: it asks for room for as many as it
-//! may push. Memory is taken by doubling up to the limit and mostly given back after the collection.
+//! may push. Each marking thread has a stack. Memory is taken by doubling up to the limit and mostly given back after the collection.
 
 /// Entries of the first allocation.
 const FIRST_ENTRIES: usize = 8 << 10;
@@ -24,6 +24,12 @@ impl MarkStack {
     /// A stack of at most `limit` entries.
     pub fn new(limit: usize) -> Self {
         Self { memory: Vec::new(), limit }
+    }
+
+    /// From now on at most `limit` entries.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+        self.memory.truncate(limit);
     }
 
     /// Address of the first entry; changes when the stack grows.

@@ -241,6 +241,7 @@ fn heap_options(engine: &Engine) -> HeapOptions {
         max_bytes: config.heap_max_bytes.min(dolmen_gc_heap::options::LARGEST_MAX_BYTES),
         soft_max_bytes: config.heap_soft_max_bytes.unwrap_or(defaults.soft_max_bytes),
         minor_pause: config.heap_minor_pause,
+        threads: config.gc_threads,
         stress: config.gc_stress,
         verify: config.gc_verify,
         log: config.gc_log || config.gc_record,

@@ -35,13 +35,14 @@ pub fn run(args: &[String]) -> ExitCode {
 fn run_scripts(args: &[String]) -> Result<(), String> {
     let arguments = Arguments::parse(args)?;
     let run = arguments.runs().next().ok_or("no configuration")?;
-    let Configuration { opt_level, collector, gc_stress } = run.configuration;
+    let Configuration { opt_level, collector, gc_threads, gc_stress } = run.configuration;
     for name in arguments.names() {
         let text = scripts::text(name)?;
         let gc_stress = gc_stress.map(|wanted| scripts::stress(name, wanted));
         let gc_verify = gc_stress.is_some();
         let features = scripts::features(name);
-        let options = RunOptions { compiler: &compile, opt_level, collector, features, gc_stress, gc_verify };
+        let options =
+            RunOptions { compiler: &compile, opt_level, collector, features, gc_threads, gc_stress, gc_verify };
         tell(&Event::Begin(name.clone()))?;
         let report = run_script(name, &text, &options);
         Event::of_report(&report).try_for_each(|event| tell(&event))?;

@@ -8,6 +8,7 @@
 //!   FILTER            only scripts whose name (`gc/i31.wast`, `latest/br.wast`, …) contains it
 //!   --opt N           optimisation level instead of the usual ones
 //!   --gc NAME         collector: generational, marksweep or null
+//!   --gc-threads N    threads that mark; with --stress all of them in each collection
 //!   --stress N        collect at every N-th allocation, and verify the heap
 //!   --all             every suite and configuration
 //!   --jobs N          child processes at a time

@@ -2,7 +2,7 @@
 
 use dolmen::Collector;
 use std::fmt;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
 
 /// How scripts are compiled and run.
@@ -10,6 +10,8 @@ use std::str::FromStr;
 pub struct Configuration {
     pub opt_level: u8,
     pub collector: Collector,
+    /// Threads that mark at most.
+    pub gc_threads: Option<NonZeroU32>,
     /// Collect at every N-th allocation; the heap is verified then, too.
     pub gc_stress: Option<NonZeroU64>,
 }
@@ -43,7 +45,11 @@ pub struct Arguments {
 /// Variable that asks for the long tests, too.
 const ALL_TESTS_VARIABLE: &str = "DOLMEN_TEST_ALL";
 
-const PLAIN: Configuration = Configuration { opt_level: 2, collector: Collector::DEFAULT, gc_stress: None };
+const PLAIN: Configuration =
+    Configuration { opt_level: 2, collector: Collector::DEFAULT, gc_threads: None, gc_stress: None };
+
+/// Threads of a heap that several mark, whatever the machine has.
+const SEVERAL_THREADS: u32 = 3;
 
 /// The runs that every change must pass.
 pub fn usual() -> Vec<Run> {
@@ -60,9 +66,11 @@ fn all() -> Vec<Run> {
     let mut runs = Vec::new();
     for opt_level in [0, 3] {
         for &(_, collector) in Collector::NAMES {
-            runs.push(Configuration { opt_level, collector, gc_stress: None });
+            runs.push(Configuration { opt_level, collector, ..PLAIN });
         }
-        runs.push(Configuration { opt_level, gc_stress: NonZeroU64::new(1), ..PLAIN });
+        for gc_threads in [None, NonZeroU32::new(SEVERAL_THREADS)] {
+            runs.push(Configuration { opt_level, gc_threads, gc_stress: NonZeroU64::new(1), ..PLAIN });
+        }
     }
     runs.into_iter().map(|configuration| Run { selection: Selection::All, configuration }).collect()
 }
@@ -82,6 +90,9 @@ impl Arguments {
                 "--jobs" => jobs = number(value()?)?,
                 "--opt" => chosen = Some(Configuration { opt_level: number(value()?)?, ..configuration() }),
                 "--gc" => chosen = Some(Configuration { collector: collector(value()?)?, ..configuration() }),
+                "--gc-threads" => {
+                    chosen = Some(Configuration { gc_threads: Some(number(value()?)?), ..configuration() })
+                }
                 "--stress" => chosen = Some(Configuration { gc_stress: Some(number(value()?)?), ..configuration() }),
                 // Cargo passes libtest's options to every runner.
                 option if option.starts_with('-') => eprintln!("{option} has no meaning here"),
@@ -127,9 +138,9 @@ fn collector(name: &String) -> Result<Collector, String> {
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "--opt {} --gc {}", self.opt_level, self.collector.name())?;
-        match self.gc_stress {
-            Some(stress) => write!(f, " --stress {stress}"),
-            None => Ok(()),
+        if let Some(threads) = self.gc_threads {
+            write!(f, " --gc-threads {threads}")?;
         }
+        self.gc_stress.map_or(Ok(()), |stress| write!(f, " --stress {stress}"))
     }
 }

@@ -10,7 +10,7 @@ use dolmen::Config;
 use dolmen_abi::collector::Collector;
 use dolmen_cli::protocol::Emit;
 use std::ffi::OsString;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -210,6 +210,9 @@ pub struct GcArgs {
     /// Size that the heap starts with
     #[arg(long = "gc-heap-initial", value_name = "SIZE", value_parser = size::parse)]
     pub heap_initial_bytes: Option<u64>,
+    /// Threads that mark a heap at most [default: as many as there are processors, up to 16]
+    #[arg(long = "gc-threads", value_name = "N")]
+    pub threads: Option<NonZeroU32>,
     /// Collect at every N-th allocation
     #[arg(long = "gc-stress", value_name = "N")]
     pub stress: Option<NonZeroU64>,
@@ -290,6 +293,9 @@ pub fn engine_config(args: &GcArgs) -> Config {
     }
     if let Some(time) = args.minor_pause {
         config.heap_minor_pause(time);
+    }
+    if let Some(threads) = args.threads {
+        config.gc_threads(threads);
     }
     if let Some(bytes) = args.heap_initial_bytes {
         config.heap_initial_bytes(bytes);

@@ -30,6 +30,7 @@ pub fn wast(args: &WastArgs) -> Result<ExitCode> {
         opt_level: args.level.opt_level,
         features: &args.language.features,
         collector: args::collector(&args.gc.collector),
+        gc_threads: args.gc.threads,
         gc_stress: args.gc.stress,
         gc_verify: args.gc.verify,
         ..RunOptions::new(&compiler)

@@ -1,0 +1,135 @@
+//! The crew: threads of the process that help whichever heap calls.
+//!
+//! Most heaps are small and are marked by one thread before another has woken up. So there are no helpers until a
+//! collection calls for one, and then they are shared by all heaps of the process: they sleep until a team
+//! ([`team`](super::team)) calls, help it as long as it has work, and sleep again. They belong to no store, run no code
+//! of programs or embedders, and end with the process. All signals are blocked in them.
+//!
+//! A call that cannot be served (no memory, no thread) is dropped: nobody waits for it.
+
+#![allow(unsafe_code, reason = "signal masks")]
+
+use super::MarkTeam;
+use super::marker;
+use super::stack::MarkStack;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// Stack of a helper: it does not recurse.
+const STACK_BYTES: usize = 256 << 10;
+
+struct Crew {
+    state: Mutex<State>,
+    called: Condvar,
+}
+
+struct State {
+    calls: VecDeque<Arc<MarkTeam>>,
+    threads: u32,
+    idle: usize,
+}
+
+static CREW: Crew =
+    Crew { state: Mutex::new(State { calls: VecDeque::new(), threads: 0, idle: 0 }), called: Condvar::new() };
+
+/// Calls one more helper for a team, if it has a place for one.
+pub fn call(team: &Arc<MarkTeam>) {
+    if team.reserve_place() && !CREW.call(team) {
+        team.dismiss();
+    }
+}
+
+impl Crew {
+    /// Passes a call on; false if nobody will answer.
+    fn call(&'static self, team: &Arc<MarkTeam>) -> bool {
+        let mut state = self.lock();
+        if state.calls.try_reserve(1).is_err() {
+            return false;
+        }
+        state.calls.push_back(Arc::clone(team));
+        if state.calls.len() <= state.idle {
+            self.called.notify_one();
+            return true;
+        }
+        let is_started = state.threads < team.places() && self.start();
+        state.threads += u32::from(is_started);
+        if state.threads == 0 {
+            state.calls.pop_back();
+        }
+        state.threads > 0
+    }
+
+    /// Starts a helper that blocks all signals.
+    fn start(&'static self) -> bool {
+        let mask = SignalMask::block_all();
+        let started = thread::Builder::new().name("dolmen-gc".into()).stack_size(STACK_BYTES).spawn(|| self.serve());
+        drop(mask);
+        started.is_ok()
+    }
+
+    /// A helper's life.
+    fn serve(&self) {
+        let mut stack = MarkStack::new(0);
+        loop {
+            let team = self.next_call();
+            if let Some(job) = team.join() {
+                // What it holds of the job would be lost, and the leader would wait for it for ever.
+                let abort = AbortOnPanic;
+                marker::help(&team, job, &mut stack);
+                std::mem::forget(abort);
+            }
+            team.dismiss();
+        }
+    }
+
+    fn next_call(&self) -> Arc<MarkTeam> {
+        let mut state = self.lock();
+        state.idle += 1;
+        loop {
+            if let Some(team) = state.calls.pop_front() {
+                state.idle -= 1;
+                return team;
+            }
+            state = self.called.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the process when it is dropped.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}
+
+/// The calling thread's signal mask of before, which a drop restores.
+struct SignalMask {
+    before: libc::sigset_t,
+}
+
+impl SignalMask {
+    /// Blocks all signals of the calling thread; threads that it starts inherit that.
+    fn block_all() -> Self {
+        // SAFETY: a signal set is plain data, for which zeros are a value.
+        let (mut all, mut before) = unsafe { std::mem::zeroed::<(libc::sigset_t, libc::sigset_t)>() };
+        // SAFETY: `all` is a signal set to write to.
+        unsafe { libc::sigfillset(&mut all) };
+        // SAFETY: both sets are valid; blocking signals for a while is no more than to delay them.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before) };
+        Self { before }
+    }
+}
+
+impl Drop for SignalMask {
+    fn drop(&mut self) {
+        // SAFETY: the set is the one that was in force before.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
+    }
+}
