@@ -90,7 +90,9 @@ pub use options::{Config, DEFAULT_HEAP_MAX_BYTES, DEFAULT_MAX_STACK_BYTES};
 pub use store::{
     AsContext, AsContextMut, Caller, GcStats, HeapSnapshot, Store, StoreContext, StoreContextMut, TypeCensus,
 };
-pub use thread::{InterruptHandle, JoinHandle, Scope, StoppedWorld, Suspended, ThreadControl, ThreadId, ThreadState};
+pub use thread::{
+    InterruptHandle, JoinHandle, Scope, Seat, StoppedWorld, Suspended, ThreadControl, ThreadId, ThreadState,
+};
 pub use types::{
     ArrayType, ExportType, ExternType, FieldType, FuncType, GlobalType, HeapType, ImportType, MemoryType, RefType,
     StorageType, StructType, TableType, TagType, TypeError, ValType,

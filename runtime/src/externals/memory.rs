@@ -81,6 +81,19 @@ impl Memory {
         inner.memories[number].bytes_mut().expect(SHARED)
     }
 
+    /// Address of the first byte, which never changes. The [`Memory::data_size`] bytes from there on are accessible as
+    /// long as the store is; code may read and write them at any time.
+    ///
+    /// # Panics
+    ///
+    /// If the memory belongs to another store.
+    #[must_use]
+    pub fn data_ptr(&self, store: impl AsContext) -> *mut u8 {
+        let context = store.as_context();
+        let inner = context.inner();
+        inner.memories[self.0.index(inner)].base_address()
+    }
+
     /// The contents, as of [`Memory::data`], and the embedder's data, both at once.
     ///
     /// # Panics

@@ -92,6 +92,19 @@ impl Instance {
         self.get_export(store, name)?.into_memory()
     }
 
+    /// The memory with index 0, exported or not: the one that interfaces mean which pass addresses.
+    ///
+    /// # Panics
+    ///
+    /// If the instance belongs to another store.
+    #[must_use]
+    pub fn default_memory(&self, store: impl AsContext) -> Option<Memory> {
+        let context = store.as_context();
+        let inner = context.inner();
+        let number = inner.instances[self.0.index(inner)].memories.first()?;
+        Some(Memory(Stored::new(inner, *number as usize)))
+    }
+
     /// The exported tag with this name.
     ///
     /// # Panics

@@ -112,6 +112,11 @@ impl<T> StoreContextMut<'_, T> {
         unlocked_until_interrupted(self.0, work)
     }
 
+    /// Takes an interruption of the calling thread back that its code has not seen yet; `false` if there is none.
+    pub fn clear_interrupt(&mut self) -> bool {
+        self.0.inner.threads.current_mut().take_interrupt()
+    }
+
     /// Does something while all other threads of the store stand still.
     pub fn with_world_stopped<R>(&mut self, work: impl FnOnce(&mut StoppedWorld<'_>) -> R) -> R {
         stopped(&mut self.0.inner, work)

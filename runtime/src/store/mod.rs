@@ -152,6 +152,10 @@ impl<T> Store<T> {
         ThreadControl::new(self.data.inner.threads.world())
     }
 
+    pub(crate) fn into_boxed_data(self) -> Box<StoreData<T>> {
+        self.data
+    }
+
     pub(crate) fn context(&self) -> &StoreData<T> {
         &self.data
     }

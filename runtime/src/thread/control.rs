@@ -5,10 +5,10 @@
 //! [`StoreContextMut::with_world_stopped`](crate::StoreContextMut::with_world_stopped) instead: it must not wait for
 //! itself.
 
-use super::report;
 use super::spawn::ThreadId;
 use super::sync::AtomicU32;
 use super::world::{MemberId, MemberState, Poll, StoreAddress, World};
+use super::{interrupt, report};
 use crate::error::Frame;
 use crate::store::StoreInner;
 use crate::trap;
@@ -99,6 +99,12 @@ impl ThreadControl {
     /// Takes back one [`ThreadControl::suspend`]; `false` if there was none, or the thread has ended.
     pub fn resume(&self, thread: ThreadId) -> bool {
         self.world.resume_member(thread.0)
+    }
+
+    /// Makes a thread trap, as [`InterruptHandle::interrupt`](crate::InterruptHandle::interrupt) does all threads. `false`
+    /// if it has ended, or the store is gone. Code without polls goes on.
+    pub fn interrupt(&self, thread: ThreadId) -> bool {
+        interrupt::interrupt_thread(&self.world, thread.0)
     }
 
     /// Stops all threads; when this returns, none runs code or uses the store in a host function. They go on when the

@@ -5,7 +5,7 @@
 //! functions that wait as [`blocking`] says. Who finds the bit set traps.
 
 use super::blocking;
-use super::world::{WaitsAt, World};
+use super::world::{MemberId, WaitsAt, World};
 use crate::vm::waiters;
 use std::sync::Arc;
 
@@ -29,9 +29,18 @@ impl InterruptHandle {
 
 /// Asks all threads to trap, and wakes those that sleep.
 pub(crate) fn interrupt(world: &World) {
-    world.interrupt(&mut |sleeper| match sleeper {
+    world.interrupt(&mut wake);
+}
+
+/// Asks one thread to trap, and wakes it if it sleeps; `false` if it has ended.
+pub(super) fn interrupt_thread(world: &World, thread: MemberId) -> bool {
+    world.interrupt_member(thread, &mut wake)
+}
+
+fn wake(sleeper: WaitsAt) {
+    match sleeper {
         WaitsAt::Address { address, token } => waiters::interrupt(address, token),
         // SAFETY: the world tells it while the thread waits there.
         WaitsAt::Descriptor(descriptor) => unsafe { blocking::wake(descriptor) },
-    });
+    }
 }

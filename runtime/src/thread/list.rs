@@ -17,6 +17,8 @@ pub(crate) struct Threads {
     spawned: Vec<OwnedThread>,
     current: NonNull<Thread>,
     world: Arc<World>,
+    /// The [seats](super::seat) among the spawned, and whether somebody is in the store by each.
+    seats: Vec<(MemberId, bool)>,
     /// Whether all code in the store can be stopped.
     has_polls: bool,
     /// Whether code without polls is refused: there are threads, or was an interrupt handle.
@@ -32,7 +34,7 @@ unsafe impl Sync for Threads {}
 impl Threads {
     pub(crate) fn new(first: OwnedThread) -> Self {
         let (current, world) = (first.as_ptr(), Arc::clone(first.world()));
-        Self { first, spawned: Vec::new(), current, world, has_polls: true, needs_polls: false }
+        Self { first, spawned: Vec::new(), seats: Vec::new(), current, world, has_polls: true, needs_polls: false }
     }
 
     /// The thread that uses the store.
@@ -117,8 +119,32 @@ impl Threads {
         Ok(address)
     }
 
+    /// Adds a thread that OS threads take turns to be.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Threads::add`].
+    pub(crate) fn add_seat(&mut self, stack_bytes: usize) -> Result<NonNull<Thread>, StoreError> {
+        let thread = self.add(stack_bytes)?;
+        // SAFETY: the record was just added.
+        self.seats.push((unsafe { thread.as_ref() }.member(), false));
+        Ok(thread)
+    }
+
+    /// Notes whether somebody is in the store by a seat.
+    pub(crate) fn set_entered(&mut self, member: MemberId, entered: bool) {
+        self.seats.iter_mut().filter(|seat| seat.0 == member).for_each(|seat| seat.1 = entered);
+    }
+
+    /// Takes the seats out by which nobody is in the store.
+    pub(crate) fn remove_empty_seats(&mut self) {
+        let empty: Vec<MemberId> = self.seats.iter().filter(|seat| !seat.1).map(|seat| seat.0).collect();
+        empty.into_iter().for_each(|member| drop(self.remove(member)));
+    }
+
     /// Takes a thread out that was added and does not run.
     pub(crate) fn remove(&mut self, member: MemberId) -> Option<OwnedThread> {
+        self.seats.retain(|seat| seat.0 != member);
         let index = self.spawned.iter().position(|thread| thread.member() == member)?;
         let thread = self.spawned.swap_remove(index);
         if self.current == thread.as_ptr() {

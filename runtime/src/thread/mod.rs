@@ -29,6 +29,7 @@ pub(crate) mod interrupt;
 pub(crate) mod list;
 pub(crate) mod report;
 mod scope;
+mod seat;
 mod signals;
 pub(crate) mod spawn;
 mod stack;
@@ -41,6 +42,7 @@ pub(crate) mod tests;
 pub use control::{StoppedWorld, Suspended, ThreadControl, ThreadState};
 pub use interrupt::InterruptHandle;
 pub use scope::Scope;
+pub use seat::Seat;
 pub use spawn::{JoinHandle, ThreadId};
 
 use crate::error::StoreError;
@@ -387,6 +389,16 @@ impl Thread {
             }
             (*record).store
         }
+    }
+
+    /// Notes where the store is that the thread has been given.
+    ///
+    /// # Safety
+    ///
+    /// The thread must be live, and its store taken for it; no reference to it may be alive.
+    pub(crate) unsafe fn set_store(thread: NonNull<Self>, store: *mut StoreInner) {
+        // SAFETY: as the caller promises.
+        unsafe { (*thread.as_ptr()).store = store };
     }
 
     /// Goes from Rust code that uses the store to compiled code; waits if the thread is suspended. The words are

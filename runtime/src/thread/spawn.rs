@@ -8,7 +8,8 @@
 //! spawn (holds the store): record, OS thread ──► acquire ─► call ─► packet, off the list ─► give up ─► done
 //! ```
 //!
-//! A store that is dropped interrupts its threads until the last is off the list.
+//! A store that is dropped interrupts its threads until the last is off the list. [Seats](super::seat) that are empty it
+//! takes off itself.
 
 use super::world::{MemberId, StoreAddress, World};
 use super::{Thread, interrupt};
@@ -237,7 +238,11 @@ pub(crate) fn end_all(store: &mut StoreInner) {
     // The address of the whole store, which was exposed when threads were spawned.
     let address: *mut StoreInner = std::ptr::with_exposed_provenance_mut(std::ptr::from_mut(store).addr());
     // SAFETY: the store lives; it is reached through this address alone until the last thread has ended.
-    while unsafe { (*address).threads.spawned() } > 0 {
+    while unsafe {
+        (*address).threads.remove_empty_seats();
+        (*address).threads.spawned()
+    } > 0
+    {
         interrupt::interrupt(&world);
         // SAFETY: the store is exclusively borrowed by the caller, so the running thread has it.
         unsafe { unlocked_at(address, || std::thread::sleep(INTERRUPT_INTERVAL)) };

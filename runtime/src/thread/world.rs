@@ -254,19 +254,26 @@ impl World {
         (state.is_shared && !state.is_closed).then(|| state.add(poll))
     }
 
-    /// [`World::acquire`], unless the store is closed before it is free.
+    /// [`World::acquire`] from the state host, unless the store is closed before it is free.
     pub(crate) fn acquire_unless_closed(&self, id: MemberId) -> Option<StoreAddress> {
         let mut state = self.lock();
-        while state.holder.is_some() && !state.is_closed {
-            state = self.sleep(state, Event::Free);
+        loop {
+            if state.is_closed {
+                // The wake-up may have been meant for a thread that the store still waits for.
+                self.wake_one(&state, Event::Free);
+                return None;
+            }
+            if state.is_suspended(id) {
+                // As above.
+                self.wake_one(&state, Event::Free);
+                state = self.sleep(state, Event::Resumed);
+            } else if state.holder.is_none() {
+                self.set_holder(&mut state, Some(id));
+                return Some(state.store);
+            } else {
+                state = self.sleep(state, Event::Free);
+            }
         }
-        if state.is_closed {
-            // The wake-up may have been meant for a thread that the store still waits for.
-            self.wake_one(&state, Event::Free);
-            return None;
-        }
-        self.set_holder(&mut state, Some(id));
-        Some(state.store)
     }
 
     /// Lets nobody stop anything any more but the store's threads, and ends all suspensions. For the holder.
@@ -409,6 +416,15 @@ impl World {
             member.poll.set(INTERRUPT);
             member.waits_at.iter().for_each(|&waits_at| wake(waits_at));
         }
+    }
+
+    /// [`World::interrupt`] for one member; `false` if it has left.
+    pub(crate) fn interrupt_member(&self, id: MemberId, wake: &mut dyn FnMut(WaitsAt)) -> bool {
+        let state = self.lock();
+        let Some(member) = state.members.iter().find(|member| member.id == id) else { return false };
+        member.poll.set(INTERRUPT);
+        member.waits_at.iter().for_each(|&waits_at| wake(waits_at));
+        true
     }
 
     /// Notes where a member is going to sleep, or that it is awake. It must look at its poll word between this and

@@ -107,6 +107,11 @@ impl LinearMemory {
         NonNull::slice_from_raw_parts(self.base, self.len_bytes() as usize)
     }
 
+    /// Address of the first byte.
+    pub(crate) fn base_address(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
     /// The contents, byte by byte.
     pub(crate) fn cells(&self) -> &[UnsafeCell<u8>] {
         // SAFETY: the bytes are accessible and initialised, and cells allow that others write to them.
