@@ -1,0 +1,3 @@
+//! References and objects: `gc_export.h`.
+
+pub(crate) mod handle;
