@@ -123,12 +123,13 @@ builtins! {
     HostCall host_call(func: Ptr, slots: Ptr), Calls;
     /// Grows a memory by `delta` pages; the old size in pages, or -1.
     MemoryGrow memory_grow(instance: Ptr, memory: I32, delta: I64) -> I64, Collects;
-    /// `memory.fill`, bounds checked. Memories are named by the address of their definition, here and below.
-    MemoryFill memory_fill(memory: Ptr, dst: I64, value: I32, len: I64), Leaf;
+    /// `memory.fill`, bounds checked; it can be stopped and interrupted on the way, as those below. Memories are named by
+    /// the address of their definition, here and below.
+    MemoryFill memory_fill(memory: Ptr, dst: I64, value: I32, len: I64), Collects;
     /// `memory.copy`, bounds checked.
-    MemoryCopy memory_copy(dst_memory: Ptr, src_memory: Ptr, dst: I64, src: I64, len: I64), Leaf;
+    MemoryCopy memory_copy(dst_memory: Ptr, src_memory: Ptr, dst: I64, src: I64, len: I64), Collects;
     /// `memory.init`, bounds checked. Segments are named by the address of their definition, here and below.
-    MemoryInit memory_init(memory: Ptr, segment: Ptr, dst: I64, src: I32, len: I32), Leaf;
+    MemoryInit memory_init(memory: Ptr, segment: Ptr, dst: I64, src: I32, len: I32), Collects;
     /// `data.drop`.
     DataDrop data_drop(segment: Ptr), Leaf;
     /// `memory.atomic.notify` at a checked address of a shared memory; the number of threads that it woke.

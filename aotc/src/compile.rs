@@ -11,6 +11,7 @@ use crate::cpu::Cpu;
 use crate::error::CompileError;
 use crate::gc;
 use crate::llvm::{CodegenFile, Context, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
+use crate::module::call_trees::{self, CallTrees, Calls};
 use crate::module::values::{self, FieldValues, Stores};
 use crate::module::{InitStep, Module};
 use crate::observer::{Observer, Stage};
@@ -73,6 +74,9 @@ pub fn compile_observed(wasm: &[u8], options: &Options, observer: &dyn Observer)
     validate_bodies(&module, settings.jobs, observer)?;
     if settings.opt_level != OptLevel::O0 {
         module.field_values = FieldValues::new(&module, scan_bodies(&module, settings.jobs, observer)?);
+    }
+    if settings.polls {
+        module.call_trees = CallTrees::new(&module, &scan_calls(&module, settings.jobs, observer)?);
     }
     module.profiling = Profiling::new(&options.profile, wasm, &module)?;
     if let Profiling::Count(sites) = &module.profiling {
@@ -152,6 +156,19 @@ fn scan_bodies(module: &Module<'_>, jobs: usize, observer: &dyn Observer) -> Res
             Ok(stores)
         })
     })
+}
+
+/// What all function bodies, which are valid, call.
+fn scan_calls(module: &Module<'_>, jobs: usize, observer: &dyn Observer) -> Result<Vec<Calls>, CompileError> {
+    let chunks = module.bodies.len().div_ceil(BODIES_PER_CHUNK);
+    let calls = in_parallel(chunks, jobs, |chunk| {
+        observer.timed(Stage::Scan, || {
+            let first = chunk * BODIES_PER_CHUNK;
+            let positions = first..module.bodies.len().min(first + BODIES_PER_CHUNK);
+            positions.map(|position| call_trees::scan(module, position)).collect::<Result<Vec<_>, _>>()
+        })
+    })?;
+    Ok(calls.into_iter().flatten().collect())
 }
 
 /// Validates all function bodies.

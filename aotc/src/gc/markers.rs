@@ -31,6 +31,9 @@ const ALLOC_INLINE_COST: &str = "45";
 /// Attribute of calls that stand behind a poll of their own.
 pub(crate) const POLLED_CALL: &str = "dolmen-polled";
 
+/// Attribute of calls that need a poll, whatever they call.
+pub(crate) const POLLING_CALL: &str = "dolmen-polling";
+
 /// Name of the marker of a poll, `(thread)`.
 const POLL: &str = "dolmen.poll";
 

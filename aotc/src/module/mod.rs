@@ -9,6 +9,7 @@
 //! correct, except inside function bodies: those are validated in parallel, and then looked through for what the whole
 //! module stores where ([`values`]).
 
+pub(crate) mod call_trees;
 pub(crate) mod constants;
 mod hints;
 mod names;
@@ -19,6 +20,7 @@ pub(crate) mod values;
 use crate::error::CompileError;
 use crate::features::Features;
 use crate::profile::Profiling;
+use call_trees::CallTrees;
 use constants::Constants;
 use dolmen_abi::layout::descriptor_place;
 use dolmen_abi::meta::{ModuleMeta, Names};
@@ -52,6 +54,8 @@ pub(crate) struct Module<'a> {
     pub(crate) constants: Constants,
     /// What fields can hold; nothing before bodies are validated.
     pub(crate) field_values: FieldValues,
+    /// How much functions execute without a poll; nothing before bodies are validated, or if there are no polls.
+    pub(crate) call_trees: CallTrees,
 }
 
 /// A function body to validate and translate.

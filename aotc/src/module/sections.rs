@@ -1,5 +1,6 @@
 //! Reading sections one by one into the module's description.
 
+use super::call_trees::CallTrees;
 use super::constants::Constants;
 use super::hints::BranchHints;
 use super::values::FieldValues;
@@ -98,6 +99,7 @@ impl<'a> Sections<'a> {
             init,
             constants: Constants::default(),
             field_values: FieldValues::default(),
+            call_trees: CallTrees::default(),
         }
     }
 

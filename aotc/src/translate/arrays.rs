@@ -1,7 +1,8 @@
 //! Arrays: allocation, element access, bulk operations.
 //!
 //! Bounds checks are explicit and come first, so that a trap happens before any element changes. Filling is a
-//! loop and copying a `memmove`, both of which LLVM knows how to make fast.
+//! loop and copying a `memmove`, both of which LLVM knows how to make fast. Ranges that may be long are filled and copied
+//! in pieces, between which code polls, as in every loop; each piece's barrier comes before the poll.
 
 use crate::llvm::{Cast, IntPredicate, Op, Value};
 use crate::translate::alias::AliasClass;
@@ -14,6 +15,20 @@ use dolmen_abi::reference::OBJECT_ALIGN_BYTES;
 use dolmen_abi::trap::TrapCode;
 use dolmen_abi::types::{CompositeType, FieldType, TypeIdx, ValType};
 use wasmparser::Operator;
+
+/// Elements of a piece: at most a megabyte, which takes some ten microseconds.
+const PIECE_ELEMENTS: u32 = 1 << 16;
+
+/// A range of an array's elements, in bounds.
+#[derive(Clone, Copy)]
+struct Range {
+    array: Value,
+    ty: TypeIdx,
+    start: Value,
+    count: Value,
+    /// Whether to tell the collector of each piece that was written.
+    has_barrier: bool,
+}
 
 impl FunctionTranslator<'_, '_, '_> {
     /// Translates the operator if it is of this family.
@@ -67,7 +82,8 @@ impl FunctionTranslator<'_, '_, '_> {
         let value = self.pop();
         let array = self.alloc_array(ty, length);
         if !value.is_null_constant() {
-            self.fill_elements(array, ty, self.i32(0), length, value);
+            let range = Range { array, ty, start: self.i32(0), count: length, has_barrier: false };
+            self.fill_elements(range, value);
         }
         self.finish_elements(ty);
         self.push(array, Self::ref_to(ty));
@@ -129,10 +145,8 @@ impl FunctionTranslator<'_, '_, '_> {
         let start = self.pop();
         let array = self.stack.pop();
         self.check_range(array, start, count);
-        self.fill_elements(array.value, ty, start, count, value);
-        if self.element(ty).0.storage.is_ref() && !value.is_constant() {
-            self.post_write_barrier_array_range(array.value, start, count);
-        }
+        let has_barrier = self.element(ty).0.storage.is_ref() && !value.is_constant();
+        self.fill_elements(Range { array: array.value, ty, start, count, has_barrier }, value);
     }
 
     fn translate_array_copy(&mut self, ty: TypeIdx) {
@@ -146,16 +160,70 @@ impl FunctionTranslator<'_, '_, '_> {
         self.trap_if_null(src, TrapCode::NullArrayReference);
         self.check_range(dst, dst_start, count);
         self.check_range(src, src_start, count);
-        let (element, _) = self.element(ty);
-        let log_bytes = element.storage.log_bytes();
-        let bytes = self.b.cast(Cast::ZExt, count, self.unit.types.i64);
-        let bytes = self.b.binary(Op::Shl, bytes, self.i64(log_bytes.into()));
-        let dst_address = self.element_address(dst.value, element, dst_start);
-        let src_address = self.element_address(src.value, element, src_start);
-        self.b.memmove(dst_address, src_address, (1 << log_bytes).min(OBJECT_ALIGN_BYTES), bytes);
-        if element.storage.is_ref() {
-            self.post_write_barrier_array_range(dst.value, dst_start, count);
+        let has_barrier = self.element(ty).0.storage.is_ref();
+        let dst = Range { array: dst.value, ty, start: dst_start, count, has_barrier };
+        if self.is_surely_short(count) {
+            return self.copy_elements(dst, src.value, src_start);
         }
+        let [long, short, done] = ["copy", "", ""].map(|name| self.new_block(name));
+        let is_long = self.b.icmp(IntPredicate::Ugt, count, self.i32(PIECE_ELEMENTS));
+        self.unit.mark_unlikely(self.b.cond_br(is_long, long, short));
+        self.b.position_at_end(long);
+        // Within one array, nothing is overwritten that is still to be copied.
+        let is_down = self.b.icmp(IntPredicate::Ugt, dst_start, src_start);
+        self.in_pieces(count, |this, before, piece| {
+            let behind = this.b.binary(Op::Sub, count, this.b.binary(Op::Add, before, piece));
+            let offset = this.b.select(is_down, behind, before);
+            let [dst_start, src_start] = [dst_start, src_start].map(|start| this.b.binary(Op::Add, start, offset));
+            this.copy_elements(Range { start: dst_start, count: piece, ..dst }, src.value, src_start);
+        });
+        self.b.br(done);
+        self.b.position_at_end(short);
+        self.copy_elements(dst, src.value, src_start);
+        self.b.br(done);
+        self.b.position_at_end(done);
+    }
+
+    /// Copies elements between arrays of the same representation, at once.
+    fn copy_elements(&mut self, dst: Range, src: Value, src_start: Value) {
+        let (element, _) = self.element(dst.ty);
+        let log_bytes = element.storage.log_bytes();
+        let bytes = self.b.cast(Cast::ZExt, dst.count, self.unit.types.i64);
+        let bytes = self.b.binary(Op::Shl, bytes, self.i64(log_bytes.into()));
+        let dst_address = self.element_address(dst.array, element, dst.start);
+        let src_address = self.element_address(src, element, src_start);
+        self.b.memmove(dst_address, src_address, (1 << log_bytes).min(OBJECT_ALIGN_BYTES), bytes);
+        self.finish_piece(dst);
+    }
+
+    /// Tells the collector what was written, if it wants to know.
+    fn finish_piece(&self, range: Range) {
+        if range.has_barrier {
+            self.post_write_barrier_array_range(range.array, range.start, range.count);
+        }
+    }
+
+    /// Whether so many elements are no more than a piece, or code need not be stopped.
+    fn is_surely_short(&self, count: Value) -> bool {
+        !self.unit.polls || count.const_int().is_some_and(|count| (0..=PIECE_ELEMENTS.into()).contains(&count))
+    }
+
+    /// A loop over pieces of `count` elements, at least one: `emit` is given how many come before, and how many there
+    /// are. The builder then stands behind the loop.
+    fn in_pieces(&mut self, count: Value, emit: impl FnOnce(&mut Self, Value, Value)) {
+        let (head, behind) = (self.new_block("pieces"), self.new_block(""));
+        let entry = self.b.block();
+        self.b.br(head);
+        self.b.position_at_end(head);
+        let before = self.b.phi(self.unit.types.i32);
+        before.add_incoming(self.i32(0), entry);
+        let rest = self.b.binary(Op::Sub, count, before);
+        let is_last = self.b.icmp(IntPredicate::Ule, rest, self.i32(PIECE_ELEMENTS));
+        let piece = self.b.select(is_last, rest, self.i32(PIECE_ELEMENTS));
+        emit(self, before, piece);
+        before.add_incoming(self.b.binary(Op::Add, before, piece), self.b.block());
+        self.b.cond_br(is_last, behind, head);
+        self.b.position_at_end(behind);
     }
 
     fn translate_array_init(&mut self, builtin: Builtin, segment: u32) {
@@ -181,25 +249,42 @@ impl FunctionTranslator<'_, '_, '_> {
         array
     }
 
-    /// Stores a value to `count` elements from `start`, which are in bounds.
-    fn fill_elements(&mut self, array: Value, ty: TypeIdx, start: Value, count: Value, value: Value) {
-        let (element, class) = self.element(ty);
+    /// Stores a value to elements.
+    fn fill_elements(&mut self, range: Range, value: Value) {
+        let (some, done) = (self.new_block(""), self.new_block(""));
+        let is_empty = self.b.icmp(IntPredicate::Eq, range.count, self.i32(0));
+        self.b.cond_br(is_empty, done, some);
+        self.b.position_at_end(some);
+        if self.is_surely_short(range.count) {
+            self.fill_piece(range, value);
+        } else {
+            self.in_pieces(range.count, |this, before, piece| {
+                let start = this.b.binary(Op::Add, range.start, before);
+                this.fill_piece(Range { start, count: piece, ..range }, value);
+            });
+        }
+        self.b.br(done);
+        self.b.position_at_end(done);
+    }
+
+    /// Stores a value to elements, at least one.
+    fn fill_piece(&mut self, range: Range, value: Value) {
+        let (element, class) = self.element(range.ty);
         let (body, done) = (self.new_block("fill"), self.new_block(""));
         let before = self.b.block();
-        let zero = self.i32(0);
-        let is_empty = self.b.icmp(IntPredicate::Eq, count, zero);
-        self.b.cond_br(is_empty, done, body);
+        self.b.br(body);
         self.b.position_at_end(body);
         let index = self.b.phi(self.unit.types.i32);
-        index.add_incoming(zero, before);
-        let position = self.b.binary(Op::Add, start, index);
-        let address = self.element_address(array, element, position);
+        index.add_incoming(self.i32(0), before);
+        let position = self.b.binary(Op::Add, range.start, index);
+        let address = self.element_address(range.array, element, position);
         self.store_at(address, element.storage, value, class);
         let next = self.b.binary(Op::Add, index, self.i32(1));
         index.add_incoming(next, body);
-        let more = self.b.icmp(IntPredicate::Ult, next, count);
+        let more = self.b.icmp(IntPredicate::Ult, next, range.count);
         self.b.cond_br(more, body, done);
         self.b.position_at_end(done);
+        self.finish_piece(range);
     }
 
     pub(crate) fn element(&self, ty: TypeIdx) -> (FieldType, AliasClass) {

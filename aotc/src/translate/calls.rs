@@ -21,6 +21,9 @@ use wasmparser::Operator;
 pub(crate) struct Callee {
     pub(crate) code: Value,
     pub(crate) instance: Value,
+    /// Whether a call polls although it names a later function: it was one through a reference
+    /// ([`CallTrees`](crate::module::call_trees::CallTrees)).
+    polls: bool,
 }
 
 /// A call whose operands are taken from the stack.
@@ -59,14 +62,20 @@ impl FunctionTranslator<'_, '_, '_> {
     /// A function of the module, imported or defined.
     pub(crate) fn direct_callee(&self, func: u32) -> Callee {
         if func as usize >= self.unit.module.meta.imported_funcs() {
-            return Callee { code: self.unit.function(func), instance: self.instance };
+            return Callee { code: self.unit.function(func), instance: self.instance, polls: false };
         }
         let record = self.unit.layout.imported_funcs + func * size_of::<ImportedFunc>() as u32;
         let field = |offset: usize| self.load_instance(self.unit.types.ptr, record + offset as u32);
         Callee {
             code: field(core::mem::offset_of!(ImportedFunc, code)),
             instance: field(core::mem::offset_of!(ImportedFunc, instance)),
+            polls: false,
         }
+    }
+
+    /// A function of the module that is called instead of a reference.
+    pub(crate) fn devirtualised_callee(&self, func: u32) -> Callee {
+        Callee { polls: !self.unit.module.call_trees.is_light(self.unit.module, func), ..self.direct_callee(func) }
     }
 
     /// Pops a function reference and calls it; traps if it is null.
@@ -114,7 +123,7 @@ impl FunctionTranslator<'_, '_, '_> {
             (Some(Targets::Guarded(guards)), true) => self.tail_call_guarded(&guards, ty, otherwise),
             (targets, _) => {
                 let callee = match targets {
-                    Some(Targets::Certain(func)) => self.direct_callee(func),
+                    Some(Targets::Certain(func)) => self.devirtualised_callee(func),
                     _ => otherwise(self),
                 };
                 if is_tail { self.tail_call(callee, ty) } else { self.call(callee, ty) }
@@ -128,7 +137,7 @@ impl FunctionTranslator<'_, '_, '_> {
             self.unit.mark_invariant(load);
             load
         };
-        Callee { code: field(FUNC_CODE_OFFSET), instance: field(FUNC_INSTANCE_OFFSET) }
+        Callee { code: field(FUNC_CODE_OFFSET), instance: field(FUNC_INSTANCE_OFFSET), polls: false }
     }
 
     /// What a table's element calls; traps unless it is a function of a subtype of `ty`.
@@ -168,6 +177,10 @@ impl FunctionTranslator<'_, '_, '_> {
         let function_type = self.unit.function_type(&call.signature);
         let result = self.emit_call(function_type, callee.code, &self.all_arguments(call, callee));
         self.mark_polled(result, call.is_polled);
+        if callee.polls {
+            let polling = self.unit.context.string_attribute(markers::POLLING_CALL, "");
+            result.add_call_attribute(attribute_index::FUNCTION, polling);
+        }
         match call.signature.results.len().min(MAX_REGISTER_RESULTS) {
             0 => vec![],
             1 => vec![result],
@@ -197,10 +210,15 @@ impl FunctionTranslator<'_, '_, '_> {
     fn poll_before_surplus(&self, signature: &MachineSignature) -> bool {
         let is_polled = self.unit.polls && surplus_params(&signature.params).contains(&true);
         if is_polled {
-            let poll = markers::poll(self.unit.context, self.unit.llvm, &self.unit.types);
-            self.b.call(poll.function_type(), poll, &[self.thread], C_CC);
+            self.poll();
         }
         is_polled
+    }
+
+    /// Emits a poll.
+    pub(super) fn poll(&self) {
+        let poll = markers::poll(self.unit.context, self.unit.llvm, &self.unit.types);
+        self.b.call(poll.function_type(), poll, &[self.thread], C_CC);
     }
 
     /// Notes that a call needs no other poll.

@@ -286,7 +286,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let mut returned = Vec::new();
         for (index, guard) in guards.list.iter().enumerate() {
             let next = self.branch_to_target(guard, guards.weight_after(index));
-            let callee = self.direct_callee(guard.func);
+            let callee = self.devirtualised_callee(guard.func);
             let results = self.finish_call(&call, callee);
             returned.push((results, self.b.block()));
             self.b.br(join);
@@ -311,7 +311,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let call = self.prepare_call(ty);
         for (index, guard) in guards.list.iter().enumerate() {
             let next = self.branch_to_target(guard, guards.weight_after(index));
-            let callee = self.direct_callee(guard.func);
+            let callee = self.devirtualised_callee(guard.func);
             self.finish_tail_call(&call, callee);
             self.b.position_at_end(next);
         }

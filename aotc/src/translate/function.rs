@@ -103,6 +103,9 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
             }
         }
         self.profile_entry();
+        if self.unit.module.call_trees.polls_at_entry(self.unit.module, func) {
+            self.poll();
+        }
         self.push_body_frame();
         let mut reader = body.get_operators_reader()?;
         while !self.control.is_empty() {

@@ -1,15 +1,21 @@
 //! Bulk operations on linear memories. All bounds are checked before the first byte is written.
 //!
 //! What need not change a memory's size works on its definition and needs no store, so that threads of one store
-//! do not wait for each other.
+//! do not wait for each other. Long ranges are worked on in pieces, between which the thread can be stopped.
 
-use super::{Raise, Result};
+use super::gc::safepoint_poll;
+use super::{Raise, Result, Thread};
 use crate::store::StoreInner;
 use crate::vm::context::instance_number;
 use dolmen_abi::context::{DataDef, MemoryDef};
 use dolmen_abi::trap::TrapCode;
 use libc::c_void;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes that are filled or copied without a look at the poll word: some ten microseconds, or a hundred if the system has
+/// to find memory for them.
+const PIECE_BYTES: usize = 256 << 10;
 
 const OUT_OF_BOUNDS: Raise = Raise::Trap(TrapCode::MemoryOutOfBounds);
 
@@ -18,22 +24,42 @@ pub(super) fn memory_grow(store: &mut StoreInner, instance: u64, memory: u32, de
     Ok(store.memory_mut(number(instance), memory).grow(delta).unwrap_or(u64::MAX))
 }
 
-pub(super) fn memory_fill(memory: u64, dst: u64, value: u32, len: u64) -> Result<()> {
+pub(super) fn memory_fill(thread: NonNull<Thread>, memory: u64, dst: u64, value: u32, len: u64) -> Result<()> {
     let target = place(memory, dst, len)?;
-    // SAFETY: `place` has checked that the range is inside the memory. Other threads may access it meanwhile if it
-    // is shared, or shared by the threads of a store; the C library makes no assumption about the bytes. So below.
-    unsafe { libc::memset(target, (value as u8).into(), len as usize) };
-    Ok(())
+    in_pieces(thread, len, |offset, bytes| {
+        // SAFETY: `place` has checked that the range is inside the memory, which does not shrink. Other threads may access
+        // it meanwhile if it is shared, or shared by the threads of a store; the C library makes no assumption about the
+        // bytes. So below.
+        unsafe { libc::memset(target.byte_add(offset), (value as u8).into(), bytes) };
+    })
 }
 
-pub(super) fn memory_copy(dst_memory: u64, src_memory: u64, dst: u64, src: u64, len: u64) -> Result<()> {
+pub(super) fn memory_copy(
+    thread: NonNull<Thread>,
+    dst_memory: u64,
+    src_memory: u64,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> Result<()> {
     let (target, source) = (place(dst_memory, dst, len)?, place(src_memory, src, len)?);
-    // SAFETY: as in `memory_fill`; the ranges may overlap.
-    unsafe { libc::memmove(target, source, len as usize) };
-    Ok(())
+    let is_down = target.addr() > source.addr();
+    in_pieces(thread, len, |offset, bytes| {
+        // Where the ranges overlap, no piece overwrites what is still to be copied.
+        let offset = if is_down { len as usize - offset - bytes } else { offset };
+        // SAFETY: as in `memory_fill`; the pieces may overlap.
+        unsafe { libc::memmove(target.byte_add(offset), source.byte_add(offset), bytes) };
+    })
 }
 
-pub(super) fn memory_init(memory: u64, segment: u64, dst: u64, src: u32, len: u32) -> Result<()> {
+pub(super) fn memory_init(
+    thread: NonNull<Thread>,
+    memory: u64,
+    segment: u64,
+    dst: u64,
+    src: u32,
+    len: u32,
+) -> Result<()> {
     // SAFETY: compiled code passes a definition of its instance.
     let segment = unsafe { (segment as *const DataDef).read_volatile() };
     let (src, len) = (u64::from(src), u64::from(len));
@@ -41,8 +67,26 @@ pub(super) fn memory_init(memory: u64, segment: u64, dst: u64, src: u32, len: u3
     if src + len > segment.len_bytes {
         return Err(OUT_OF_BOUNDS);
     }
-    // SAFETY: as in `memory_fill`; the segment is a range of the module's artifact, which stays mapped.
-    unsafe { libc::memcpy(target, segment.base.wrapping_add(src) as *const c_void, len as usize) };
+    let source = segment.base.wrapping_add(src) as *const c_void;
+    in_pieces(thread, len, |offset, bytes| {
+        // SAFETY: as in `memory_fill`; the segment is a range of the module's artifact, which stays mapped.
+        unsafe { libc::memcpy(target.byte_add(offset), source.byte_add(offset), bytes) };
+    })
+}
+
+/// Does `work` for pieces of a range, given offset and size of each, and polls between them.
+fn in_pieces(thread: NonNull<Thread>, len: u64, mut work: impl FnMut(usize, usize)) -> Result<()> {
+    let len = len as usize;
+    let mut done = 0;
+    while len - done > PIECE_BYTES {
+        work(done, PIECE_BYTES);
+        done += PIECE_BYTES;
+        // SAFETY: the thread is the running one.
+        if unsafe { thread.as_ref() }.is_any_requested() {
+            safepoint_poll(thread)?;
+        }
+    }
+    work(done, len - done);
     Ok(())
 }
 

@@ -256,9 +256,9 @@ mod shims {
     shim!(gc alloc_array(type_word: I32, length: I32));
     threaded!(gc safepoint_poll());
     shim!(memory memory_grow(instance: Ptr, memory: I32, delta: I64));
-    storeless!(memory memory_fill(memory: Ptr, dst: I64, value: I32, len: I64));
-    storeless!(memory memory_copy(dst_memory: Ptr, src_memory: Ptr, dst: I64, src: I64, len: I64));
-    storeless!(memory memory_init(memory: Ptr, segment: Ptr, dst: I64, src: I32, len: I32));
+    threaded!(memory memory_fill(memory: Ptr, dst: I64, value: I32, len: I64));
+    threaded!(memory memory_copy(dst_memory: Ptr, src_memory: Ptr, dst: I64, src: I64, len: I64));
+    threaded!(memory memory_init(memory: Ptr, segment: Ptr, dst: I64, src: I32, len: I32));
     storeless!(memory data_drop(segment: Ptr));
     storeless!(wait memory_atomic_notify(address: Ptr, count: I32));
     threaded!(wait memory_atomic_wait32(address: Ptr, expected: I32, timeout: I64));

@@ -477,6 +477,12 @@ impl Thread {
         self.poll_word().load(Ordering::SeqCst) & bit != 0
     }
 
+    /// Whether a poll would have something to do.
+    pub(crate) fn is_any_requested(&self) -> bool {
+        // Relaxed: as polls of compiled code.
+        self.poll_word().load(Ordering::Relaxed) != 0
+    }
+
     fn poll_word(&self) -> &AtomicU32 {
         let word = (&raw const self.context.poll_request).cast_mut();
         // SAFETY: the word is aligned, and all accesses but those of compiled code, which reads it, are atomic.

@@ -8,7 +8,11 @@
 //! - in front of each call that may close a recursion: of a function with an index that is not greater than the
 //!   caller's, or of an unknown one. Every cycle of calls contains one of these. One poll in a block is enough.
 //!
-//! Apart from that calls do not count: the callee may neither allocate nor loop.
+//! Apart from that calls do not count: the callee may neither allocate nor loop. So that trees of such calls take no time
+//! that is exponential in the length of the program, translation has seen to polls at the entry of functions at the root
+//! of large ones, and to marks ([`POLLING_CALL`]) at calls that were made direct ([`call_trees`]).
+//!
+//! [`call_trees`]: crate::module::call_trees
 //!
 //! Arguments in the thread's surplus slots are no roots, so a call that has some got its poll in translation, in
 //! front of their stores ([`POLLED_CALL`]).
@@ -16,7 +20,7 @@
 use super::cfg::{BlockIdx, Cfg};
 use super::expand::Expansions;
 use super::strips::Unpolled;
-use crate::gc::markers::POLLED_CALL;
+use crate::gc::markers::{POLLED_CALL, POLLING_CALL};
 use crate::llvm::{Builder, C_CC, Opcode, TAIL_CC, Value};
 use crate::translate::unit::{Unit, func_of_symbol};
 use std::collections::BTreeSet;
@@ -58,7 +62,7 @@ fn needs_poll(instruction: Value) -> bool {
         Opcode::Call | Opcode::Invoke => {
             instruction.call_convention() == TAIL_CC
                 && !instruction.has_call_string_attribute(POLLED_CALL)
-                && may_recur(instruction)
+                && (instruction.has_call_string_attribute(POLLING_CALL) || may_recur(instruction))
         }
         _ => false,
     }

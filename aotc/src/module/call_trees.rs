@@ -1,0 +1,144 @@
+//! Trees of calls that end, but not soon.
+//!
+//! The problem: polls are in loops and in calls that may close a recursion. Code without either ends, yet a chain of
+//! functions each of which calls the next one twice takes time that is exponential in its length, and could neither be
+//! stopped nor interrupted. So functions from which much can be executed without a poll get one at their entry.
+//!
+//! How much that is, the text of the module bounds. Let the *weight* of a function be
+//!
+//! ```text
+//! weight(f) = bytes of f + Σ weight(callee)       over all its direct calls of later functions, which have no poll
+//!                        + LIGHT                  for each call through a reference
+//! weight(f) = 0, and f polls at its entry         if that is more than MAX_WEIGHT
+//! ```
+//!
+//! Calls of earlier functions poll, and a loop polls in each round, so both count once. Calls through references poll,
+//! too, unless they are made direct ([`devirtualise`](crate::translate::devirtualise)): then only calls of functions that
+//! weigh no more than `LIGHT` do not. What is executed between two polls is at most the sum of the weights along one
+//! chain of calls.
+//!
+//! Whole trees weigh little in real programs, and functions that are executed often stand at their leaves, so polls at
+//! entries are rare.
+
+use super::Module;
+use crate::error::CompileError;
+use std::collections::BTreeMap;
+use wasmparser::Operator;
+
+/// What functions weigh that do not poll at their entry, at most: far below a millisecond, as each byte is executed once.
+const MAX_WEIGHT: u64 = 1 << 20;
+
+/// What functions weigh at most that can be called instead of a reference without a poll.
+const LIGHT: u64 = 1 << 10;
+
+/// How much functions execute without a poll.
+#[derive(Debug, Default)]
+pub(crate) struct CallTrees {
+    /// By position of the defined function; nothing if it polls at its entry.
+    weights: Vec<Option<u64>>,
+}
+
+/// What a function calls: how often in its text.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    later: BTreeMap<u32, u64>,
+    through_references: u64,
+    bytes: u64,
+}
+
+impl CallTrees {
+    /// Given what each of the defined functions calls.
+    pub(crate) fn new(module: &Module<'_>, calls: &[Calls]) -> Self {
+        let imported = module.meta.imported_funcs();
+        let mut weights: Vec<Option<u64>> = vec![None; calls.len()];
+        for (position, calls) in calls.iter().enumerate().rev() {
+            let own = calls.bytes.saturating_add(calls.through_references.saturating_mul(LIGHT));
+            let weight = calls.later.iter().fold(own, |sum, (&callee, times)| {
+                // What is too much already need not be known exactly.
+                sum.saturating_add(weights[callee as usize - imported].unwrap_or(0).saturating_mul(*times))
+            });
+            weights[position] = (weight <= MAX_WEIGHT).then_some(weight);
+        }
+        Self { weights }
+    }
+
+    /// Whether a function polls at its entry.
+    pub(crate) fn polls_at_entry(&self, module: &Module<'_>, func: u32) -> bool {
+        self.weight(module, func) == Some(None)
+    }
+
+    /// Whether a function can be called instead of a reference without a poll.
+    pub(crate) fn is_light(&self, module: &Module<'_>, func: u32) -> bool {
+        self.weight(module, func).is_none_or(|weight| weight.is_none_or(|weight| weight <= LIGHT))
+    }
+
+    fn weight(&self, module: &Module<'_>, func: u32) -> Option<Option<u64>> {
+        let position = (func as usize).checked_sub(module.meta.imported_funcs())?;
+        self.weights.get(position).copied()
+    }
+}
+
+/// Notes what the valid body of the defined function at a position calls.
+pub(crate) fn scan(module: &Module<'_>, position: usize) -> Result<Calls, CompileError> {
+    let func = (module.meta.imported_funcs() + position) as u32;
+    let body = &module.bodies[position].body;
+    let mut calls = Calls { bytes: body.as_bytes().len() as u64, ..Calls::default() };
+    let mut reader = body.get_operators_reader()?;
+    while !reader.eof() {
+        match reader.read()? {
+            Operator::Call { function_index } if function_index > func => {
+                *calls.later.entry(function_index).or_default() += 1;
+            }
+            Operator::CallRef { .. } | Operator::CallIndirect { .. } => calls.through_references += 1,
+            _ => {}
+        }
+    }
+    Ok(calls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::Features;
+
+    /// Which functions of a module poll.
+    fn polling_of(text: &str) -> Vec<bool> {
+        let wasm = wat::parse_str(text).expect("the text is right");
+        let module = Module::decode(&wasm, Features::default()).expect("the module is valid");
+        let calls: Vec<_> = (0..module.bodies.len()).map(|position| scan(&module, position).expect("calls")).collect();
+        let trees = CallTrees::new(&module, &calls);
+        (0..module.bodies.len() as u32).map(|func| trees.polls_at_entry(&module, func)).collect()
+    }
+
+    /// A chain of functions of which each makes these calls of the next one.
+    fn chain(length: usize, calls: impl Fn(usize) -> String) -> String {
+        let func = |i: usize| if i + 1 < length { format!("(func $f{i} {})", calls(i + 1)) } else { String::new() };
+        let funcs: String = (0..length).map(func).collect();
+        format!("(module (type $t (func)) {funcs} (func $f{}) (table 1 funcref))", length - 1)
+    }
+
+    #[test]
+    fn short_and_thin_trees_need_none() {
+        assert!(!polling_of(&chain(10, |next| format!("(call $f{next}) (call $f{next})"))).contains(&true));
+        assert!(!polling_of(&chain(500, |next| format!("(call $f{next})"))).contains(&true));
+        let earlier = r#"(module (func $a (call $a) (call $a)) (func $b (call $a) (call $a) (call $b)))"#;
+        assert_eq!(polling_of(earlier), [false; 2]);
+    }
+
+    #[test]
+    fn exponential_trees_poll_once_in_a_while() {
+        let direct = polling_of(&chain(60, |next| format!("(call $f{next}) (call $f{next})")));
+        let polls: Vec<_> = (0..60).rev().filter(|&i| direct[i]).map(|i| 59 - i).collect();
+        // Weights double at each step.
+        assert!((2..=4).contains(&polls.len()) && polls[0] > 15, "{polls:?}");
+        // Calls through references poll by themselves.
+        let through = polling_of(&chain(60, |_| "(call_indirect (type $t) (i32.const 0))".repeat(2)));
+        assert_eq!(through, [false; 60]);
+    }
+
+    #[test]
+    fn a_long_function_polls() {
+        let text = format!("(module (func {}))", "(nop)".repeat(MAX_WEIGHT as usize + 1));
+        assert_eq!(polling_of(&text), [true]);
+    }
+}
