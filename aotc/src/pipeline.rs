@@ -9,6 +9,7 @@
 //!    the functions that it changed.
 //! 3. [`optimise`]: loops are vectorised and unrolled. The text is the rest of LLVM's `default<O…>`, as
 //!    `opt -print-pipeline-passes` shows it, without what no module of this compiler has.
+//!    The last two passes bring loops into the form that [`crate::gc::lower`] peels.
 //! 4. References are lowered, [`crate::gc::lower`], and [`clean_up`] is run.
 
 use crate::options::OptLevel;
@@ -61,7 +62,7 @@ pub(crate) fn optimise(level: OptLevel) -> Option<String> {
          instcombine<no-verify-fixpoint>,loop-mssa(licm),alignment-from-assumptions,loop-sink,instsimplify,\
          div-rem-pairs,tailcallelim,\
          simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-loads-stores-with-cond-faulting;\
-         speculate-unpredictables>),\
+         speculate-unpredictables>,loop-simplify,lcssa),\
          globaldce,constmerge"
     ))
 }

@@ -190,6 +190,16 @@ impl<'c> Builder<'c> {
         Block(unsafe { LLVMGetInsertBlock(self.raw) })
     }
 
+    /// Adds an instruction that does what another one does, to the same operands.
+    pub(crate) fn insert_copy(&self, instruction: Value) -> Value {
+        // SAFETY: the handle is an instruction's by contract of this function; the copy is in no block yet.
+        unsafe {
+            let copy = LLVMInstructionClone(instruction.0);
+            LLVMInsertIntoBuilder(self.raw, copy);
+            Value(copy)
+        }
+    }
+
     pub(crate) fn binary(&self, op: Op, lhs: Value, rhs: Value) -> Value {
         use LLVMOpcode::*;
         let opcode = match op {

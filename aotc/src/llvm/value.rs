@@ -193,6 +193,11 @@ impl Block {
         instructions
     }
 
+    /// The phis, which come first.
+    pub(crate) fn phis(self) -> Vec<Value> {
+        self.instructions().into_iter().take_while(|i| i.opcode() == super::Opcode::Phi).collect()
+    }
+
     pub(crate) fn terminator(self) -> Option<Value> {
         // SAFETY: the handle is valid (module rule).
         let terminator = unsafe { LLVMGetBasicBlockTerminator(self.0) };

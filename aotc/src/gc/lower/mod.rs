@@ -8,7 +8,8 @@
 //! 0. [`effects`]: what LLVM has found out about functions is forgotten.
 //!    [`undefined`]: references that LLVM left undefined become null. [`vectors`]: vectors of pointers into objects
 //!    become their lanes.
-//! 1. [`strips`], [`polls`]: every loop that could run long without a safepoint gets a poll, short ones in every
+//! 1. [`peel`]: small loops get a copy of their first round.
+//!    [`strips`], [`polls`]: every loop that could run long without a safepoint gets a poll, short ones in every
 //!    so many rounds.
 //! 2. [`bases`]: every pointer into an object is traced back to the object's reference; where control flow
 //!    merges such pointers, their references are merged beside them.
@@ -31,6 +32,7 @@ mod effects;
 mod expand;
 mod frame;
 mod liveness;
+mod peel;
 mod polls;
 mod remembered;
 mod strips;
@@ -69,6 +71,9 @@ fn lower_function(
     let mut cfg = cfg::Cfg::new(function);
     check_variables(&cfg)?;
     if vectors::take_apart(unit, &cfg)? {
+        cfg = cfg::Cfg::new(function);
+    }
+    if peel::peel(unit, &cfg) {
         cfg = cfg::Cfg::new(function);
     }
     if unit.polls {
@@ -116,6 +121,13 @@ fn is_safepoint(instruction: Value) -> bool {
 /// Whether a safepoint is a marker: only its slow path, expanded later, can collect.
 fn is_marker(instruction: Value) -> bool {
     instruction.called_function().is_some_and(|callee| callee.name().starts_with("dolmen."))
+}
+
+/// Whether a call takes no longer than a few instructions do, or polls itself.
+fn is_quick_call(call: Value) -> bool {
+    let Some(callee) = call.called_function() else { return false };
+    let name = callee.name();
+    is_marker(call) || name.starts_with("llvm.") && !name.starts_with("llvm.mem")
 }
 
 /// Whether a call is an allocation marker.

@@ -36,7 +36,7 @@
 //! All others are left to [`polls`].
 
 use super::cfg::{BlockIdx, Cfg, Loop};
-use super::{is_marker, polls};
+use super::{is_quick_call, polls};
 use crate::llvm::{Block, Builder, IntPredicate, Op, Opcode, Type, Value};
 use crate::translate::unit::Unit;
 use std::collections::HashSet;
@@ -67,6 +67,11 @@ pub(super) fn cut(unit: &Unit<'_, '_>, cfg: &Cfg) -> Unpolled {
         }
     }
     unpolled
+}
+
+/// Whether constants tell that a loop has no more rounds than a strip.
+pub(super) fn is_short(unit: &Unit<'_, '_>, cfg: &Cfg, innermost: &Loop) -> bool {
+    Counted::find(unit, cfg, innermost).is_some_and(|counted| counted.is_short())
 }
 
 /// Whether no other back edge lies in the loop.
@@ -169,7 +174,7 @@ fn strip_rounds(cfg: &Cfg, innermost: &Loop) -> Option<u64> {
             match instruction.opcode() {
                 Opcode::Phi => {}
                 Opcode::LandingPad | Opcode::Invoke => return None,
-                Opcode::Call if !is_quick(instruction) => return None,
+                Opcode::Call if !is_quick_call(instruction) => return None,
                 _ => count += 1,
             }
         }
@@ -178,13 +183,6 @@ fn strip_rounds(cfg: &Cfg, innermost: &Loop) -> Option<u64> {
         let rounds = (STRIP_INSTRUCTIONS / count.max(1)).min(MAX_STRIP_ROUNDS);
         1 << rounds.ilog2()
     })
-}
-
-/// Whether a call takes no longer than a few instructions do, or polls itself.
-fn is_quick(call: Value) -> bool {
-    let Some(callee) = call.called_function() else { return false };
-    let name = callee.name();
-    is_marker(call) || name.starts_with("llvm.") && !name.starts_with("llvm.mem")
 }
 
 fn contains(cfg: &Cfg, innermost: &Loop, block: Block) -> bool {
@@ -218,7 +216,7 @@ impl Cut<'_, '_, '_> {
     fn emit(&self) {
         let Counted { header, latch, exit, test, predicate, tested, bound, .. } = *self.counted;
         let [strip, check, poll] = ["strip", "strip.check", "strip.poll"].map(|name| self.block(name));
-        let phis = phis(header);
+        let phis = header.phis();
         let outer = self.emit_strip(&phis, strip, poll);
         let counter = phis.iter().position(|&phi| phi == self.counted.counter).expect("the counter is one of the phis");
         let limit = self.emit_limit(outer[counter]);
@@ -350,7 +348,7 @@ impl Cut<'_, '_, '_> {
 
     /// Makes the phis of the exit take what came from the latch from another block.
     fn move_edge(&self, exit: Block, check: Block) {
-        for phi in phis(exit) {
+        for phi in exit.phis() {
             self.b.position_before(phi);
             let moved = self.b.phi(phi.ty());
             for (value, from) in phi.incoming() {
@@ -364,9 +362,4 @@ impl Cut<'_, '_, '_> {
     fn block(&self, name: &str) -> Block {
         self.unit.context.append_block(self.counted.header.parent(), name)
     }
-}
-
-/// The phis of a block.
-fn phis(block: Block) -> Vec<Value> {
-    block.instructions().into_iter().take_while(|i| i.opcode() == Opcode::Phi).collect()
 }
