@@ -143,8 +143,19 @@ pub struct Tuning {
     /// Under stress the verifier passes over one collection for each so many objects of its last walk: below that
     /// number every collection is verified, above the verifier costs a constant per collection.
     pub verify_skip_objects: u64,
-    /// Number of the request to the operating system from which on all are refused; for tests.
-    pub refuse_system_from: Option<u64>,
+    /// Requests to the operating system that are refused; for tests.
+    pub refused: Refused,
+}
+
+/// Numbers of requests, from 1: those at least `from` and below `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub from: u64,
+    pub to: u64,
+}
+
+impl Refused {
+    pub const NONE: Self = Self { from: 0, to: 0 };
 }
 
 /// Default of [`HeapOptions::initial_bytes`].
@@ -222,7 +233,7 @@ impl Default for Tuning {
             await_helpers: false,
             remembered_blocks: 128 << 10,
             verify_skip_objects: 1024,
-            refuse_system_from: None,
+            refused: Refused::NONE,
         }
     }
 }

@@ -6,10 +6,11 @@
 //! cost nothing until they are touched.
 //!
 //! Invariants: a [`Mapping`] owns its addresses until it is dropped; released memory reads as zero. Every request
-//! can fail, and a [`System`] can be told to refuse one, so that tests see what happens then.
+//! can fail, and a [`System`] can be told to refuse some, so that tests see what happens then.
 
 #![allow(unsafe_code, reason = "system calls")]
 
+use crate::options::Refused;
 use std::io;
 use std::ptr::{self, NonNull};
 
@@ -17,10 +18,10 @@ use std::ptr::{self, NonNull};
 pub const HUGE_PAGE_BYTES: u64 = 2 << 20;
 
 /// Counts requests to the operating system, to refuse those that a test has chosen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct System {
     requests: u64,
-    refuse_from: Option<u64>,
+    refused: Refused,
 }
 
 /// A range of addresses that belongs to the heap.
@@ -37,9 +38,9 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl System {
-    /// A system that refuses request number `refuse_from` (from 1) and all later ones.
-    pub fn new(refuse_from: Option<u64>) -> Self {
-        Self { requests: 0, refuse_from }
+    /// A system that refuses these requests.
+    pub fn new(refused: Refused) -> Self {
+        Self { requests: 0, refused }
     }
 
     /// Reserves addresses without access, aligned to pages.
@@ -83,10 +84,8 @@ impl System {
 
     fn count(&mut self) -> io::Result<()> {
         self.requests += 1;
-        match self.refuse_from {
-            Some(first) if self.requests >= first => Err(io::Error::from(io::ErrorKind::OutOfMemory)),
-            _ => Ok(()),
-        }
+        let Refused { from, to } = self.refused;
+        if (from..to).contains(&self.requests) { Err(io::Error::from(io::ErrorKind::OutOfMemory)) } else { Ok(()) }
     }
 }
 
@@ -144,7 +143,7 @@ mod tests {
 
     #[test]
     fn released_memory_reads_as_zero() {
-        let mut system = System::new(None);
+        let mut system = System::new(Refused::NONE);
         let mut mapping = system.reserve(1 << 20).unwrap();
         system.commit(&mapping, 4096, 8192).unwrap();
         let at = mapping.base().wrapping_add(4096);
@@ -156,10 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn refuses_from_the_chosen_request() {
-        let mut system = System::new(Some(2));
+    fn refuses_the_chosen_requests() {
+        let mut system = System::new(Refused { from: 2, to: 4 });
         let mapping = system.reserve(1 << 20).unwrap();
         assert!(system.commit(&mapping, 0, 4096).is_err());
         assert!(system.map_table(4096).is_err());
+        assert!(system.map_table(4096).is_ok());
     }
 }

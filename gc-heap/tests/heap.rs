@@ -5,7 +5,7 @@ mod mock;
 use dolmen_abi::collector::{AllocBuffer, Collector};
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, FUNC_BYTES, MAX_OBJECT_BYTES};
 use dolmen_abi::reference::i31_new;
-use dolmen_gc_heap::options::LARGEST_MAX_BYTES;
+use dolmen_gc_heap::options::{LARGEST_MAX_BYTES, Refused};
 use dolmen_gc_heap::verify::Holder;
 use dolmen_gc_heap::{
     AllocError, Cause, Heap, HeapOptions, ObjRef, RootKind, RootVisitor, Runtime, Scope, Tuning, TypeTable, VerifyError,
@@ -218,10 +218,12 @@ fn a_nearly_full_heap_gives_up_instead_of_collecting_forever() {
 #[test]
 fn every_refusal_of_the_system_is_an_error() {
     let mut built = 0;
-    for refused in 1..40 {
+    let onwards = (1..40).map(|from| Refused { from, to: u64::MAX });
+    let single = (1..80).map(|from| Refused { from, to: from + 1 });
+    for refused in onwards.chain(single) {
         let mut types = MockTypes::new();
         let (node, bytes) = (types.add_struct(&[REF, I64]), types.add_array(I8));
-        let tuning = Tuning { refuse_system_from: Some(refused), min_budget_bytes: 1 << 20, ..Tuning::default() };
+        let tuning = Tuning { refused, min_budget_bytes: 1 << 20, ..Tuning::default() };
         let options = HeapOptions { tuning, initial_bytes: 0, ..sized(64 << 20) };
         let types = Arc::new(types);
         let heap = match Heap::new(options, Arc::clone(&types) as Arc<dyn TypeTable>) {
@@ -245,7 +247,7 @@ fn every_refusal_of_the_system_is_an_error() {
                 }
             }
         }
-        assert!(failures > 0 || refused > 5, "nothing was refused");
+        assert!(failures > 0 || refused.from > 5 || refused.to != u64::MAX, "nothing was refused");
         if let Err(error) = w.heap.ensure_card_table() {
             assert!(matches!(error, AllocError::Reserve { .. }), "{error}");
         }
@@ -254,7 +256,7 @@ fn every_refusal_of_the_system_is_an_error() {
             Err(error) => assert_eq!(*error, VerifyError::NoMemory),
         }
     }
-    assert!(built > 30);
+    assert!(built > 100);
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //! it follows them. Sizes are in bytes.
 
 use dolmen_abi::collector::Collector;
+use dolmen_gc_heap::options::Refused;
 use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Native stack of a thread that runs compiled code, unless another size is asked for.
@@ -21,7 +23,7 @@ pub struct Config {
     pub(crate) heap_initial_bytes: Option<u64>,
     pub(crate) heap_soft_max_bytes: Option<u64>,
     pub(crate) heap_minor_pause: Option<Duration>,
-    pub(crate) refuse_heap_requests_from: Option<u64>,
+    pub(crate) refused_heap_requests: Refused,
     pub(crate) gc_threads: Option<NonZeroU32>,
     pub(crate) gc_stress: Option<NonZeroU64>,
     pub(crate) gc_verify: bool,
@@ -38,7 +40,7 @@ impl Default for Config {
             heap_initial_bytes: None,
             heap_soft_max_bytes: None,
             heap_minor_pause: None,
-            refuse_heap_requests_from: None,
+            refused_heap_requests: Refused::NONE,
             gc_threads: None,
             gc_stress: None,
             gc_verify: false,
@@ -88,10 +90,11 @@ impl Config {
         self
     }
 
-    /// Behave as if the operating system refused a store's `n`-th request for heap memory (from 1) and all later ones.
-    /// For tests: whatever `n` is, what follows must be an error or a trap, not the end of the process.
-    pub fn refuse_heap_requests_from(&mut self, n: Option<u64>) -> &mut Self {
-        self.refuse_heap_requests_from = n;
+    /// Behave as if the operating system refused these of a store's requests for heap memory, which are numbered from 1:
+    /// `n..n + 1` for one, `n..u64::MAX` for all from there on. For tests: whatever `n` is, what follows must be an error
+    /// or a trap, not the end of the process.
+    pub fn refuse_heap_requests(&mut self, numbers: Range<u64>) -> &mut Self {
+        self.refused_heap_requests = Refused { from: numbers.start, to: numbers.end };
         self
     }
 

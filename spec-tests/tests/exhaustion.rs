@@ -1,12 +1,13 @@
 //! What a program and its embedder see when memory runs out, at whichever request.
 //!
-//! The heap asks the operating system for memory now and then. For each N, the N-th request and all later ones are
-//! refused. Whatever happens then must be an error or the trap of the specification's "resource exhaustion", and what
+//! The heap asks the operating system for memory now and then. For each N, the N-th request is refused, alone or with all
+//! later ones. Whatever happens then must be an error or the trap of the specification's "resource exhaustion", and what
 //! was made before must stay as it is: the store can be used, collected, verified and dropped.
 
 #![forbid(unsafe_code)]
 
 use dolmen::{Collector, Config, Engine, Error, ExternRef, Instance, Module, Store, StoreError, TrapCode, Val};
+use std::ops::Range;
 use std::sync::Arc;
 use wast::Wat;
 use wast::parser::{self, ParseBuffer};
@@ -63,9 +64,9 @@ fn is_exhaustion(error: &Error) -> bool {
 
 /// Runs the program with a refusal; how many allocations of the program and of the host failed, or `None` if there was
 /// not even a store or an instance.
-fn run(collector: Collector, artifact: &[u8], refused: u64) -> Option<u32> {
+fn run(collector: Collector, artifact: &[u8], refused: Range<u64>) -> Option<u32> {
     let mut config = Config::new();
-    config.collector(collector).heap_initial_bytes(1 << 20).refuse_heap_requests_from(Some(refused));
+    config.collector(collector).heap_initial_bytes(1 << 20).refuse_heap_requests(refused);
     let engine = Engine::new(&config).unwrap();
     let module = Module::deserialize(&engine, artifact).unwrap();
     let counter = Arc::new(());
@@ -116,12 +117,12 @@ fn run(collector: Collector, artifact: &[u8], refused: u64) -> Option<u32> {
     Some(failures)
 }
 
-/// Refuses one request after the other until the program runs through.
+/// Refuses one request after the other with all that follow, until the program runs through; then each of them alone.
 fn refuse_each(collector: Collector) {
     const MAX_REQUESTS: u64 = 1000;
     let artifact = artifact(collector);
     let outcomes: Vec<Option<u32>> = (1..MAX_REQUESTS)
-        .map_while(|n| match run(collector, &artifact, n) {
+        .map_while(|n| match run(collector, &artifact, n..u64::MAX) {
             Some(0) => None,
             outcome => Some(outcome),
         })
@@ -130,6 +131,8 @@ fn refuse_each(collector: Collector) {
     let with_failures = outcomes.len() - without_store;
     assert!(without_store >= 4 && with_failures >= 8, "{outcomes:?}");
     assert!(outcomes.len() < MAX_REQUESTS as usize - 1);
+    let without_store = (1..=outcomes.len() as u64).filter(|&n| run(collector, &artifact, n..n + 1).is_none()).count();
+    assert!((3..10).contains(&without_store), "{without_store} stores were not made");
 }
 
 #[test]

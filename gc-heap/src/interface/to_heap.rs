@@ -97,7 +97,7 @@ impl Heap {
         let block = u64::from(BLOCK_BYTES);
         options.max_bytes = options.max_bytes.clamp(block, LARGEST_MAX_BYTES).next_multiple_of(block);
         let bytes = options.max_bytes;
-        let system = System::new(options.tuning.refuse_system_from);
+        let system = System::new(options.tuning.refused);
         let reserve_bytes = bytes / 100 * options.tuning.reserve_percent;
         let space = Space::new(system, bytes, reserve_bytes).map_err(|source| AllocError::Reserve { bytes, source })?;
         let state = HeapState {

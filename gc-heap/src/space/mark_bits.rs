@@ -188,10 +188,11 @@ pub const fn position(unit: u32) -> (usize, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Refused;
 
     #[test]
     fn marks_are_found_by_block() {
-        let mut bits = MarkBits::new(&mut System::new(None), 4).unwrap();
+        let mut bits = MarkBits::new(&mut System::new(Refused::NONE), 4).unwrap();
         let block = Block(2).start_unit();
         for unit in [block, block + 2, block + 126, block + 128, Block(3).start_unit() - 2] {
             assert!(bits.set(unit));
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn ranges_report_what_was_set() {
-        let mut bits = MarkBits::new(&mut System::new(None), 4).unwrap();
+        let mut bits = MarkBits::new(&mut System::new(Refused::NONE), 4).unwrap();
         let block = Block(1).start_unit();
         assert!(bits.set_range(block + 2, block + 4));
         assert!(bits.set_range(block + 4, block + 300));

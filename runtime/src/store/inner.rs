@@ -245,6 +245,6 @@ fn heap_options(engine: &Engine) -> HeapOptions {
         stress: config.gc_stress,
         verify: config.gc_verify,
         log: config.gc_log || config.gc_record,
-        tuning: Tuning { refuse_system_from: config.refuse_heap_requests_from, ..defaults.tuning },
+        tuning: Tuning { refused: config.refused_heap_requests, ..defaults.tuning },
     }
 }
