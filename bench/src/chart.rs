@@ -1,8 +1,9 @@
-//! Dots with their spread on a logarithmic axis, as inline SVG.
+//! Dots with their spread, and lines, on a logarithmic axis, as SVG.
 //!
 //! Times of the programs differ by factors, and so do ratios: on a logarithmic axis equal distances are equal factors,
-//! and a dot needs no zero as a bar does. A row is a program, a colour an engine; colours are classes that the page's
-//! style sheet defines for light and dark. Titles of dots show the numbers under the pointer.
+//! and a dot needs no zero as a bar does. Of [`dots`] a row is a program, a colour an engine; of [`lines()`] a column is a
+//! setting, a colour a program, and a cross stands where there is no figure. Colours are classes of the page's style
+//! sheet, for light and dark; a [`picture`] brings that along. Titles of dots show the numbers under the pointer.
 
 use crate::text::number;
 use std::fmt::Write as _;
@@ -12,6 +13,9 @@ const PLOT_WIDTH: f64 = 720.0;
 const ROW_HEIGHT: f64 = 26.0;
 const HEAD_HEIGHT: f64 = 24.0;
 const RIGHT_MARGIN: f64 = 24.0;
+
+/// Height of a part of a picture.
+const LINES_HEIGHT: f64 = 320.0;
 
 /// A program.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +93,121 @@ fn dot(axis: &Axis, point: &Point, y: f64, program: &str, engine: &str) -> Strin
     )
 }
 
+/// A line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    pub label: String,
+    /// One for each column; none is a cross.
+    pub values: Vec<Option<f64>>,
+}
+
+/// A part of a [`picture`]: lines over columns, with a heading and a legend. Nothing without positive values.
+#[must_use]
+pub fn lines(heading: &str, columns: &[String], lines: &[Line]) -> String {
+    let values = lines.iter().flat_map(|line| &line.values).flatten();
+    let Some(axis) = Axis::around(&values.copied().filter(|value| *value > 0.0).collect::<Vec<_>>()) else {
+        return String::new();
+    };
+    let grid = Grid { axis, columns };
+    let mut svg = format!("<text class=\"heading\" x=\"{LABELS_WIDTH}\" y=\"16\">{}</text>", escape(heading));
+    svg += &grid.draw();
+    for (series, line) in lines.iter().enumerate() {
+        let left = LABELS_WIDTH + PLOT_WIDTH / lines.len() as f64 * series as f64;
+        _ = write!(
+            svg,
+            "<g class=\"s{}\"><rect x=\"{left:.1}\" y=\"26\" width=\"10\" height=\"10\"/>{}</g>\
+             <text x=\"{:.1}\" y=\"35\">{}</text>",
+            series % 8,
+            grid.line(series, line),
+            left + 16.0,
+            escape(&line.label)
+        );
+    }
+    svg
+}
+
+/// The plane of [`lines()`].
+struct Grid<'a> {
+    axis: Axis,
+    columns: &'a [String],
+}
+
+impl Grid<'_> {
+    const TOP: f64 = HEAD_HEIGHT * 2.0;
+    const BOTTOM: f64 = LINES_HEIGHT - HEAD_HEIGHT;
+
+    fn x(&self, column: usize) -> f64 {
+        LABELS_WIDTH + PLOT_WIDTH / self.columns.len() as f64 * (column as f64 + 0.5)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        Self::BOTTOM - (Self::BOTTOM - Self::TOP) * self.axis.share(value)
+    }
+
+    fn draw(&self) -> String {
+        let mut svg = String::new();
+        for tick in self.axis.ticks() {
+            _ = write!(
+                svg,
+                "<line class=\"grid\" x1=\"{LABELS_WIDTH}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                LABELS_WIDTH + PLOT_WIDTH,
+                LABELS_WIDTH - 8.0,
+                self.y(tick) + 4.0,
+                tick_label(tick),
+                y = self.y(tick),
+            );
+        }
+        for (index, column) in self.columns.iter().enumerate() {
+            let (x, y) = (self.x(index), Self::BOTTOM + 16.0);
+            _ = write!(svg, "<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"middle\">{}</text>", escape(column));
+        }
+        svg
+    }
+
+    fn line(&self, series: usize, line: &Line) -> String {
+        let values = || line.values.iter().enumerate();
+        let point = |(column, value): (usize, &Option<f64>)| {
+            value.map(|value| format!("{:.1},{:.1}", self.x(column), self.y(value)))
+        };
+        let points: Vec<String> = values().filter_map(point).collect();
+        let mut svg = format!("<polyline class=\"line\" points=\"{}\"/>", points.join(" "));
+        for (column, value) in values() {
+            let name = format!("{}, {}", escape(&line.label), escape(&self.columns[column]));
+            let x = self.x(column);
+            svg += &match value {
+                Some(value) => {
+                    let (y, value) = (self.y(*value), number(*value));
+                    format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"><title>{name}: {value}</title></circle>")
+                }
+                // Crosses of several lines stand side by side.
+                None => {
+                    let (x, y) = (x - 4.0 + 10.0 * series as f64, Self::TOP);
+                    format!(
+                        "<path class=\"cross\" d=\"M{x:.1} {y}l8 8m0 -8l-8 8\"><title>{name}: failed</title></path>"
+                    )
+                }
+            };
+        }
+        svg
+    }
+}
+
+/// A file of its own: parts below each other.
+#[must_use]
+pub fn picture(parts: &[String]) -> String {
+    let (width, height) = (LABELS_WIDTH + PLOT_WIDTH + RIGHT_MARGIN, LINES_HEIGHT * parts.len() as f64);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\"><style>{}</style>\
+         <rect class=\"paper\" width=\"{width}\" height=\"{height}\"/>",
+        include_str!("chart.css")
+    );
+    for (index, part) in parts.iter().enumerate() {
+        _ = write!(svg, "<g transform=\"translate(0 {})\">{part}</g>", LINES_HEIGHT * index as f64);
+    }
+    svg + "</svg>\n"
+}
+
 /// A logarithmic axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Axis {
@@ -104,9 +223,13 @@ impl Axis {
         Some(Self { from, to })
     }
 
+    /// Where a value lies, from 0 to 1.
+    fn share(&self, value: f64) -> f64 {
+        ((value.max(self.from) / self.from).ln() / (self.to / self.from).ln()).min(1.0)
+    }
+
     fn x(&self, value: f64) -> f64 {
-        let share = (value.max(self.from) / self.from).ln() / (self.to / self.from).ln();
-        LABELS_WIDTH + PLOT_WIDTH * share.min(1.0)
+        LABELS_WIDTH + PLOT_WIDTH * self.share(value)
     }
 
     /// 1, 2, 5, 10, … within the axis; powers of ten alone if it is long.
@@ -146,6 +269,15 @@ mod tests {
         let axis = Axis { from: 1.0, to: 100.0 };
         assert!((axis.x(10.0) - axis.x(1.0) - (axis.x(100.0) - axis.x(10.0))).abs() < 1e-9);
         assert!((axis.x(1.0) - LABELS_WIDTH).abs() < 1e-9);
+    }
+
+    #[test]
+    fn lines_have_points_and_crosses() {
+        let line = Line { label: "a&b".into(), values: vec![None, Some(2.0), Some(1.0)] };
+        let svg = lines("time", &["1".into(), "2".into(), "3".into()], &[line]);
+        assert_eq!((svg.matches("<circle").count(), svg.matches("class=\"cross\"").count()), (2, 1));
+        assert!(svg.contains("<title>a&amp;b, 2: 2.00</title>") && !svg.contains("NaN"), "{svg}");
+        assert_eq!(lines("time", &[], &[]), "");
     }
 
     #[test]

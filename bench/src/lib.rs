@@ -16,6 +16,7 @@
 //! | [`results`] | every single figure, kept as JSON |
 //! | [`statistics`], [`summary`] | medians and spreads of them |
 //! | [`text`], [`page`], [`chart`] | shown as Markdown and as a page with charts |
+//! | [`heap_curve`] | time by size of the heap |
 //! | [`compare`] | against an earlier file of results |
 //! | [`instructions`] | counts of instructions: a second figure, without noise |
 
@@ -24,6 +25,7 @@
 pub mod chart;
 pub mod compare;
 pub mod engines;
+pub mod heap_curve;
 pub mod instructions;
 pub mod measure;
 pub mod options;

@@ -9,7 +9,7 @@ use dolmen_bench::measure::{Budget, TempFolder, measure};
 use dolmen_bench::options::Options;
 use dolmen_bench::programs::{Program, programs};
 use dolmen_bench::results::{Machine, Results};
-use dolmen_bench::{compare, instructions, page, text};
+use dolmen_bench::{compare, heap_curve, instructions, page, text};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,7 +20,8 @@ const DOLMEN: &str = "dolmen";
 const INCOMPLETE: u8 = 3;
 
 fn main() -> ExitCode {
-    match bench(&Options::parse()) {
+    let options = Options::parse();
+    match if options.heap_curve { heap_curves(&options) } else { bench(&options) } {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -54,14 +55,45 @@ fn bench(options: &Options) -> Result<ExitCode> {
     })
 }
 
+fn heap_curves(options: &Options) -> Result<ExitCode> {
+    let curves = match &options.json {
+        Some(file) if options.show => heap_curve::Curves::load(file)?,
+        _ => measure_curves(options)?,
+    };
+    println!("{}", heap_curve::show::report(&curves));
+    if let Some(file) = &options.svg {
+        std::fs::write(file, heap_curve::show::svg(&curves))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let failed = curves.programs.iter().any(|curve| curve.sizes.iter().any(|size| size.failure.is_some()));
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn measure_curves(options: &Options) -> Result<heap_curve::Curves> {
+    let dolmen = options.dolmen.clone().map_or_else(|| beside_this_program(DOLMEN), Ok)?;
+    let names = match &options.workloads[..] {
+        [] => heap_curve::COLLECTING.map(str::to_owned).to_vec(),
+        names => names.to_vec(),
+    };
+    let subject = heap_curve::Subject {
+        dolmen: &dolmen,
+        run_options: &options.run_options,
+        compile_options: &options.compile_options,
+        settings: options.settings(),
+        turns: options.runs,
+    };
+    let curves = heap_curve::measure(subject, &programs(&names, options.variant, options.size)?)?;
+    if let Some(file) = &options.json {
+        curves.save(file)?;
+    }
+    Ok(curves)
+}
+
 /// Measures what the results lack. Whether the budget was enough.
 fn measure_all(options: &Options, results: &mut Results) -> Result<bool> {
     anyhow::ensure!(results.settings == options.settings(), "the file has other settings: begin a new one");
     let mut budget = Budget::new(options.budget);
-    let dolmen = match &options.dolmen {
-        Some(path) => path.clone(),
-        None => beside_this_program(DOLMEN)?,
-    };
+    let dolmen = options.dolmen.clone().map_or_else(|| beside_this_program(DOLMEN), Ok)?;
     let chosen = programs(&options.workloads, options.variant, options.size)?;
     let mut all = vec![engines::dolmen(&dolmen, &options.run_options, &options.compile_options)?];
     all.extend(peers(&options.against)?);

@@ -50,6 +50,13 @@ pub struct Options {
     /// Begin nothing that would end later than after this many seconds
     #[arg(long, value_name = "SECONDS")]
     pub budget: Option<f64>,
+    /// Measure something else: what calls take when the heap may be 1.1, 1.25, 1.5, 2, 3 and 5 times as large as what
+    /// lives in it at most [default programs: those that collect]
+    #[arg(long, conflicts_with_all = ["against", "html", "compare", "instructions", "budget"])]
+    pub heap_curve: bool,
+    /// Draw the curves of --heap-curve
+    #[arg(long, value_name = "FILE", requires = "heap_curve")]
+    pub svg: Option<PathBuf>,
     /// Measure nothing: show what FILE of --json holds
     #[arg(long, requires = "json")]
     pub show: bool,
@@ -94,7 +101,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for line in ["bench --runs 0", "bench --size huge", "bench --show", "bench nbody"] {
+        for line in ["bench --runs 0", "bench --size huge", "bench --show", "bench nbody", "bench --svg x"] {
             assert!(Options::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }

@@ -1,6 +1,6 @@
 //! The results as Markdown tables.
 
-use crate::results::Results;
+use crate::results::{Machine, Results};
 use crate::statistics::Distribution;
 use crate::summary::{Metric, mean_ratio, ratio};
 use std::fmt::Write as _;
@@ -24,21 +24,22 @@ pub fn report(results: &Results) -> String {
 #[must_use]
 pub fn head(results: &Results) -> String {
     let titles: Vec<&str> = results.engines.iter().map(|engine| engine.title.as_str()).collect();
-    let machine = &results.machine;
     let settings = &results.settings;
     let turns = results.programs.iter().flat_map(|(_, engines)| engines.values().map(|figures| figures.turns.len()));
     let turns = turns.max().unwrap_or(0);
     format!(
-        "{}. {}, {} cores, {}. Binaries {:?}, size {:?}; medians of {turns} turns, each one process with 1 call and one \
-         with 1 + {}.",
-        titles.join("; "),
-        machine.processor,
-        machine.cores,
-        machine.system,
+        "{} Binaries {:?}, size {:?}; medians of {turns} turns, each one process with 1 call and one with 1 + {}.",
+        on_machine(&results.machine, &titles.join("; ")),
         settings.variant,
         settings.size,
         settings.calls
     )
+}
+
+/// Who was measured where.
+#[must_use]
+pub fn on_machine(machine: &Machine, engines: &str) -> String {
+    format!("{engines}. {}, {} cores, {}.", machine.processor, machine.cores, machine.system)
 }
 
 /// One line for each program that failed on an engine.

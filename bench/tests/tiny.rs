@@ -3,6 +3,7 @@
 //! It needs the commands `dolmen` and `dolmenc` beside the benchmark, where a test run of the workspace builds them;
 //! `cargo build --release -p dolmen-cli --bins --features compiler` does, too.
 
+use dolmen_bench::heap_curve::{Curves, FACTORS, MIN_LIVE_BYTES};
 use dolmen_bench::measure::TempFolder;
 use dolmen_bench::results::Results;
 use std::path::Path;
@@ -62,6 +63,36 @@ fn measure_go_on_show_and_compare() {
     let other = bench(&["--size", "small", "-w", "exceptions"], &json);
     assert_eq!(other.status.code(), Some(1));
     assert!(text(&other).contains("other settings"), "{}", text(&other));
+}
+
+#[test]
+fn heaps_of_all_sizes_are_measured_and_drawn() {
+    let folder = TempFolder::new().unwrap();
+    let (json, svg) = (folder.0.join("curves.json"), folder.0.join("curves.svg"));
+    let args = ["--heap-curve", "--size", "tiny", "--calls", "1", "-w", "big_heap", "--svg", svg.to_str().unwrap()];
+    let measured = bench(&[&args[..], &["--runs", "2"]].concat(), &json);
+    assert!(measured.status.success(), "{}", text(&measured));
+    assert!(text(&measured).contains("| big_heap | "), "{}", text(&measured));
+    let curves = Curves::load(&json).unwrap();
+    let [curve] = &curves.programs[..] else { panic!("{curves:?}") };
+    assert!((300_000..3_000_000).contains(&curve.live_bytes), "{curve:?}");
+    assert_eq!(curve.sizes.len(), FACTORS.len() + 1);
+    let most = |factor: f64| (curve.live_bytes.max(MIN_LIVE_BYTES) as f64 * factor) as u64;
+    for (size, factor) in curve.sizes.iter().zip(FACTORS) {
+        assert_eq!((size.max_bytes, size.steady_ms.len(), size.gc_share.len()), (Some(most(factor)), 2, 2));
+        assert!(
+            size.minor + size.major > 0 && size.gc_share.iter().all(|share| (0.0..1.0).contains(share)),
+            "{size:?}"
+        );
+    }
+    let drawn = std::fs::read_to_string(&svg).unwrap();
+    assert_eq!(drawn.matches("<circle").count(), 2 * curve.sizes.len(), "{drawn}");
+
+    let shown = bench(&[&args[..], &["--show"]].concat(), &json);
+    assert!(shown.status.success() && std::fs::read_to_string(&svg).unwrap() == drawn, "{}", text(&shown));
+
+    let small = bench(&[&args[..], &["--dolmen-option", "--gc-heap-initial=1", "-w", "hello"]].concat(), &json);
+    assert!(!small.status.success() && text(&small).contains("hello: makes no calls"), "{}", text(&small));
 }
 
 #[test]
