@@ -20,6 +20,7 @@
 use crate::llvm::{Builder, C_CC, Cast, FAST_CC, Opcode, TAIL_CC, TypeKind, Value, attribute_index};
 use crate::returns;
 use crate::translate::unit::Unit;
+use crate::words;
 use dolmen_abi::builtin::{Builtin, BuiltinType, Effect};
 use dolmen_abi::context::ThreadContext;
 use std::fmt::Write;
@@ -34,6 +35,7 @@ const ARGUMENT_REGISTERS: [&str; 2] = ["{esi}", "{edx}"];
 pub(crate) fn apply(unit: &Unit<'_, '_>) {
     let functions = unit.llvm.functions();
     for &function in functions.iter().filter(|f| f.is_definition()) {
+        words::apply(unit, function);
         let mut has_gates = false;
         for call in calls(function) {
             match call.call_string_attribute(GATE_CALL).and_then(|number| number.parse::<usize>().ok()) {

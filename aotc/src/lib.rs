@@ -26,6 +26,7 @@ mod profile;
 mod returns;
 mod translate;
 pub mod unwind;
+mod words;
 
 pub use compile::{compile, compile_observed};
 pub use error::CompileError;

@@ -28,6 +28,10 @@ pub(crate) enum Opcode {
     Unreachable,
     FpExt,
     BitCast,
+    ZExt,
+    SExt,
+    /// Arithmetic on integers but division, and bitwise operators.
+    Arithmetic,
     Other,
 }
 
@@ -63,6 +67,17 @@ impl Value {
             LLVMOpcode::LLVMUnreachable => Opcode::Unreachable,
             LLVMOpcode::LLVMFPExt => Opcode::FpExt,
             LLVMOpcode::LLVMBitCast => Opcode::BitCast,
+            LLVMOpcode::LLVMZExt => Opcode::ZExt,
+            LLVMOpcode::LLVMSExt => Opcode::SExt,
+            LLVMOpcode::LLVMAdd
+            | LLVMOpcode::LLVMSub
+            | LLVMOpcode::LLVMMul
+            | LLVMOpcode::LLVMShl
+            | LLVMOpcode::LLVMLShr
+            | LLVMOpcode::LLVMAShr
+            | LLVMOpcode::LLVMAnd
+            | LLVMOpcode::LLVMOr
+            | LLVMOpcode::LLVMXor => Opcode::Arithmetic,
             _ => Opcode::Other,
         }
     }

@@ -8,7 +8,7 @@
   ;; FUNC: count
   ;; NOT: push
   ;; NOT: sub
-  ;; CHECK: movl 4(%rax,%rcx,4)
+  ;; CHECK: movl 4(%rax,%rdx,4)
   ;; NOT: push
   ;; CHECK: je
   ;; CHECK: pushq %r
