@@ -36,10 +36,10 @@ pub enum Effect {
 pub enum Convention {
     /// The platform's C convention.
     C,
-    /// Arguments and result as in C, but all general registers keep their values, except the result's and LLVM's
-    /// scratch register of `preserve_mostcc` (r11 on x86-64). For slow paths in code that otherwise calls
+    /// Arguments and result as in C, but all registers keep their values, those of vectors included, except the result's
+    /// and LLVM's scratch register of `preserve_allcc` (r11 on x86-64). For slow paths in code that otherwise calls
     /// nothing: such code then needs no callee-saved registers, and so no stores on its fast path.
-    PreserveMost,
+    PreserveAll,
 }
 
 /// The type of a builtin.
@@ -69,7 +69,7 @@ macro_rules! builtins {
             #[must_use]
             pub const fn convention(self) -> Convention {
                 match self {
-                    Self::AllocStruct | Self::AllocArray | Self::SafepointPoll => Convention::PreserveMost,
+                    Self::AllocStruct | Self::AllocArray | Self::SafepointPoll => Convention::PreserveAll,
                     _ => Convention::C,
                 }
             }

@@ -117,9 +117,11 @@ features! {
     "vpclmulqdq" "vpclmulqdq",
 }
 
-/// The features of a list that this processor lacks.
+/// The features of a list that this processor lacks. AVX-512 is lacking where it has no masks of 64 bits, as in the first
+/// processors with it: gates would not preserve such masks ([`crate::thread::vectors`]).
 pub(crate) fn missing(features: &[String]) -> Vec<String> {
-    features.iter().filter(|feature| !has(feature)).cloned().collect()
+    let lacks = |feature: &&String| !has(feature) || *feature == "avx512f" && !has("avx512bw");
+    features.iter().filter(lacks).cloned().collect()
 }
 
 #[cfg(test)]

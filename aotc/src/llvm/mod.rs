@@ -40,5 +40,5 @@ pub(crate) const FAST_CC: u32 = 8;
 /// LLVM's number of the C calling convention.
 pub(crate) const C_CC: u32 = 0;
 
-/// LLVM's `preserve_mostcc`.
-pub(crate) const PRESERVE_MOST_CC: u32 = 14;
+/// LLVM's `preserve_allcc`.
+pub(crate) const PRESERVE_ALL_CC: u32 = 15;

@@ -7,8 +7,8 @@
 use crate::convention::GATE_CALL;
 use crate::gc::markers::Markers;
 use crate::llvm::{
-    Block, Builder, C_CC, Context, Metadata, MetadataKind, Module as LlvmModule, PRESERVE_MOST_CC, TAIL_CC, Type,
-    Value, attribute_index,
+    Block, Builder, C_CC, Context, Metadata, MetadataKind, Module as LlvmModule, PRESERVE_ALL_CC, TAIL_CC, Type, Value,
+    attribute_index,
 };
 use crate::module::Module;
 use crate::translate::alias::AliasClasses;
@@ -369,7 +369,7 @@ impl<'c, 'm> Unit<'c, 'm> {
         let ty = self.builtin_type(builtin);
         let convention = match builtin.convention() {
             Convention::C => C_CC,
-            Convention::PreserveMost => PRESERVE_MOST_CC,
+            Convention::PreserveAll => PRESERVE_ALL_CC,
         };
         let call = match unwind {
             Some(blocks) => b.invoke(ty, address, &all, convention, blocks),

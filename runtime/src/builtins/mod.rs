@@ -28,6 +28,7 @@ use crate::error::{Error, StoreError};
 use crate::store::StoreInner;
 use crate::thread::Thread;
 use crate::thread::entry::{Outcome, reason};
+use crate::thread::vectors;
 use crate::trap::Raised;
 use dolmen_abi::builtin::Builtin;
 use dolmen_abi::context::ThreadContext;
@@ -104,8 +105,9 @@ impl From<AllocError> for Raise {
     }
 }
 
-/// Address of the table of builtins for [`ThreadContext::builtins`].
+/// Address of the table of builtins for [`ThreadContext::builtins`]. Its gates know then which registers there are.
 pub(crate) fn table_address() -> u64 {
+    vectors::detect();
     gates::TABLE.as_ptr() as u64
 }
 
@@ -340,7 +342,7 @@ mod gates {
             pub(super) static TABLE: [unsafe extern "C" fn(); Builtin::ALL.len()] = [$(
                 match Builtin::$variant.convention() {
                     Convention::C => plain::$name,
-                    Convention::PreserveMost => preserving::$name,
+                    Convention::PreserveAll => preserving::$name,
                 },
             )*];
         };

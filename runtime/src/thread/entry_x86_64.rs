@@ -315,9 +315,9 @@ macro_rules! gate {
 }
 pub(crate) use gate;
 
-/// Defines the gate of a builtin that is called in [`Convention::PreserveMost`](dolmen_abi::builtin::Convention):
-/// as [`gate!`], the stack need not be aligned, and every general register but r11 keeps its value. `keeping "rax"` is for builtins without a
-/// result; `keeping "r11"`, of which nothing is expected, leaves the result in rax.
+/// Defines the gate of a builtin that is called in [`Convention::PreserveAll`](dolmen_abi::builtin::Convention):
+/// as [`gate!`], but the stack need not be aligned, and every register but r11 keeps its value. `keeping "rax"` is for
+/// builtins without a result; `keeping "r11"`, of which nothing is expected, leaves the result in rax.
 macro_rules! preserving_gate {
     ($(#[$doc:meta])* $name:ident => $target:path, keeping $kept:literal) => {
         $(#[$doc])*
@@ -340,9 +340,12 @@ macro_rules! preserving_gate {
                 "push r9",
                 "push r10",
                 "mov rbp, rsp",
-                "and rsp, -16",
+                "and rsp, -64",
+                "sub rsp, {vector_bytes}",
+                "call {save_vectors}",
                 "call {target}",
                 "mov edi, edx",
+                "call {restore_vectors}",
                 "mov rsp, rbp",
                 "pop r10",
                 "pop r9",
@@ -364,6 +367,9 @@ macro_rules! preserving_gate {
                 "3:",
                 "mov edx, r11d",
                 "jmp {raise}",
+                vector_bytes = const $crate::thread::vectors::AREA_BYTES,
+                save_vectors = sym $crate::thread::vectors::save,
+                restore_vectors = sym $crate::thread::vectors::restore,
                 exit_sp = const core::mem::offset_of!(dolmen_abi::context::ThreadContext, exit_sp),
                 exit_pc = const core::mem::offset_of!(dolmen_abi::context::ThreadContext, exit_pc),
                 stack_limit = const core::mem::offset_of!(dolmen_abi::context::ThreadContext, stack_limit),

@@ -34,6 +34,9 @@ mod signals;
 pub(crate) mod spawn;
 mod stack;
 mod sync;
+#[cfg(target_arch = "x86_64")]
+#[path = "vectors_x86_64.rs"]
+pub(crate) mod vectors;
 pub(crate) mod world;
 
 #[cfg(test)]

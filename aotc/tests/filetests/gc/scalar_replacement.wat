@@ -1,6 +1,6 @@
 ;; emit: ir
 ;;
-;; Objects that need not be made. An allocation's slow path is a call with LLVM's `preserve_mostcc`.
+;; Objects that need not be made. An allocation's slow path is a call with LLVM's `preserve_allcc`.
 
 (module
   (type $vec (struct (field $x f64) (field $y f64)))
@@ -18,7 +18,7 @@
 
   ;; A sum of vectors: each is made in one round of the loop and read in the next.
   ;; FUNC: sum
-  ;; NOT: preserve_mostcc
+  ;; NOT: preserve_allcc
   ;; CHECK: ret double
   (func $sum (export "sum") (param $n i32) (result f64)
     (local $acc (ref $vec))
@@ -30,10 +30,10 @@
 
   ;; The sum itself is made once, behind the loop.
   ;; FUNC: returned
-  ;; NOT: preserve_mostcc
+  ;; NOT: preserve_allcc
   ;; CHECK: br i1 %exitcond
-  ;; CHECK: call preserve_mostcc
-  ;; NOT: preserve_mostcc
+  ;; CHECK: call preserve_allcc
+  ;; NOT: preserve_allcc
   ;; CHECK: ret ptr addrspace(271)
   (func $returned (export "returned") (param $n i32) (result (ref $vec))
     (local $acc (ref $vec)) (local $i i32)
@@ -46,10 +46,10 @@
 
   ;; An object that one path needs is made there.
   ;; FUNC: rare
-  ;; NOT: preserve_mostcc
+  ;; NOT: preserve_allcc
   ;; CHECK: and i32
-  ;; CHECK: call preserve_mostcc
-  ;; NOT: preserve_mostcc
+  ;; CHECK: call preserve_allcc
+  ;; NOT: preserve_allcc
   ;; CHECK: ret double
   (func $rare (export "rare") (param $n i32) (result f64)
     (local $v (ref $vec)) (local $s f64)
@@ -63,10 +63,10 @@
   ;; An iterator that is changed all the time. What it holds is a root across the call, found on the shadow stack
   ;; (offset 16 of the thread context).
   ;; FUNC: walk
-  ;; NOT: preserve_mostcc
+  ;; NOT: preserve_allcc
   ;; CHECK: i64 16
   ;; CHECK: call tailcc
-  ;; NOT: preserve_mostcc
+  ;; NOT: preserve_allcc
   (func $next (param $it (ref $iter)) (result (ref null $list))
     (local $at (ref null $list))
     (local.set $at (struct.get $iter $at (local.get $it)))
@@ -87,7 +87,7 @@
 
   ;; One of two objects or none, which is then changed.
   ;; FUNC: choose
-  ;; NOT: preserve_mostcc
+  ;; NOT: preserve_allcc
   ;; CHECK: ret i32
   (func $choose (export "choose") (param $a i32) (param $b i32) (result i32)
     (local $p (ref null $box))
@@ -99,7 +99,7 @@
 
   ;; A short array with constant indices.
   ;; FUNC: array
-  ;; NOT: preserve_mostcc
+  ;; NOT: preserve_allcc
   ;; CHECK: ret i32
   (func $array (export "array") (param $a i32) (param $b i32) (result i32)
     (local $p (ref $pair))
@@ -112,7 +112,7 @@
 
   ;; Two references that may be one object, of which one is changed: it is made.
   ;; FUNC: aliases
-  ;; CHECK: preserve_mostcc
+  ;; CHECK: preserve_allcc
   ;; CHECK: ret i32
   (func $aliases (export "aliases") (param $n i32) (result i32)
     (local $first (ref null $box)) (local $last (ref null $box)) (local $s i32)
