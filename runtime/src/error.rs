@@ -104,6 +104,8 @@ pub enum ArgumentError {
     WrongStore,
     #[error("the global is immutable")]
     ImmutableGlobal,
+    #[error("{place} is immutable")]
+    Immutable { place: Place },
     #[error("index {index} is out of bounds of {len} elements")]
     OutOfBounds { index: u64, len: u64 },
     #[error("cannot grow from {from} by {delta}")]
@@ -127,6 +129,10 @@ pub enum Place {
     Result(usize),
     Global,
     Table,
+    /// Field with this index, of a struct.
+    Field(usize),
+    /// Element with this index, of an array.
+    Element(u32),
 }
 
 /// Why an engine could not be made.
@@ -216,6 +222,8 @@ impl fmt::Display for Place {
             Self::Result(index) => write!(f, "result {index}"),
             Self::Global => f.write_str("global"),
             Self::Table => f.write_str("table"),
+            Self::Field(index) => write!(f, "field {index}"),
+            Self::Element(index) => write!(f, "element {index}"),
         }
     }
 }

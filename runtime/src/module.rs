@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::store::TrampolineCode;
 use crate::trap::StoreCode;
 use crate::types::registry::{SignatureId, TypeError, map_ref_type, map_val_type};
-use crate::types::{ExportType, ExternType, FuncType, ImportType};
+use crate::types::{ExportType, ExternType, FuncType, HeapType, ImportType};
 use dolmen_abi::artifact::{HASH_BYTES, Header};
 use dolmen_abi::collector::Protocol;
 use dolmen_abi::context::InstanceLayout;
@@ -115,6 +115,19 @@ impl Module {
     #[must_use]
     pub fn get_export(&self, name: &str) -> Option<ExternType> {
         self.export_index(name).map(|index| self.export_type(index))
+    }
+
+    /// The type with an index of the module's, as what a reference to it refers to.
+    #[must_use]
+    pub fn get_type(&self, index: u32) -> Option<HeapType> {
+        let &canonical = self.inner.spaces.types.get(index as usize)?;
+        Some(HeapType::from_raw(&self.inner.engine, raw::HeapType::Concrete(raw::TypeIdx(canonical))))
+    }
+
+    /// How many types the module has: indices of [`Module::get_type`].
+    #[must_use]
+    pub fn type_count(&self) -> u32 {
+        self.inner.spaces.types.len() as u32
     }
 
     /// The module's name, if it has one.

@@ -3,6 +3,7 @@
 //! A [`Val`] owns what it refers to: references to objects are rooted handles, which the collector sees as long
 //! as they exist, in whichever variable of the embedder's. A raw reference word never leaves the crate.
 
+mod aggregate;
 mod convert;
 mod reference;
 mod root;

@@ -73,7 +73,7 @@ impl Handle {
         Some(Self { store: store.id, root: store.roots.add(word), type_word })
     }
 
-    fn object(&self, store: &StoreInner) -> Result<ObjRef, ArgumentError> {
+    pub(super) fn object(&self, store: &StoreInner) -> Result<ObjRef, ArgumentError> {
         store.check(self.store)?;
         ObjRef::from_word(self.root.word()).ok_or(ArgumentError::WrongStore)
     }

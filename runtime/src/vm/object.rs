@@ -85,6 +85,18 @@ pub(crate) fn read_bytes(heap: &Heap, object: ObjRef, offset: u32, log_bytes: u3
     }
 }
 
+/// Writes the low 1 to 16 bytes of `bits` to a field at a byte offset. A reference is told to the collector by the
+/// caller.
+pub(crate) fn write_bytes(heap: &mut Heap, object: ObjRef, offset: u32, log_bytes: u32, bits: u128) {
+    match log_bytes {
+        0 => write(heap, object, offset, bits as u8),
+        1 => write(heap, object, offset, bits as u16),
+        2 => write(heap, object, offset, bits as u32),
+        3 => write(heap, object, offset, bits as u64),
+        _ => write(heap, object, offset, bits),
+    }
+}
+
 fn read<T: Copy>(heap: &Heap, object: ObjRef, offset: u32) -> T {
     // SAFETY: the object is live (see the module's documentation) and of a kind that has a field there; 128-bit
     // fields are aligned to 8 bytes only.
@@ -93,5 +105,5 @@ fn read<T: Copy>(heap: &Heap, object: ObjRef, offset: u32) -> T {
 
 fn write<T: Copy>(heap: &Heap, object: ObjRef, offset: u32, value: T) {
     // SAFETY: as in `read`; the heap is exclusively borrowed by the callers.
-    unsafe { heap.address(object).add(offset as usize).cast::<T>().write(value) };
+    unsafe { heap.address(object).add(offset as usize).cast::<T>().write_unaligned(value) };
 }
