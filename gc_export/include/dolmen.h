@@ -1,7 +1,7 @@
 /*
  * What Dolmen offers to C beyond wasm_export.h and gc_export.h: options of the
  * heap, artifacts in files, typed errors, stopping and watching threads, calls
- * with a limit of time.
+ * with a limit of time, scopes of references, weak references, statistics.
  *
  * Owners, errors and threads are as told in wasm_export.h. Times are in
  * nanoseconds, sizes in bytes.
@@ -14,6 +14,10 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* A wasm_obj_t leads there (gc_export.h). */
+struct WASMObject;
+struct WASMExternrefObject;
 
 /* ---------------------------------------------------------------- options */
 
@@ -154,7 +158,6 @@ dolmen_error_backtrace(const dolmen_error_t *error);
 
 /* The exception that was thrown, as a reference of the environment's, which
  * must be one of the same instance; NULL if that was not the reason. */
-struct WASMObject;
 WASM_RUNTIME_API_EXTERN struct WASMObject *
 dolmen_error_exception(const dolmen_error_t *error, wasm_exec_env_t exec_env);
 
@@ -325,6 +328,81 @@ dolmen_stopped_backtrace(const dolmen_stopped_t *stopped, size_t index);
  * globals, tables, and those that C holds. */
 WASM_RUNTIME_API_EXTERN size_t
 dolmen_stopped_roots(const dolmen_stopped_t *stopped);
+
+/* ---------------------------------------------------------------- objects */
+
+/* Opens a scope of an environment: references that it gets from now on go when
+ * the scope is closed. For loops outside of native functions, which have a
+ * scope of their own. Returns what dolmen_scope_close wants. */
+WASM_RUNTIME_API_EXTERN size_t dolmen_scope_open(wasm_exec_env_t exec_env);
+
+/* Closes a scope, and those that were opened inside, and ends their references
+ * but for pinned ones and `keep`, which goes to the scope around; NULL to keep
+ * none. Returns `keep`. */
+WASM_RUNTIME_API_EXTERN struct WASMObject *
+dolmen_scope_close(wasm_exec_env_t exec_env, size_t scope,
+                   struct WASMObject *keep);
+
+/* Whether both refer to the same object, or are the same i31 (ref.eq). Pointers
+ * to one object may differ. */
+WASM_RUNTIME_API_EXTERN bool
+dolmen_obj_equal(const struct WASMObject *a, const struct WASMObject *b);
+
+/* An externref that holds a pointer of yours, as wasm_externref_obj_new makes
+ * it, with a function that is called with the pointer when the collector finds
+ * that nothing refers to it any more, or when the instance ends; once, by
+ * whichever thread finds out. The function must not use the instance. */
+WASM_RUNTIME_API_EXTERN struct WASMExternrefObject *
+dolmen_externref_new(wasm_exec_env_t exec_env, void *host_obj,
+                     void (*finalize)(void *host_obj));
+
+/* A reference that does not keep its object alive. Ended by
+ * dolmen_weak_delete. NULL for functions, exceptions, i31 and null. */
+typedef struct dolmen_weak_t dolmen_weak_t;
+WASM_RUNTIME_API_EXTERN dolmen_weak_t *
+dolmen_weak_new(struct WASMObject *obj);
+
+/* The object, as a new reference of the environment's; NULL if it was
+ * freed. */
+WASM_RUNTIME_API_EXTERN struct WASMObject *
+dolmen_weak_get(wasm_exec_env_t exec_env, const dolmen_weak_t *weak);
+WASM_RUNTIME_API_EXTERN void dolmen_weak_delete(dolmen_weak_t *weak);
+
+/* ---------------------------------------------------------------- exceptions */
+
+/* The values that an exception carries: as many as there is room for are
+ * written to `values`; returns how many there are, -1 if it is no exception, or
+ * has a vector. */
+WASM_RUNTIME_API_EXTERN int32_t
+dolmen_exception_payload(wasm_exec_env_t exec_env,
+                         const struct WASMObject *exception,
+                         wasm_val_t values[], uint32_t room);
+
+/* Whether an exception has the tag that the instance exports by this name. */
+WASM_RUNTIME_API_EXTERN bool
+dolmen_exception_has_tag(wasm_exec_env_t exec_env,
+                         const struct WASMObject *exception, const char *name);
+
+/* ---------------------------------------------------------------- collector */
+
+/* What the collector of an instance has done so far. */
+typedef struct dolmen_gc_stats_t {
+    /* All collections; of young objects only; of the whole heap. */
+    uint64_t collections, minor, major;
+    /* The sum of all pauses, and the longest. */
+    uint64_t total_pause_ns, max_pause_ns;
+    /* Bytes of all objects that were allocated. */
+    uint64_t allocated_bytes;
+    /* Bytes of the objects that survived the last collection. */
+    uint64_t live_bytes;
+    /* Bytes of the heap that hold objects or are kept for them. */
+    uint64_t heap_bytes;
+} dolmen_gc_stats_t;
+WASM_RUNTIME_API_EXTERN bool
+dolmen_gc_stats(wasm_module_inst_t module_inst, dolmen_gc_stats_t *stats);
+
+/* Collects the whole heap. */
+WASM_RUNTIME_API_EXTERN bool dolmen_gc(wasm_module_inst_t module_inst);
 
 #ifdef __cplusplus
 }

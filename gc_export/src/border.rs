@@ -95,3 +95,24 @@ pub(crate) unsafe fn set<T>(pointer: *mut T, value: T) {
         unsafe { pointer.write(value) };
     }
 }
+
+/// Exported functions that are an expression each: written out, their borders would hide what they do.
+macro_rules! exported {
+    ($(fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $result:ty = $fallback:expr, $body:expr;)*) => {
+        $(
+            /// See the headers.
+            ///
+            /// # Safety
+            ///
+            /// As the header says.
+            #[unsafe(no_mangle)]
+            #[allow(unused_unsafe, reason = "some take no pointers")]
+            pub unsafe extern "C" fn $name($($arg: $ty),*) -> $result {
+                // SAFETY: pointers are as the header says.
+                $crate::border::guard($fallback, || unsafe { $body })
+            }
+        )*
+    };
+}
+
+pub(crate) use exported;

@@ -141,7 +141,7 @@ pub unsafe extern "C" fn dolmen_error_exception(error: *const ErrorRecord, env: 
     // SAFETY: null, or an error and an environment by the header.
     guard(ptr::null(), || match unsafe { (error.as_ref(), exec_env(env)) } {
         (Some(ErrorRecord { kind: FailureKind::Exception(exception), .. }), Some(env)) => {
-            handle::to_c(&env.handles, Val::from(exception.exn.clone()))
+            handle::to_c(&env.handles, env.record(), Val::from(exception.exn.clone()))
         }
         _ => ptr::null(),
     })

@@ -3,6 +3,7 @@
 use crate::border::guard;
 use crate::instance::{InstanceRecord, record};
 use crate::objects::handle::Handles;
+use crate::objects::lifetimes::LocalReference;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ pub(crate) struct ExecEnv {
     attachment: AtomicPtr<c_void>,
     /// How long a call may take, in nanoseconds; 0 for as long as it takes.
     pub(crate) timeout_ns: AtomicU64,
+    /// The innermost local reference of C's.
+    pub(crate) locals: AtomicPtr<LocalReference>,
     pub(crate) handles: Handles,
 }
 
@@ -44,6 +47,7 @@ impl ExecEnv {
             user_data: null(),
             attachment: null(),
             timeout_ns: AtomicU64::new(0),
+            locals: AtomicPtr::new(ptr::null_mut()),
             handles: Handles::default(),
         }
     }

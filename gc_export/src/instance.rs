@@ -17,7 +17,7 @@ use crate::modules::ModuleRecord;
 use crate::natives::link;
 use runtime::wasi::{ProgramThreads, WasiCtx};
 use runtime::{
-    Func, Instance, InterruptHandle, Memory, Seat, Store, StoreContextMut, ThreadControl, ThreadId, ValType,
+    Func, Instance, InterruptHandle, Memory, Module, Seat, Store, StoreContextMut, ThreadControl, ThreadId, ValType,
 };
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
@@ -35,6 +35,8 @@ pub(crate) struct HostState {
 /// What all records of a store share.
 pub(crate) struct StoreShared {
     pub(crate) module: *const ModuleRecord,
+    /// The module itself, whatever becomes of its record.
+    pub(crate) code: Module,
     pub(crate) control: ThreadControl,
     /// `None` if the module was compiled without polls.
     pub(crate) interrupt: Option<InterruptHandle>,
@@ -88,6 +90,7 @@ impl InstanceRecord {
         let interrupt = if module.module.has_polls() { Some(store.interrupt_handle()?) } else { None };
         let shared = Arc::new(StoreShared {
             module,
+            code: module.module.clone(),
             control: store.thread_control(),
             interrupt,
             instance: OnceLock::new(),

@@ -3,18 +3,20 @@
 use crate::border::{copy_message, guard, set, slice, string_bytes, text};
 use crate::engine::engine;
 use crate::failure::{Failure, FailureKind};
+use crate::objects::types::TypeRecord;
 use runtime::Module;
 use runtime::wasi::{InputStream, OutputStream, WasiCtx};
 use std::ffi::{c_char, c_int};
 use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A `wasm_module_t`.
 pub(crate) struct ModuleRecord {
     pub(crate) module: Module,
     wasi: Mutex<WasiArguments>,
+    types: OnceLock<Vec<TypeRecord>>,
 }
 
 /// What `wasm_runtime_set_wasi_args` has set.
@@ -31,7 +33,13 @@ struct WasiArguments {
 
 impl ModuleRecord {
     pub(crate) fn new(module: Module) -> Self {
-        Self { module, wasi: Mutex::new(WasiArguments { streams: [-1; 3], ..WasiArguments::default() }) }
+        let wasi = WasiArguments { streams: [-1; 3], ..WasiArguments::default() };
+        Self { module, wasi: Mutex::new(wasi), types: OnceLock::new() }
+    }
+
+    /// The module's types, by index.
+    pub(crate) fn types(&self) -> &[TypeRecord] {
+        self.types.get_or_init(|| TypeRecord::all(&self.module))
     }
 
     /// What a new instance may see of the world.

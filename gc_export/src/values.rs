@@ -90,15 +90,20 @@ impl CValue {
 
     /// A value for C; references are in the innermost scope of `env`.
     pub(crate) fn from_val(env: &ExecEnv, value: Val, ty: &ValType) -> Result<Self, Failure> {
+        Self::with_kind(env, value, kind_of(ty))
+    }
+
+    /// A value of this kind for C, as by [`CValue::from_val`].
+    pub(crate) fn with_kind(env: &ExecEnv, value: Val, kind: Kind) -> Result<Self, Failure> {
         let of = match value {
             Val::I32(value) => CValueOf { i64: i64::from(value.cast_unsigned()) },
             Val::I64(value) => CValueOf { i64: value },
             Val::F32(bits) => CValueOf { f64: u64::from(bits) },
             Val::F64(bits) => CValueOf { f64: bits },
             Val::V128(_) => return Err(Failure::argument("a v128 does not fit a wasm_val_t")),
-            reference => CValueOf { reference: handle::to_c(&env.handles, reference) },
+            reference => CValueOf { reference: handle::to_c(&env.handles, env.record(), reference) },
         };
-        Ok(Self { kind: kind_of(ty), _paddings: [0; 7], of })
+        Ok(Self { kind, _paddings: [0; 7], of })
     }
 }
 
@@ -138,7 +143,7 @@ pub(crate) fn to_bits(env: &ExecEnv, value: Val) -> u128 {
         Val::F32(bits) => bits.into(),
         Val::F64(bits) => bits.into(),
         Val::V128(vector) => V128::as_u128(vector),
-        reference => handle::to_c(&env.handles, reference).expose_provenance() as u128,
+        reference => handle::to_c(&env.handles, env.record(), reference).expose_provenance() as u128,
     }
 }
 

@@ -180,6 +180,11 @@ fn threads() {
 }
 
 #[test]
+fn objects() {
+    check("objects");
+}
+
+#[test]
 fn the_static_library_links() {
     check_build("calls", Build::Static, &[None]);
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "check.h"
+#include "gc_export.h"
 
 enum { THREADS = 4, ROUNDS = 60, SUM = 5050 };
 
@@ -56,7 +57,18 @@ static int32_t where(wasm_exec_env_t env, int32_t n)
     return n;
 }
 
-static NativeSymbol natives[] = { EXPORT_WASM_API(park), EXPORT_WASM_API(where) };
+/* Called by threads that the module starts: they have environments, too. */
+static int32_t from_module(wasm_exec_env_t env, wasm_obj_t obj)
+{
+    CHECK(dolmen_thread_id(env) == UINT64_MAX && wasm_obj_is_i31_obj(obj));
+    wasm_module_inst_t instance = wasm_runtime_get_module_inst(env);
+    uint32_t cells[1] = { 1 };
+    CHECK(wasm_runtime_call_wasm(env, wasm_runtime_lookup_function(instance, "work"), 1, cells));
+    CHECK(cells[0] == SUM && !wasm_runtime_get_exception(instance));
+    return (int32_t)wasm_i31_obj_get_value((wasm_i31_obj_t)obj, true);
+}
+
+static NativeSymbol natives[] = { EXPORT_WASM_API(park), EXPORT_WASM_API(where), EXPORT_WASM_API(from_module) };
 
 static void sleep_ms(long ms)
 {
@@ -212,6 +224,19 @@ static void check_stop(wasm_exec_env_t env)
     join(thread, 8);
 }
 
+static void check_threads_of_the_module(wasm_exec_env_t env, dolmen_threads_t *threads)
+{
+    for (int i = 1; i <= 3; i++) {
+        CHECK(call(env, "start", (uint32_t)i) == (uint32_t)i);
+    }
+    while (call(env, "answers", 0) != 6) {
+        usleep(100);
+    }
+    while (dolmen_threads_list(threads, NULL, 0) > 1) {
+        usleep(100);
+    }
+}
+
 static void check_ends(wasm_exec_env_t env)
 {
     wasm_module_inst_t instance = wasm_runtime_get_module_inst(env);
@@ -277,6 +302,7 @@ int main(void)
     check_own_thread(env);
     check_suspension(env, threads);
     check_stop(env);
+    check_threads_of_the_module(env, threads);
     check_ends(env);
 
     CHECK(dolmen_threads_list(threads, NULL, 0) == 0 && !dolmen_suspend_all(threads));

@@ -126,21 +126,17 @@ impl Function {
         args: &[Val],
         results: &mut [Val],
     ) -> Result<(), Error> {
-        let bits =
+        let returned =
             if self.native.is_raw { self.call_raw(env, caller, args)? } else { self.call_typed(env, caller, args)? };
-        if let Some(message) = env.record().message() {
-            return Err(Error::host(NativeException(message)));
-        }
-        if let (Some(result), Some(ty)) = (results.first_mut(), self.ty.results().next()) {
-            // SAFETY: the function has returned a reference of its scope, if any, by the header.
-            *result = unsafe { value(bits, &ty) }.map_err(|failure| Error::host(failure.message))?;
+        if let (Some(result), Some(value)) = (results.first_mut(), returned) {
+            *result = value;
         }
         Ok(())
     }
 
     /// Calls a function that takes an array with a word for each argument (two for a vector), and leaves its result
     /// there.
-    fn call_raw(&self, env: &ExecEnv, caller: &mut Caller<'_, HostState>, args: &[Val]) -> Result<u128, Error> {
+    fn call_raw(&self, env: &ExecEnv, caller: &mut Caller<'_, HostState>, args: &[Val]) -> Result<Option<Val>, Error> {
         let mut words = Vec::with_capacity(args.len() + 2);
         for arg in args {
             let bits = to_bits(env, arg.clone());
@@ -155,12 +151,16 @@ impl Function {
         arguments.int(std::ptr::from_ref(env).expose_provenance() as u64);
         arguments.int(words.as_mut_ptr().expose_provenance() as u64);
         // SAFETY: raw functions take the environment and the array, by the header.
-        unsafe { self.enter(env, caller, &arguments) };
-        Ok(u128::from(words[0]) | u128::from(words[1]) << u64::BITS)
+        unsafe { self.enter(env, caller, &arguments, |_| u128::from(words[0]) | u128::from(words[1]) << u64::BITS) }
     }
 
     /// Calls a function with a parameter for each argument.
-    fn call_typed(&self, env: &ExecEnv, caller: &mut Caller<'_, HostState>, args: &[Val]) -> Result<u128, Error> {
+    fn call_typed(
+        &self,
+        env: &ExecEnv,
+        caller: &mut Caller<'_, HostState>,
+        args: &[Val],
+    ) -> Result<Option<Val>, Error> {
         let mut arguments = Arguments::default();
         arguments.int(std::ptr::from_ref(env).expose_provenance() as u64);
         let memory = GuestMemory::of(caller);
@@ -176,22 +176,39 @@ impl Function {
                 _ => arguments.int(to_bits(env, arg.clone()) as u64),
             }
         }
+        let is_float = self.ty.results().next().is_some_and(|ty| matches!(ty, ValType::F32 | ValType::F64));
+        let pick = |(int, float): (u64, u64)| u128::from(if is_float { float } else { int });
         // SAFETY: the function's signature fits the import's type, whose arguments these are; that it is the
         // function's, C has said.
-        let (int, float) = unsafe { self.enter(env, caller, &arguments) };
-        let is_float = self.ty.results().next().is_some_and(|ty| matches!(ty, ValType::F32 | ValType::F64));
-        Ok(if is_float { float } else { int }.into())
+        unsafe { self.enter(env, caller, &arguments, pick) }
     }
 
+    /// Calls the function; what it returns is picked from its registers, or from where it has left it.
+    ///
     /// # Safety
     ///
     /// The arguments must be those that the function takes.
-    unsafe fn enter(&self, env: &ExecEnv, caller: &mut Caller<'_, HostState>, arguments: &Arguments) -> (u64, u64) {
+    unsafe fn enter(
+        &self,
+        env: &ExecEnv,
+        caller: &mut Caller<'_, HostState>,
+        arguments: &Arguments,
+        pick: impl FnOnce((u64, u64)) -> u128,
+    ) -> Result<Option<Val>, Error> {
         let function: *const c_void = self.native.function;
-        entered::native(&self.shared, env, caller, || {
+        let outcome = entered::native(&self.shared, env, caller, || {
             // SAFETY: as the caller promises; C functions do not unwind, by the header.
-            env.with_attachment(self.native.attachment, || unsafe { arguments.call(function) })
-        })
+            let registers = env.with_attachment(self.native.attachment, || unsafe { arguments.call(function) });
+            if env.record().message().is_some() {
+                return Ok(None);
+            }
+            // SAFETY: the function has returned a reference of its scope, if any, by the header.
+            self.ty.results().next().map(|ty| unsafe { value(pick(registers), &ty) }).transpose()
+        });
+        match env.record().message() {
+            Some(message) => Err(Error::host(NativeException(message))),
+            None => outcome.map_err(|failure| Error::host(NativeException(failure.message))),
+        }
     }
 }
 
