@@ -122,14 +122,12 @@ typedef union WASMValue wasm_value_t;
 
 /* ---------------------------------------------------------------- types */
 
-/* A type of a module, whose it is, and the three kinds of them, which convert
- * by a cast. */
+/* A type of a module, whose it is, and the three kinds of them (with
+ * wasm_func_type_t), which convert by a cast. */
 struct WASMType;
-struct WASMFuncType;
 struct WASMStructType;
 struct WASMArrayType;
 typedef struct WASMType *wasm_defined_type_t;
-typedef struct WASMFuncType *wasm_func_type_t;
 typedef struct WASMStructType *wasm_struct_type_t;
 typedef struct WASMArrayType *wasm_array_type_t;
 
@@ -166,24 +164,13 @@ wasm_defined_type_is_struct_type(const wasm_defined_type_t def_type);
 WASM_RUNTIME_API_EXTERN bool
 wasm_defined_type_is_array_type(const wasm_defined_type_t def_type);
 
-/* Parameters and results of a function type: how many, and the type and the
- * kind of each, from 0. */
-WASM_RUNTIME_API_EXTERN uint32_t
-wasm_func_type_get_param_count(const wasm_func_type_t func_type);
+/* The type of a parameter or a result of a function type, from 0. */
 WASM_RUNTIME_API_EXTERN wasm_ref_type_t
 wasm_func_type_get_param_type(const wasm_func_type_t func_type,
                               uint32_t param_idx);
-WASM_RUNTIME_API_EXTERN wasm_valkind_t
-wasm_func_type_get_param_valkind(const wasm_func_type_t func_type,
-                                 uint32_t param_index);
-WASM_RUNTIME_API_EXTERN uint32_t
-wasm_func_type_get_result_count(const wasm_func_type_t func_type);
 WASM_RUNTIME_API_EXTERN wasm_ref_type_t
 wasm_func_type_get_result_type(const wasm_func_type_t func_type,
                                uint32_t result_idx);
-WASM_RUNTIME_API_EXTERN wasm_valkind_t
-wasm_func_type_get_result_valkind(const wasm_func_type_t func_type,
-                                  uint32_t result_index);
 
 /* Fields of a struct type, and elements of an array type: how many, their
  * types, and whether they can be changed, if `p_is_mutable` is not NULL. */

@@ -34,6 +34,7 @@
 #ifndef DOLMEN_WASM_EXPORT_H
 #define DOLMEN_WASM_EXPORT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "lib_export.h"
@@ -221,6 +222,108 @@ wasm_runtime_set_wasi_args(wasm_module_t module, const char *dir_list[],
                            uint32_t map_dir_count, const char *env[],
                            uint32_t env_count, char *argv[], int argc);
 
+/* ---------------------------------------------------------------- imports, exports */
+
+/* Kinds of what modules import and export. WASM_IMPORT_EXPORT_KIND_TAG is an
+ * addition. */
+typedef enum {
+    WASM_IMPORT_EXPORT_KIND_FUNC,
+    WASM_IMPORT_EXPORT_KIND_TABLE,
+    WASM_IMPORT_EXPORT_KIND_MEMORY,
+    WASM_IMPORT_EXPORT_KIND_GLOBAL,
+    WASM_IMPORT_EXPORT_KIND_TAG
+} wasm_import_export_kind_t;
+
+/* Their types, which are the module's. Tags have none here. */
+struct WASMFuncType;
+struct WASMTableType;
+struct WASMGlobalType;
+struct WASMMemory;
+typedef struct WASMFuncType *wasm_func_type_t;
+typedef struct WASMTableType *wasm_table_type_t;
+typedef struct WASMGlobalType *wasm_global_type_t;
+typedef struct WASMMemory *wasm_memory_type_t;
+
+/* An import. The strings are the module's. */
+typedef struct wasm_import_t {
+    const char *module_name;
+    const char *name;
+    wasm_import_export_kind_t kind;
+    /* Of a function: whether it would be found if the module were instantiated
+     * now. */
+    bool linked;
+    union {
+        wasm_func_type_t func_type;
+        wasm_table_type_t table_type;
+        wasm_global_type_t global_type;
+        wasm_memory_type_t memory_type;
+    } u;
+} wasm_import_t;
+
+/* An export. The string is the module's. */
+typedef struct wasm_export_t {
+    const char *name;
+    wasm_import_export_kind_t kind;
+    union {
+        wasm_func_type_t func_type;
+        wasm_table_type_t table_type;
+        wasm_global_type_t global_type;
+        wasm_memory_type_t memory_type;
+    } u;
+} wasm_export_t;
+
+/* Number of imports or exports, -1 if the module is NULL; and each, from 0:
+ * beyond the last its name is NULL. */
+WASM_RUNTIME_API_EXTERN int32_t
+wasm_runtime_get_import_count(const wasm_module_t module);
+WASM_RUNTIME_API_EXTERN void
+wasm_runtime_get_import_type(const wasm_module_t module, int32_t import_index,
+                             wasm_import_t *import_type);
+WASM_RUNTIME_API_EXTERN int32_t
+wasm_runtime_get_export_count(const wasm_module_t module);
+WASM_RUNTIME_API_EXTERN void
+wasm_runtime_get_export_type(const wasm_module_t module, int32_t export_index,
+                             wasm_export_t *export_type);
+
+/* Whether a function that is imported by these names would be found now. */
+WASM_RUNTIME_API_EXTERN bool
+wasm_runtime_is_import_func_linked(const char *module_name,
+                                   const char *func_name);
+
+/* Parameters and results of a function type: how many, and the kind of each,
+ * from 0; 255 beyond the last. */
+WASM_RUNTIME_API_EXTERN uint32_t
+wasm_func_type_get_param_count(const wasm_func_type_t func_type);
+WASM_RUNTIME_API_EXTERN wasm_valkind_t
+wasm_func_type_get_param_valkind(const wasm_func_type_t func_type,
+                                 uint32_t param_index);
+WASM_RUNTIME_API_EXTERN uint32_t
+wasm_func_type_get_result_count(const wasm_func_type_t func_type);
+WASM_RUNTIME_API_EXTERN wasm_valkind_t
+wasm_func_type_get_result_valkind(const wasm_func_type_t func_type,
+                                  uint32_t result_index);
+
+/* Of the other types. Sizes are in elements and pages; a maximum that does not
+ * exist, or does not fit, is UINT32_MAX. */
+WASM_RUNTIME_API_EXTERN wasm_valkind_t
+wasm_global_type_get_valkind(const wasm_global_type_t global_type);
+WASM_RUNTIME_API_EXTERN bool
+wasm_global_type_get_mutable(const wasm_global_type_t global_type);
+WASM_RUNTIME_API_EXTERN bool
+wasm_memory_type_get_shared(const wasm_memory_type_t memory_type);
+WASM_RUNTIME_API_EXTERN uint32_t
+wasm_memory_type_get_init_page_count(const wasm_memory_type_t memory_type);
+WASM_RUNTIME_API_EXTERN uint32_t
+wasm_memory_type_get_max_page_count(const wasm_memory_type_t memory_type);
+WASM_RUNTIME_API_EXTERN wasm_valkind_t
+wasm_table_type_get_elem_kind(const wasm_table_type_t table_type);
+WASM_RUNTIME_API_EXTERN bool
+wasm_table_type_get_shared(const wasm_table_type_t table_type);
+WASM_RUNTIME_API_EXTERN uint32_t
+wasm_table_type_get_init_size(const wasm_table_type_t table_type);
+WASM_RUNTIME_API_EXTERN uint32_t
+wasm_table_type_get_max_size(const wasm_table_type_t table_type);
+
 /* ---------------------------------------------------------------- natives */
 
 /* Makes C functions known that modules import from `module_name`. Of several
@@ -376,6 +479,66 @@ wasm_runtime_call_wasm_a(wasm_exec_env_t exec_env,
                          wasm_function_inst_t function, uint32_t num_results,
                          wasm_val_t results[], uint32_t num_args,
                          wasm_val_t *args);
+
+/* Declared below, with exceptions. */
+WASM_RUNTIME_API_EXTERN void
+wasm_runtime_set_exception(wasm_module_inst_t module_inst,
+                           const char *exception);
+
+/* Most arguments of wasm_runtime_call_wasm_v. */
+#define DOLMEN_MAX_VARIABLE_ARGS 64
+
+/* The same with variable arguments: an int32_t, an int64_t or a double for
+ * numbers, a wasm_obj_t for references, by what the function takes. At most
+ * DOLMEN_MAX_VARIABLE_ARGS. */
+static inline bool
+wasm_runtime_call_wasm_v(wasm_exec_env_t exec_env,
+                         wasm_function_inst_t function, uint32_t num_results,
+                         wasm_val_t results[], uint32_t num_args, ...)
+{
+    wasm_module_inst_t module_inst = wasm_runtime_get_module_inst(exec_env);
+    wasm_valkind_t kinds[DOLMEN_MAX_VARIABLE_ARGS];
+    wasm_val_t args[DOLMEN_MAX_VARIABLE_ARGS];
+    uint32_t i;
+    va_list list;
+    if (num_args > DOLMEN_MAX_VARIABLE_ARGS
+        || wasm_func_get_param_count(function, module_inst) != num_args) {
+        wasm_runtime_set_exception(module_inst, "wrong number of arguments");
+        return false;
+    }
+    wasm_func_get_param_types(function, module_inst, kinds);
+    va_start(list, num_args);
+    for (i = 0; i < num_args; i++) {
+        args[i].kind = kinds[i];
+        switch (kinds[i]) {
+            case WASM_I32:
+                args[i].of.i32 = va_arg(list, int32_t);
+                break;
+            case WASM_I64:
+                args[i].of.i64 = va_arg(list, int64_t);
+                break;
+            case WASM_F32:
+                args[i].of.f32 = (float)va_arg(list, double);
+                break;
+            case WASM_F64:
+                args[i].of.f64 = va_arg(list, double);
+                break;
+            default:
+                args[i].of.ref = va_arg(list, struct wasm_ref_t *);
+                break;
+        }
+    }
+    va_end(list);
+    return wasm_runtime_call_wasm_a(exec_env, function, num_results, results,
+                                    num_args, args);
+}
+
+/* Whether the module of an instance imports WASI, and its `_start` then; NULL
+ * if it has none. */
+WASM_RUNTIME_API_EXTERN bool
+wasm_runtime_is_wasi_mode(wasm_module_inst_t module_inst);
+WASM_RUNTIME_API_EXTERN wasm_function_inst_t
+wasm_runtime_lookup_wasi_start_function(wasm_module_inst_t module_inst);
 
 /* Runs a program: its `_start`, or else `main`, which may not have parameters
  * then. True if it has returned, or has ended itself (see

@@ -1,11 +1,12 @@
 //! Finding exported functions and calling them.
 
-use crate::border::{guard, slice, text};
+use crate::border::{exported, guard, slice, text};
 use crate::deadline::Deadline;
 use crate::entered;
 use crate::exec_env::{ExecEnv, exec_env};
 use crate::failure::Failure;
 use crate::instance::{FunctionRecord, InstanceRecord, record};
+use crate::natives::link;
 use crate::values::{CValue, Kind, cells_of, from_cells, kind_of, to_bits, to_cells};
 use runtime::{Func, Val, ValType};
 use std::ffi::c_char;
@@ -285,4 +286,19 @@ unsafe fn write_kinds(types: &[ValType], kinds: *mut Kind) {
         // SAFETY: as the caller promises.
         unsafe { kinds.add(index).write(kind_of(ty)) };
     }
+}
+
+/// The start function of a WASI command.
+fn start_function(record: &InstanceRecord) -> *const FunctionRecord {
+    if !link::is_wasi(&record.shared.code) {
+        return ptr::null();
+    }
+    record.check(record.function(MAINS[0])).flatten().unwrap_or(ptr::null())
+}
+
+exported! {
+    fn wasm_runtime_is_wasi_mode(instance: *const InstanceRecord) -> bool = false,
+        record(instance).is_some_and(|record| link::is_wasi(&record.shared.code));
+    fn wasm_runtime_lookup_wasi_start_function(instance: *const InstanceRecord) -> *const FunctionRecord
+        = ptr::null(), record(instance).map_or(ptr::null(), start_function);
 }

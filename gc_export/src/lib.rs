@@ -14,6 +14,7 @@
 //! | `border` | what every exported function does first and last: no panic gets out, no null gets in |
 //! | `engine` | the engine that all modules share, and its options |
 //! | `modules` | artifacts in memory or in files |
+//! | `externals` | what modules import and export |
 //! | `instance` | instances with a store each, and how C code gets into a store |
 //! | `entered` | which stores an OS thread is in |
 //! | `exec_env` | execution environments: who calls, and which references it holds |
@@ -51,6 +52,8 @@ mod entered;
 mod errors;
 #[allow(unsafe_code, reason = "exported functions")]
 mod exec_env;
+#[allow(unsafe_code, reason = "exported functions")]
+mod externals;
 mod failure;
 #[allow(unsafe_code, reason = "exported functions")]
 mod instance;

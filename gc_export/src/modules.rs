@@ -2,6 +2,7 @@
 
 use crate::border::{copy_message, guard, set, slice, string_bytes, text};
 use crate::engine::engine;
+use crate::externals::Externals;
 use crate::failure::{Failure, FailureKind};
 use crate::objects::types::TypeRecord;
 use runtime::Module;
@@ -17,6 +18,7 @@ pub(crate) struct ModuleRecord {
     pub(crate) module: Module,
     wasi: Mutex<WasiArguments>,
     types: OnceLock<Vec<TypeRecord>>,
+    externals: OnceLock<Externals>,
 }
 
 /// What `wasm_runtime_set_wasi_args` has set.
@@ -34,12 +36,17 @@ struct WasiArguments {
 impl ModuleRecord {
     pub(crate) fn new(module: Module) -> Self {
         let wasi = WasiArguments { streams: [-1; 3], ..WasiArguments::default() };
-        Self { module, wasi: Mutex::new(wasi), types: OnceLock::new() }
+        Self { module, wasi: Mutex::new(wasi), types: OnceLock::new(), externals: OnceLock::new() }
     }
 
     /// The module's types, by index.
     pub(crate) fn types(&self) -> &[TypeRecord] {
         self.types.get_or_init(|| TypeRecord::all(&self.module))
+    }
+
+    /// The module's imports and exports.
+    pub(crate) fn externals(&self) -> &Externals {
+        self.externals.get_or_init(|| Externals::of(&self.module))
     }
 
     /// What a new instance may see of the world.

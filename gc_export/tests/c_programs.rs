@@ -133,21 +133,16 @@ fn check_build(name: &str, build: Build, stress: &[Option<u32>]) {
     stress.iter().for_each(|&stress| check_program(&program, stress));
 }
 
-/// The functions that a header declares: identifiers before a parenthesis that start like ours.
+/// The functions that a header declares to be in the library: `WASM_RUNTIME_API_EXTERN type name(…`.
 fn declared(header: &str) -> Vec<String> {
     let text = without_comments(header);
-    let mut found = Vec::new();
-    for (at, _) in text.match_indices('(') {
-        let before = text[..at].trim_end();
-        let name = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default();
-        let is_macro = text[..at]
-            .rsplit('\n')
-            .next()
-            .is_some_and(|line| line.starts_with(['#', ' ']) && line.contains("wasm_runtime_") && line.contains('\\'));
-        if (name.starts_with("wasm_") || name.starts_with("dolmen_")) && !is_macro {
-            found.push(name.to_owned());
-        }
-    }
+    let after = text.split("WASM_RUNTIME_API_EXTERN ").chain(text.split("WASM_RUNTIME_API_EXTERN\n"));
+    let mut found: Vec<String> = after
+        .filter_map(|rest| rest.split_once('('))
+        .filter_map(|(before, _)| before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next())
+        .filter(|name| name.starts_with("wasm_") || name.starts_with("dolmen_"))
+        .map(str::to_owned)
+        .collect();
     found.sort();
     found.dedup();
     found
@@ -182,6 +177,11 @@ fn threads() {
 #[test]
 fn objects() {
     check("objects");
+}
+
+#[test]
+fn wasi() {
+    check("wasi");
 }
 
 #[test]

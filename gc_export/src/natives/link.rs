@@ -30,7 +30,7 @@ thread_local! {
 pub(crate) fn linker(module: &Module, shared: &Arc<StoreShared>) -> Result<Linker<HostState>, Failure> {
     let mut linker = Linker::new(module.engine());
     linker.allow_shadowing(true);
-    if module.imports().any(|import| import.module() == WASI_MODULE) {
+    if is_wasi(module) {
         wasi::add_to_linker(&mut linker, |state: &mut HostState| &mut state.wasi)?;
     }
     for import in module.imports() {
@@ -38,11 +38,22 @@ pub(crate) fn linker(module: &Module, shared: &Arc<StoreShared>) -> Result<Linke
         let (module, name) = (import.module(), import.name());
         match registry::find(module, name) {
             Some(native) => define(&mut linker, (module, name), ty, native, shared)?,
+            // Of what WASI does not have, the linker tells.
             None if module == WASI_MODULE || wasi_threads(module, name) => {}
             None => define_missing(&mut linker, (module, name), ty)?,
         }
     }
     Ok(linker)
+}
+
+/// Whether an imported function would be found now.
+pub(crate) fn is_known(module: &str, name: &str) -> bool {
+    registry::find(module, name).is_some() || module == WASI_MODULE || wasi_threads(module, name)
+}
+
+/// Whether a module's imports are those of WASI.
+pub(crate) fn is_wasi(module: &Module) -> bool {
+    module.imports().any(|import| import.module() == WASI_MODULE)
 }
 
 /// Whether it is a function that starts threads, which is defined otherwise.

@@ -7,7 +7,7 @@ use super::handle::{Object, Reference, i31_of, object};
 use crate::border::{exported, set};
 use crate::modules::ModuleRecord;
 use crate::values::{Kind, kind_of};
-use runtime::{FieldType, HeapType, Module, RefType, StorageType, ValType};
+use runtime::{FieldType, FuncType, HeapType, Module, RefType, StorageType, ValType};
 use std::ptr;
 
 /// A `wasm_defined_type_t`, `wasm_func_type_t`, `wasm_struct_type_t` or `wasm_array_type_t`.
@@ -136,6 +136,11 @@ impl TypeRecord {
     /// All types of a module.
     pub(crate) fn all(module: &Module) -> Vec<Self> {
         (0..module.type_count()).filter_map(|index| Some(Self::new(module, module.get_type(index)?))).collect()
+    }
+
+    /// A function type that need not have an index.
+    pub(crate) fn of_func(module: &Module, ty: FuncType) -> Self {
+        Self::new(module, HeapType::ConcreteFunc(ty))
     }
 
     fn new(module: &Module, heap: HeapType) -> Self {

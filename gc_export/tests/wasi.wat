@@ -1,0 +1,23 @@
+(module
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ_sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $environ (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  ;; Writes the block of strings at an address.
+  (func $print (param $start i32) (param $bytes i32)
+    (i32.store (i32.const 0) (local.get $start))
+    (i32.store (i32.const 4) (local.get $bytes))
+    (if (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)) (then (unreachable))))
+  ;; Prints its arguments and its environment, and ends with the number of arguments.
+  (func (export "_start")
+    (if (call $args_sizes (i32.const 16) (i32.const 20)) (then (unreachable)))
+    (if (call $args (i32.const 64) (i32.const 1024)) (then (unreachable)))
+    (call $print (i32.const 1024) (i32.load (i32.const 20)))
+    (if (call $environ_sizes (i32.const 24) (i32.const 28)) (then (unreachable)))
+    (if (call $environ (i32.const 64) (i32.const 1024)) (then (unreachable)))
+    (call $print (i32.const 1024) (i32.load (i32.const 28)))
+    (call $exit (i32.load (i32.const 16)))
+    (unreachable)))
