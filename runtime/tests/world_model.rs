@@ -4,14 +4,19 @@
 //! the world touches all cells; the holder touches the store's. `loom` reports two touches that nothing orders, and
 //! deadlocks. So a stop that returns too early, a gate that lets a member through, or a lost wake-up fails here.
 //!
-//! | pair of states | program |
+//! | a member that is | request | resume | nested request | interruption |
+//! |---|---|---|---|---|
+//! | running | [`stop_against_running`] | [`two_stops`] (the holder itself) | [`nested_stops`] | [`interrupt_against_running`] |
+//! | in host | [`stop_against_sleeping`] | [`stop_against_sleeping`] | [`nested_stops_against_sleeping`] | [`interrupt_against_sleep`] |
+//! | stopped | [`suspension_against_stop`] | [`stop_against_running`] | [`nested_stops`] | [`interrupt_against_running`] |
+//! | starting, ending | [`stop_against_start_and_end`] | [`stop_against_start_and_end`] | [`nested_stops_against_start_and_end`] | [`interrupt_against_start_and_end`] |
+//! | waiting for the store | [`two_stops`] | [`two_stops`] | [`nested_stops_against_acquire`] | [`interrupt_against_acquire`] |
+//!
+//! What else may meet:
+//!
+//! | pair | program |
 //! |---|---|
-//! | stopping – running | [`stop_against_running`] |
-//! | stopping – stopping, holder – holder | [`two_stops`] |
-//! | stopping – host (asleep), host – running | [`stop_against_sleeping`] |
-//! | stopping – joining, stopping – leaving | [`stop_against_start_and_end`] |
 //! | suspended – running, suspended – stopping, suspended – holder | [`suspension_against_stop`] |
-//! | nested and implicit stops | [`nested_stops`] |
 //! | suspended – suspended, suspended – host | [`two_suspensions`] |
 //! | closed – suspended, closed – holder | [`closing_against_suspension`] |
 //! | closed – stopping from outside | [`closing_against_control`] |
@@ -371,5 +376,157 @@ fn closing_against_control() {
         control.join().unwrap();
         a.join().unwrap();
         assert!(model.world.join_shared(poll(&model.polls[2])).is_none());
+    });
+}
+
+/// A holder that stops the world, and stops it again, once until it gives the store up.
+fn stop_twice(model: &Model) {
+    model.world.stop_until_release(model.first);
+    model.touch_all();
+    model.world.stop(model.first);
+    model.touch_all();
+    model.world.resume(model.first);
+    // Nobody goes on before the outer request ends.
+    model.touch_all();
+    model.world.give_up(model.first, STORE);
+}
+
+#[test]
+fn nested_stops_against_sleeping() {
+    check(|| {
+        let model = Model::new();
+        let (a, _) = start(&model, 1, |model, id| {
+            model.run_code(id, 0);
+            thread::yield_now();
+            model.run_code(id, 0);
+        });
+        stop_twice(&model);
+        a.join().unwrap();
+    });
+}
+
+#[test]
+fn nested_stops_against_start_and_end() {
+    check(|| {
+        let model = Model::new();
+        let starters = [1, 2].map(|member| {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                let id = model.join(member);
+                model.run_code(id, member - 1);
+                model.world.leave(id);
+            })
+        });
+        stop_twice(&model);
+        starters.into_iter().for_each(|starter| starter.join().unwrap());
+    });
+}
+
+#[test]
+fn nested_stops_against_acquire() {
+    check(|| {
+        let model = Model::new();
+        let (a, _) = start(&model, 1, |model, id| {
+            model.world.enter_code(id);
+            model.touch(0);
+            // From code, as a builtin does, and back to it.
+            model.world.acquire(id);
+            model.touch_store();
+            model.world.run(id, STORE);
+            model.touch(0);
+            model.world.leave_code(id);
+        });
+        stop_twice(&model);
+        a.join().unwrap();
+    });
+}
+
+/// Takes an interruption of a member, as a poll does.
+fn take_interrupt(model: &Model, member: usize) -> u32 {
+    u32::from(model.polls[member].fetch_and(!INTERRUPT, sync::Ordering::SeqCst) & INTERRUPT != 0)
+}
+
+/// Interruptions while the member runs, stops and stands still: each of them is found, by a poll or later.
+#[test]
+fn interrupt_against_running() {
+    check(|| {
+        let model = Model::new();
+        let found = Arc::new(sync::AtomicU32::new(0));
+        let finding = Arc::clone(&found);
+        let (a, _) = start(&model, 1, move |model, id| {
+            model.world.enter_code(id);
+            model.touch(0);
+            if model.polls[1].load(sync::Ordering::Relaxed) != 0 {
+                model.world.pause(id);
+                finding.fetch_add(take_interrupt(model, 1), sync::Ordering::SeqCst);
+            }
+            model.touch(0);
+            model.world.leave_code(id);
+            finding.fetch_add(take_interrupt(model, 1), sync::Ordering::SeqCst);
+        });
+        let interrupter = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || model.world.interrupt(&mut |_| ()))
+        };
+        model.world.stop(model.first);
+        model.touch_all();
+        model.world.resume(model.first);
+        model.world.give_up(model.first, STORE);
+        interrupter.join().unwrap();
+        a.join().unwrap();
+        // The member may have left before.
+        assert!(found.load(sync::Ordering::SeqCst) + take_interrupt(&model, 1) <= 1);
+        assert_eq!(take_interrupt(&model, 0), 1);
+    });
+}
+
+/// Who interrupts touches no poll word of a member that has left.
+#[test]
+fn interrupt_against_start_and_end() {
+    check(|| {
+        let model = Model::new();
+        let starter = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                let id = model.join(1);
+                model.run_code(id, 0);
+                model.world.leave(id);
+                // SAFETY: `loom` fails the test if an access to the word is not ordered with this one.
+                unsafe { model.polls[1].unsync_load() };
+            })
+        };
+        let interrupter = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || model.world.interrupt(&mut |_| ()))
+        };
+        model.world.stop(model.first);
+        model.touch_all();
+        model.world.resume(model.first);
+        model.world.give_up(model.first, STORE);
+        interrupter.join().unwrap();
+        starter.join().unwrap();
+    });
+}
+
+/// A member that waits for the store is interrupted: it gets the store, and finds the interruption when it has it.
+#[test]
+fn interrupt_against_acquire() {
+    check(|| {
+        let model = Model::new();
+        let (a, _) = start(&model, 1, |model, id| {
+            model.world.acquire(id);
+            model.touch_store();
+            model.world.run(id, STORE);
+            model.touch(0);
+            model.world.leave_code(id);
+            model.world.acquire(id);
+            // The interruption ended before the store was given up.
+            assert_eq!(take_interrupt(model, 1), 1);
+            model.world.give_up(id, STORE);
+        });
+        model.touch_store();
+        model.world.interrupt(&mut |_| ());
+        model.world.give_up(model.first, STORE);
+        a.join().unwrap();
     });
 }

@@ -83,6 +83,14 @@ const STORM: &str = r#"(module
       (call $step (local.get $seed))
       (if (i32.eqz (i32.and (local.get $seed) (i32.const 0x7f000))) (then (call $start (local.get $seed))))
       (br_if $l (i32.gt_s (local.tee $rounds (i32.sub (local.get $rounds) (i32.const 1))) (i32.const 0)))))
+  (func (export "fill") (param i32)
+    (loop $l
+      (array.fill $nodes (global.get $array) (i32.const 1) (call $list (i32.const 2)) (i32.const 69000))
+      (call $check (array.get $nodes (global.get $array) (i32.const 60000)) (i32.const 9))
+      (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+  (func (export "churn") (param i32)
+    (loop $l (drop (call $list (i32.const 9)))
+      (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
   (func (export "trap") (param i32 i32) (drop (call $list (i32.const 50))) (unreachable))
   (func (export "panic") (param i32 i32) (drop (call $list (i32.const 50))) (call $panic))
   ;; Counts up to a number by turns with another thread, which has the other parity.
@@ -335,6 +343,19 @@ fn ping_pong_goes_on_through_collections() {
         func(&mut store, instance, "count").call(&mut store, &[], &mut count).unwrap();
         // One of them may not have seen the limit before it went on.
         assert!(matches!(count, [Val::I32(LIMIT | 2001)]), "{count:?}");
+    }
+}
+
+/// An old array is filled with young objects while others collect, again and again on the way.
+#[test]
+fn what_is_filled_in_is_remembered() {
+    let mut config = Config::new();
+    config.gc_stress(NonZeroU64::new(3)).gc_verify(true);
+    let (mut store, instance) = start(&config);
+    let [fill, churn] = ["fill", "churn"].map(|name| func(&mut store, instance, name));
+    let threads = [(fill, 150), (churn, 300), (churn, 300)].map(|(func, n)| store.spawn(func, &[Val::I32(n)]).unwrap());
+    for thread in threads {
+        thread.join(&mut store).unwrap();
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Bounds checks are explicit and come first, so that a trap happens before any element changes. Filling is a
 //! loop and copying a `memmove`, both of which LLVM knows how to make fast. Ranges that may be long are filled and copied
-//! in pieces, between which code polls, as in every loop; each piece's barrier comes before the poll.
+//! in pieces, between which code polls, as in every loop. What a piece has copied is told to the collector before the
+//! poll. Filling polls within a piece, too, so the collector is told *before*: if it collects on the way, it finds what is
+//! there, and afterwards the value is old, since it was a root, and need not be remembered any more.
 
 use crate::llvm::{Cast, IntPredicate, Op, Value};
 use crate::translate::alias::AliasClass;
@@ -26,8 +28,6 @@ struct Range {
     ty: TypeIdx,
     start: Value,
     count: Value,
-    /// Whether to tell the collector of each piece that was written.
-    has_barrier: bool,
 }
 
 impl FunctionTranslator<'_, '_, '_> {
@@ -82,7 +82,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let value = self.pop();
         let array = self.alloc_array(ty, length);
         if !value.is_null_constant() {
-            let range = Range { array, ty, start: self.i32(0), count: length, has_barrier: false };
+            let range = Range { array, ty, start: self.i32(0), count: length };
             self.fill_elements(range, value);
         }
         self.finish_elements(ty);
@@ -145,8 +145,10 @@ impl FunctionTranslator<'_, '_, '_> {
         let start = self.pop();
         let array = self.stack.pop();
         self.check_range(array, start, count);
-        let has_barrier = self.element(ty).0.storage.is_ref() && !value.is_constant();
-        self.fill_elements(Range { array: array.value, ty, start, count, has_barrier }, value);
+        if self.element(ty).0.storage.is_ref() && !value.is_constant() {
+            self.post_write_barrier_array_range(array.value, start, count);
+        }
+        self.fill_elements(Range { array: array.value, ty, start, count }, value);
     }
 
     fn translate_array_copy(&mut self, ty: TypeIdx) {
@@ -160,8 +162,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.trap_if_null(src, TrapCode::NullArrayReference);
         self.check_range(dst, dst_start, count);
         self.check_range(src, src_start, count);
-        let has_barrier = self.element(ty).0.storage.is_ref();
-        let dst = Range { array: dst.value, ty, start: dst_start, count, has_barrier };
+        let dst = Range { array: dst.value, ty, start: dst_start, count };
         if self.is_surely_short(count) {
             return self.copy_elements(dst, src.value, src_start);
         }
@@ -193,13 +194,8 @@ impl FunctionTranslator<'_, '_, '_> {
         let dst_address = self.element_address(dst.array, element, dst.start);
         let src_address = self.element_address(src, element, src_start);
         self.b.memmove(dst_address, src_address, (1 << log_bytes).min(OBJECT_ALIGN_BYTES), bytes);
-        self.finish_piece(dst);
-    }
-
-    /// Tells the collector what was written, if it wants to know.
-    fn finish_piece(&self, range: Range) {
-        if range.has_barrier {
-            self.post_write_barrier_array_range(range.array, range.start, range.count);
+        if element.storage.is_ref() {
+            self.post_write_barrier_array_range(dst.array, dst.start, dst.count);
         }
     }
 
@@ -284,7 +280,6 @@ impl FunctionTranslator<'_, '_, '_> {
         let more = self.b.icmp(IntPredicate::Ult, next, range.count);
         self.b.cond_br(more, body, done);
         self.b.position_at_end(done);
-        self.finish_piece(range);
     }
 
     pub(crate) fn element(&self, ty: TypeIdx) -> (FieldType, AliasClass) {
