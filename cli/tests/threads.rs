@@ -3,7 +3,10 @@
 mod common;
 
 use common::Scratch;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A program of wasi-threads: four threads add to a sum and count themselves; the first waits for the others and
@@ -63,6 +66,21 @@ const OBJECTS: &str = r#"(module $objects
     (drop (call $spawn (ref.func $fail) (ref.null any)))
     (loop $l (drop (memory.atomic.wait32 (i32.const 4) (i32.const 0) (i64.const -1))) (br $l))))"#;
 
+/// Three threads that hang, each in its way.
+const HANGING: &str = r#"(module $hanging
+  (import "dolmen" "thread-spawn" (func $spawn (param funcref anyref) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1 1 shared)
+  (elem declare func $spins $waits)
+  (func $spins (param anyref) (loop $l (br $l)))
+  (func $waits (param anyref) (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1))))
+  (func $reads (export "_start")
+    (drop (call $spawn (ref.func $spins) (ref.null any)))
+    (drop (call $spawn (ref.func $waits) (ref.null any)))
+    (i32.store (i32.const 8) (i32.const 64))
+    (i32.store (i32.const 12) (i32.const 1))
+    (drop (call $read (i32.const 0) (i32.const 8) (i32.const 1) (i32.const 16)))))"#;
+
 /// Ways never to end.
 const ENDLESS: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
@@ -106,7 +124,7 @@ fn timeouts_end_programs_that_wait_for_input() {
     let start = Instant::now();
     let mut command = scratch.dolmen();
     command.args(["run", "--timeout", "20ms", "--invoke", "read", "endless.wat"]);
-    let mut child = command.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Waiting would close it.
     let _open = child.stdin.take();
     assert_eq!(child.wait().unwrap().code(), Some(134));
@@ -115,6 +133,64 @@ fn timeouts_end_programs_that_wait_for_input() {
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     // It has woken: without a backtrace the process would have ended over its head.
     assert!(said.contains("trap: interrupt\n  0: "), "{said}");
+}
+
+#[test]
+fn hanging_threads_tell_where_they_are() {
+    let scratch = Scratch::new();
+    scratch.file("hanging.wat", HANGING);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dolmen"));
+    command.args(["run", "hanging.wat"]).current_dir(scratch.path("")).env("XDG_CACHE_HOME", scratch.path("cache"));
+    let mut program = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let _open = program.stdin.take();
+    let pid = program.id().to_string();
+    let tasks = format!("/proc/{pid}/task");
+    let names = || -> Vec<String> {
+        let tasks = std::fs::read_dir(&tasks).unwrap().map_while(Result::ok);
+        tasks.map(|task| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default()).collect()
+    };
+    // A signal before its thread is there would end the process.
+    while !names().iter().any(|name| name == "sigquit\n") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let said = Arc::new(Mutex::new(String::new()));
+    let reader = std::thread::spawn({
+        let (said, stderr) = (Arc::clone(&said), program.stderr.take().unwrap());
+        move || {
+            BufReader::new(stderr)
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| *said.lock().unwrap() += &(line + "\n"))
+        }
+    });
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    let wanted = [
+        "thread 0: sleeps",
+        "thread 1: runs",
+        "thread 2: sleeps",
+        "thread 0 is calling:\n  reads (hanging!",
+        "thread 1 is calling:\n  spins (hanging!",
+        "thread 2 is calling:\n  waits (hanging!",
+    ];
+    let start = Instant::now();
+    while !wanted.iter().all(|wanted| said.lock().unwrap().contains(wanted)) {
+        assert!(start.elapsed() < Duration::from_secs(60), "{}", said.lock().unwrap());
+        signal("-QUIT");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Ctrl-C.
+    signal("-INT");
+    assert_eq!(program.wait().unwrap().signal(), Some(2));
+    reader.join().unwrap();
+    // A time that is over ends them all.
+    let mut command = scratch.dolmen();
+    command.args(["run", "--timeout", "100ms", "hanging.wat"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut program = command.spawn().unwrap();
+    let _open = program.stdin.take();
+    assert_eq!(program.wait().unwrap().code(), Some(134));
+    let mut said = String::new();
+    program.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("trap: interrupt\n  0: "), "{said}");
 }
 
 #[test]

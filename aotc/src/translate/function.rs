@@ -273,7 +273,10 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
 
     /// Calls a builtin that does not throw.
     pub(crate) fn call_builtin(&self, builtin: Builtin, args: &[Value]) -> Value {
-        self.unit.call_builtin(&self.b, self.thread, builtin, args, None)
+        let call = self.unit.call_builtin(&self.b, self.thread, builtin, args, None);
+        // The function is to be seen in backtraces while the builtin runs, or waits.
+        call.set_no_tail();
+        call
     }
 
     /// The address of slot `index` of the thread's surplus values.
