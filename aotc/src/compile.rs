@@ -75,7 +75,7 @@ pub fn compile_observed(wasm: &[u8], options: &Options, observer: &dyn Observer)
     if settings.opt_level != OptLevel::O0 {
         module.field_values = FieldValues::new(&module, scan_bodies(&module, settings.jobs, observer)?);
     }
-    if settings.polls {
+    if settings.polls || settings.opt_level != OptLevel::O0 {
         module.call_trees = CallTrees::new(&module, &scan_calls(&module, settings.jobs, observer)?);
     }
     module.profiling = Profiling::new(&options.profile, wasm, &module)?;

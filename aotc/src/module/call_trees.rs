@@ -17,6 +17,8 @@
 //! weigh no more than `LIGHT` do not. What is executed between two polls is at most the sum of the weights along one
 //! chain of calls.
 //!
+//! The same pass counts the direct calls of each function, for the inliner: a function with only one is best inlined.
+//!
 //! Whole trees weigh little in real programs, and functions that are executed often stand at their leaves, so polls at
 //! entries are rare.
 
@@ -36,12 +38,16 @@ const LIGHT: u64 = 1 << 10;
 pub(crate) struct CallTrees {
     /// By position of the defined function; nothing if it polls at its entry.
     weights: Vec<Option<u64>>,
+    /// By position: how many direct calls the whole module has.
+    callers: Vec<u64>,
 }
 
 /// What a function calls: how often in its text.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     later: BTreeMap<u32, u64>,
+    /// Of this function and earlier ones.
+    earlier: BTreeMap<u32, u64>,
     through_references: u64,
     bytes: u64,
 }
@@ -59,7 +65,19 @@ impl CallTrees {
             });
             weights[position] = (weight <= MAX_WEIGHT).then_some(weight);
         }
-        Self { weights }
+        let mut callers = vec![0; calls.len()];
+        for (&callee, times) in calls.iter().flat_map(|calls| calls.later.iter().chain(&calls.earlier)) {
+            if let Some(position) = (callee as usize).checked_sub(imported) {
+                callers[position] += times;
+            }
+        }
+        Self { weights, callers }
+    }
+
+    /// Whether the module has one direct call of a function.
+    pub(crate) fn is_called_once(&self, module: &Module<'_>, func: u32) -> bool {
+        let position = (func as usize).checked_sub(module.meta.imported_funcs());
+        position.is_some_and(|position| self.callers.get(position) == Some(&1))
     }
 
     /// Whether a function polls at its entry.
@@ -89,6 +107,10 @@ pub(crate) fn scan(module: &Module<'_>, position: usize) -> Result<Calls, Compil
             Operator::Call { function_index } if function_index > func => {
                 *calls.later.entry(function_index).or_default() += 1;
             }
+            Operator::Call { function_index } => {
+                // A function that calls itself is called from elsewhere, too.
+                *calls.earlier.entry(function_index).or_default() += if function_index == func { 2 } else { 1 };
+            }
             Operator::CallRef { .. } | Operator::CallIndirect { .. } => calls.through_references += 1,
             _ => {}
         }
@@ -101,13 +123,24 @@ mod tests {
     use super::*;
     use crate::features::Features;
 
-    /// Which functions of a module poll.
-    fn polling_of(text: &str) -> Vec<bool> {
+    /// What holds for the functions of a module without imports.
+    fn facts_of(text: &str, holds: impl Fn(&CallTrees, &Module<'_>, u32) -> bool) -> Vec<bool> {
         let wasm = wat::parse_str(text).expect("the text is right");
         let module = Module::decode(&wasm, Features::default()).expect("the module is valid");
         let calls: Vec<_> = (0..module.bodies.len()).map(|position| scan(&module, position).expect("calls")).collect();
         let trees = CallTrees::new(&module, &calls);
-        (0..module.bodies.len() as u32).map(|func| trees.polls_at_entry(&module, func)).collect()
+        (0..module.bodies.len() as u32).map(|func| holds(&trees, &module, func)).collect()
+    }
+
+    /// Which functions of a module poll.
+    fn polling_of(text: &str) -> Vec<bool> {
+        facts_of(text, CallTrees::polls_at_entry)
+    }
+
+    #[test]
+    fn one_call_is_one_in_the_whole_module() {
+        let text = "(module (func) (func (call 0) (call 3)) (func (call 0)) (func (call 2)) (func (call 4)))";
+        assert_eq!(facts_of(text, CallTrees::is_called_once), [false, false, true, true, false]);
     }
 
     /// A chain of functions of which each makes these calls of the next one.

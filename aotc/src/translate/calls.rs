@@ -24,7 +24,13 @@ pub(crate) struct Callee {
     /// Whether a call polls although it names a later function: it was one through a reference
     /// ([`CallTrees`](crate::module::call_trees::CallTrees)).
     polls: bool,
+    /// Whether the module calls the function here only, as far as direct calls go.
+    is_only: bool,
 }
+
+/// What LLVM's inliner may pay more, about five for an instruction, for a function that is called in one place only. It
+/// would do so by itself if functions were not visible to other partitions.
+const ONLY_CALL_BONUS: &str = "500";
 
 /// A call whose operands are taken from the stack.
 pub(crate) struct PreparedCall {
@@ -39,7 +45,8 @@ impl FunctionTranslator<'_, '_, '_> {
     pub(crate) fn translate_call(&mut self, operator: &Operator<'_>) -> Result<bool, CompileError> {
         match *operator {
             Operator::Call { function_index } => {
-                let callee = self.direct_callee(function_index);
+                let callee =
+                    Callee { is_only: self.is_only_call(function_index), ..self.direct_callee(function_index) };
                 self.call(callee, self.unit.module.type_of_func(function_index));
             }
             Operator::ReturnCall { function_index } => {
@@ -59,10 +66,15 @@ impl FunctionTranslator<'_, '_, '_> {
         Ok(true)
     }
 
+    /// Whether the module has no other direct call of a function.
+    fn is_only_call(&self, func: u32) -> bool {
+        self.unit.module.call_trees.is_called_once(self.unit.module, func)
+    }
+
     /// A function of the module, imported or defined.
     pub(crate) fn direct_callee(&self, func: u32) -> Callee {
         if func as usize >= self.unit.module.meta.imported_funcs() {
-            return Callee { code: self.unit.function(func), instance: self.instance, polls: false };
+            return Callee { code: self.unit.function(func), instance: self.instance, polls: false, is_only: false };
         }
         let record = self.unit.layout.imported_funcs + func * size_of::<ImportedFunc>() as u32;
         let field = |offset: usize| self.load_instance(self.unit.types.ptr, record + offset as u32);
@@ -70,6 +82,7 @@ impl FunctionTranslator<'_, '_, '_> {
             code: field(core::mem::offset_of!(ImportedFunc, code)),
             instance: field(core::mem::offset_of!(ImportedFunc, instance)),
             polls: false,
+            is_only: false,
         }
     }
 
@@ -137,7 +150,7 @@ impl FunctionTranslator<'_, '_, '_> {
             self.unit.mark_invariant(load);
             load
         };
-        Callee { code: field(FUNC_CODE_OFFSET), instance: field(FUNC_INSTANCE_OFFSET), polls: false }
+        Callee { code: field(FUNC_CODE_OFFSET), instance: field(FUNC_INSTANCE_OFFSET), polls: false, is_only: false }
     }
 
     /// What a table's element calls; traps unless it is a function of a subtype of `ty`.
@@ -180,6 +193,10 @@ impl FunctionTranslator<'_, '_, '_> {
         if callee.polls {
             let polling = self.unit.context.string_attribute(markers::POLLING_CALL, "");
             result.add_call_attribute(attribute_index::FUNCTION, polling);
+        }
+        if callee.is_only {
+            let bonus = self.unit.context.string_attribute("call-threshold-bonus", ONLY_CALL_BONUS);
+            result.add_call_attribute(attribute_index::FUNCTION, bonus);
         }
         match call.signature.results.len().min(MAX_REGISTER_RESULTS) {
             0 => vec![],

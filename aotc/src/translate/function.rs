@@ -103,7 +103,7 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
             }
         }
         self.profile_entry();
-        if self.unit.module.call_trees.polls_at_entry(self.unit.module, func) {
+        if self.unit.polls && self.unit.module.call_trees.polls_at_entry(self.unit.module, func) {
             self.poll();
         }
         self.push_body_frame();
