@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 
 fn main() {
     let filter = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
-    let programs: [Program; 9] = [
+    let programs: [Program; 10] = [
         ("live_tree", live_tree),
         ("hash_table", hash_table),
+        ("old_records", old_records),
         ("fragmentation", fragmentation),
         ("binary_trees", binary_trees),
         ("garbage", garbage),
@@ -193,6 +194,46 @@ fn hash_table() -> Outcome {
             }
         }
         MAPS * ENTRIES * 4
+    })
+}
+
+/// Records all over 24 MiB of old memory get new payloads at random, and little else survives: the price of dirty cards.
+fn old_records() -> Outcome {
+    let mut types = MockTypes::new();
+    let record = types.add_struct(&[REF, I32, I32, REF, REF, REF, REF]);
+    let payload = types.add_struct(&[REF, I64]);
+    let (name, children) = (types.add_array(I8), types.add_array(REF));
+    let mut world = World::new(options(), types);
+    run(&mut world, |w| {
+        const RECORDS: u64 = 200_000;
+        const UPDATES: u64 = 6_000_000;
+        let mut rng = Rng::new(1);
+        let vtable = w.alloc_known_struct(payload, 24);
+        let all = w.alloc_array(children, RECORDS as u32).unwrap();
+        w.runtime.roots.extend([vtable, all, 0]);
+        let slot = |n: u64| 8 + 4 * n as u32;
+        for n in 0..RECORDS {
+            let made = w.alloc_known_struct(record, 32);
+            w.store(w.runtime.roots[1], slot(n), made);
+            w.store(made, 4, w.runtime.roots[0]);
+            let array = w.alloc_array(name, 8 + rng.below(16) as u32).unwrap();
+            w.store(w.read(w.runtime.roots[1], slot(n)), 16, array);
+            let array = w.alloc_array(children, 4).unwrap();
+            let made = w.read(w.runtime.roots[1], slot(n));
+            w.store(made, 28, array);
+            for child in 0..4 {
+                w.store(array, slot(child), w.read(w.runtime.roots[1], slot(rng.below(n + 1))));
+            }
+        }
+        for _ in 0..UPDATES {
+            let new = w.alloc_known_struct(payload, 24);
+            w.store(new, 4, w.runtime.roots[0]);
+            w.store(w.read(w.runtime.roots[1], slot(rng.below(RECORDS))), 20, new);
+            for _ in 0..4 {
+                std::hint::black_box(w.alloc_known_struct(payload, 24));
+            }
+        }
+        RECORDS * 3 + UPDATES * 5
     })
 }
 

@@ -18,18 +18,25 @@
 //! Objects that the same collection has marked may be visited once more, which is harmless.
 
 use super::marker::Marker;
+use super::prefetch::prefetch;
 use crate::barrier::CardTable;
 use crate::block::{Block, BlockState};
 use crate::line::{self, LOG_LINE_BYTES};
 use crate::space::Space;
 use dolmen_abi::collector::{ARRAY_ELEMENTS_REF_UNITS, LOG_CARD_BYTES, LOG_CARD_REF_UNITS};
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
-use dolmen_abi::reference::NULL_REF;
+use dolmen_abi::reference::{LOG_REF_SCALE, NULL_REF};
 use dolmen_abi::type_desc::{Kind, TypeDesc};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const _: () = assert!(LOG_CARD_BYTES == LOG_LINE_BYTES, "a card is a line");
+
+/// Dirty cards ahead of the visited one whose memory is prefetched.
+const PREFETCH_CARDS: usize = 4;
+
+/// Units of a cache line.
+const CACHE_LINE_UNITS: usize = 64 >> LOG_REF_SCALE;
 
 /// The list of blocks with dirty cards, on their way to the threads that visit them.
 #[derive(Debug, Default)]
@@ -139,13 +146,21 @@ impl<'a> DirtyBlocks<'a> {
 impl Marker<'_> {
     /// Visits what old objects in dirty cards refer to.
     pub(super) fn visit_dirty<const SHARED: bool>(&mut self, dirty: Dirty) {
+        let mut ahead = ranges(dirty.block, dirty.cards);
+        ahead.by_ref().take(PREFETCH_CARDS).for_each(|card| self.prefetch_card(&card));
         for range in ranges(dirty.block, dirty.cards) {
+            ahead.next().iter().for_each(|card| self.prefetch_card(card));
             if dirty.large == NULL_REF {
                 self.visit_card::<SHARED>(&range);
             } else {
                 self.visit_range::<SHARED>(dirty.large, &range);
             }
         }
+    }
+
+    fn prefetch_card(&self, card: &Range<u32>) {
+        let units = card.clone().step_by(CACHE_LINE_UNITS);
+        units.for_each(|unit| prefetch(self.hot.at(unit, 0)));
     }
 
     fn visit_card<const SHARED: bool>(&mut self, card: &Range<u32>) {
