@@ -188,6 +188,7 @@ mod tests {
             allocated_bytes: allocated << 20,
             live_bytes: live << 20,
             heap_bytes: 0,
+            moved_bytes: 0,
         }
     }
 

@@ -44,6 +44,8 @@ pub struct GcCollection {
     pub live_bytes: u64,
     /// Bytes of the heap that hold objects or are kept for them.
     pub heap_bytes: u64,
+    /// Bytes of the survivors that were moved, to make the heap compact.
+    pub moved_bytes: u64,
 }
 
 impl GcCollection {

@@ -54,6 +54,11 @@ fn summary(report: &GcReport) -> String {
         format!("{} MiB/s", number(mebibytes(stats.allocated_bytes) / run.max(1e-9))),
     ));
     rows.push(("live after the last collection".to_owned(), mib(stats.live_bytes)));
+    let moved = report.collections.iter().filter(|c| c.moved_bytes > 0).count();
+    rows.push((
+        "moved to make the heap compact".to_owned(),
+        format!("{} in {moved} collections", mib(stats.moved_bytes)),
+    ));
     rows.push(("largest heap at a collection or at the end".to_owned(), mib(peak)));
     for window in WINDOWS_MS {
         let percent = 100.0 * utilisation.min_utilisation(Duration::from_millis(window).as_secs_f64());
@@ -227,14 +232,15 @@ fn records(report: &GcReport) -> String {
         _ = write!(
             json,
             "{}{{\"start_ms\":{},\"kind\":\"{kind}\",\"cause\":\"{}\",\"before_bytes\":{},\"allocated_bytes\":{},\
-             \"live_bytes\":{},\"heap_bytes\":{},\"phases_ms\":{{",
+             \"live_bytes\":{},\"heap_bytes\":{},\"moved_bytes\":{},\"phases_ms\":{{",
             if index == 0 { "" } else { ",\n" },
             millis(c.start),
             c.cause,
             c.before_bytes,
             c.allocated_bytes,
             c.live_bytes,
-            c.heap_bytes
+            c.heap_bytes,
+            c.moved_bytes
         );
         for (index, (phase, time)) in c.phases.iter().enumerate() {
             _ = write!(json, "{}\"{phase}\":{}", if index == 0 { "" } else { "," }, millis(*time));
@@ -280,6 +286,7 @@ mod tests {
             allocated_bytes: 32 << 20,
             live_bytes: (8 + i) << 20,
             heap_bytes: 64 << 20,
+            moved_bytes: (i % 2) << 20,
         };
         let census = |name: &str, bytes| TypeCensus { name: name.into(), objects: 3, bytes };
         GcReport {
@@ -288,7 +295,7 @@ mod tests {
             allocation: vec![census("Tree<Node>", 3072), census("Leaf", 1024)],
             live: (0..30).map(|i| census(&format!("t{i}"), 1000)).collect(),
             run: Duration::from_secs(1),
-            stats: GcStats { collections: count, ..GcStats::default() },
+            stats: GcStats { collections: count, moved_bytes: (count / 2) << 20, ..GcStats::default() },
             collector: "generational",
         }
     }
@@ -306,6 +313,8 @@ mod tests {
             "<h1>a &amp; b</h1>",
             "<tr><td>longest pause</td><td>8.01 ms</td></tr>",
             "<tr><td>pause, p50</td><td>4.01 ms</td></tr>",
+            "<tr><td>moved to make the heap compact</td><td>4 MiB in 4 collections</td></tr>",
+            "\"moved_bytes\":1048576,\"phases_ms\"",
             "<td>minor, trace</td><td>6</td><td>24</td>",
             "<td>major, trace</td><td>2</td><td>12</td>",
             "Tree&lt;Node&gt;</td><td>3</td><td>3</td><td>75</td>",

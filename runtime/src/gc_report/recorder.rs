@@ -49,6 +49,7 @@ impl Recorder {
             allocated_bytes: collection.allocated_bytes,
             live_bytes: collection.live_bytes,
             heap_bytes: collection.heap_bytes,
+            moved_bytes: collection.moved_bytes,
         });
     }
 

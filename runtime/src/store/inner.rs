@@ -150,6 +150,7 @@ impl StoreInner {
             allocated_bytes: stats.allocated_bytes,
             live_bytes: stats.live_bytes,
             heap_bytes: stats.heap_bytes,
+            moved_bytes: stats.moved_bytes,
         }
     }
 

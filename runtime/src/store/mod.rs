@@ -51,6 +51,8 @@ pub struct GcStats {
     pub live_bytes: u64,
     /// Bytes of the heap that hold objects or are kept for them.
     pub heap_bytes: u64,
+    /// Bytes of all objects that collections of the whole heap have moved, to make it compact.
+    pub moved_bytes: u64,
 }
 
 impl<T> Store<T> {

@@ -40,6 +40,7 @@ struct GcReport {
     allocated_bytes: u64,
     live_bytes: u64,
     heap_bytes: u64,
+    moved_bytes: u64,
 }
 
 /// The figures of a run, as one JSON object on one line.
@@ -59,6 +60,7 @@ pub fn json(times: &Times, gc: &GcStats) -> String {
             allocated_bytes: gc.allocated_bytes,
             live_bytes: gc.live_bytes,
             heap_bytes: gc.heap_bytes,
+            moved_bytes: gc.moved_bytes,
         },
         peak_rss_bytes: peak_rss_bytes(),
     };
@@ -94,7 +96,7 @@ mod tests {
         assert_eq!(keys(&value), "calls_ms compile_ms gc instantiate_ms load_ms peak_rss_bytes");
         assert_eq!(
             keys(&value["gc"]),
-            "allocated_bytes collections heap_bytes live_bytes major max_pause_ms minor total_ms"
+            "allocated_bytes collections heap_bytes live_bytes major max_pause_ms minor moved_bytes total_ms"
         );
         assert_eq!(value["calls_ms"], serde_json::json!([1.5, 1.235]));
         assert!(value["peak_rss_bytes"].as_u64().unwrap() > 1 << 20);
