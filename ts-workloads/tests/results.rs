@@ -15,8 +15,12 @@ const CALLS: usize = 2;
 /// The collection interval for programs too large for a collection at every allocation.
 const COARSE_STRESS: u64 = 97;
 
-/// The benchmark that keeps so many objects alive that verifying the heap at every allocation takes minutes.
+/// The benchmark that keeps so many objects alive that a verified collection at every allocation, of which its least size
+/// makes 190,000, takes the better part of a minute for each variant.
 const MANY_OBJECTS: &str = "big_heap";
+
+/// The collection interval for it where tests are to be short.
+const MANY_OBJECTS_STRESS: u64 = 7;
 
 fn stressed(interval: u64) -> Setup {
     Setup { gc_stress: NonZeroU64::new(interval), gc_verify: true, ..Setup::default() }
@@ -72,8 +76,8 @@ fn benchmarks_at_lower_opt_levels() {
 
 #[test]
 fn benchmarks_under_stress() {
-    check_benchmarks(|benchmark| !is_large(benchmark), Size::Tiny, 1, stressed(1));
-    check_benchmarks(is_large, Size::Tiny, 1, stressed(COARSE_STRESS));
+    check_benchmarks(|benchmark| benchmark.name != MANY_OBJECTS, Size::Tiny, 1, stressed(1));
+    check_benchmarks(|benchmark| benchmark.name == MANY_OBJECTS, Size::Tiny, 1, stressed(MANY_OBJECTS_STRESS));
 }
 
 #[test]
@@ -106,10 +110,11 @@ fn benchmarks_marked_by_several_threads() {
     check_benchmarks(is_large, Size::Tiny, 1, setup(10 * COARSE_STRESS));
 }
 
-/// The rest of what [`benchmarks_under_stress`] does coarsely.
+/// The rest of what [`benchmarks_under_stress`] and [`commands_under_stress`] do coarsely.
 #[test]
-fn long_benchmarks_under_stress() {
+fn long_programs_under_stress() {
     if long_tests_run() {
+        check_commands(stressed(1));
         check_benchmarks(|benchmark| benchmark.name == MANY_OBJECTS, Size::Tiny, 1, stressed(1));
     }
 }
