@@ -1,8 +1,8 @@
 //! The shape of objects: how large they are and where their references lie.
 //!
 //! A header's type word leads to a descriptor that the engine wrote. This is the one place that turns the two
-//! into a size and a list of references; the tracer and the evacuation have their own, inlined walks over the same
-//! facts ([`crate::trace`], [`crate::evacuate`]).
+//! into a size and a list of references; the tracer and the evacuation have their own, inlined walks over the
+//! references ([`crate::trace`], [`crate::evacuate`]).
 //!
 //! Invariant: a [`TypeDesc`] is only reached through a type word for which
 //! [`TypeTable::contains`] holds, or that an object allocated by this heap carries.
@@ -13,7 +13,7 @@ use crate::interface::to_runtime::TypeTable;
 use crate::space::region::Region;
 use dolmen_abi::layout::array_size_bytes;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, EXTERN_BYTES, FUNC_BYTES};
-use dolmen_abi::reference::{REF_BYTES, REF_UNIT_BYTES};
+use dolmen_abi::reference::{OBJECT_ALIGN_BYTES, REF_BYTES, REF_UNIT_BYTES};
 use dolmen_abi::type_desc::{Kind, TypeDesc};
 
 /// An object of known type.
@@ -37,6 +37,20 @@ pub fn type_desc(types: &dyn TypeTable, type_word: u32) -> Option<(Kind, &TypeDe
     Some((kind, unsafe { &*address }))
 }
 
+/// Size of a live object, in bytes; `length` reads that of an array.
+#[inline(always)]
+pub fn size_bytes(kind: Option<Kind>, desc: &TypeDesc, length: impl FnOnce() -> u32) -> u32 {
+    match kind {
+        Some(Kind::Array) => {
+            let bytes = u64::from(ARRAY_ELEMENTS_OFFSET) + (u64::from(length()) << desc.log_elem_bytes);
+            bytes.next_multiple_of(u64::from(OBJECT_ALIGN_BYTES)) as u32
+        }
+        Some(Kind::Func) => FUNC_BYTES,
+        Some(Kind::Extern) => EXTERN_BYTES,
+        Some(Kind::Struct | Kind::Exn) | None => desc.fixed_bytes,
+    }
+}
+
 impl<'t> Object<'t> {
     /// The object at `unit`, whose type word leads to this descriptor. `None` if it is an array of a length that no
     /// object can have.
@@ -46,9 +60,7 @@ impl<'t> Object<'t> {
                 let length = region.read_u32(unit, ARRAY_LENGTH_OFFSET);
                 array_size_bytes(u32::from(desc.log_elem_bytes), length)?
             }
-            Kind::Func => FUNC_BYTES,
-            Kind::Extern => EXTERN_BYTES,
-            Kind::Struct | Kind::Exn => desc.fixed_bytes,
+            _ => size_bytes(Some(kind), desc, || 0),
         };
         Some(Self { unit, bytes, desc, kind })
     }

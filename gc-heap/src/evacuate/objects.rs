@@ -9,10 +9,11 @@
 
 use crate::block::{BLOCK_BYTES, Block};
 use crate::interface::to_runtime::TypeTable;
+use crate::object::size_bytes;
 use crate::space::Space;
 use crate::space::mark_bits::WORDS_PER_BLOCK;
 use crate::trace::prefetch::prefetch;
-use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, EXTERN_BYTES, FUNC_BYTES, TYPE_WORD_OFFSET};
+use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES};
 use dolmen_abi::type_desc::{Kind, NO_TYPE_WORD, TypeDesc};
 
@@ -79,17 +80,8 @@ impl Objects {
     #[inline]
     pub fn bytes_of(&self, unit: u32) -> u32 {
         let type_word = self.read(unit, TYPE_WORD_OFFSET);
-        let desc = self.desc(type_word);
-        match Kind::of_type_word(type_word) {
-            Some(Kind::Array) => {
-                let length = u64::from(self.read(unit, ARRAY_LENGTH_OFFSET));
-                let bytes = u64::from(ARRAY_ELEMENTS_OFFSET) + (length << desc.log_elem_bytes);
-                bytes.next_multiple_of(u64::from(OBJECT_ALIGN_BYTES)) as u32
-            }
-            Some(Kind::Func) => FUNC_BYTES,
-            Some(Kind::Extern) => EXTERN_BYTES,
-            _ => desc.fixed_bytes,
-        }
+        let kind = Kind::of_type_word(type_word);
+        size_bytes(kind, self.desc(type_word), || self.read(unit, ARRAY_LENGTH_OFFSET))
     }
 
     /// Copies an object of `bytes` bytes to memory that holds nothing, and leaves its new place where it was.

@@ -8,9 +8,10 @@
 
 use crate::large::MAX_SHARED_BYTES;
 use crate::line::{LINE_LIVE, LOG_LINE_UNITS};
+use crate::object::size_bytes;
 use crate::space::mark_bits::position;
-use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, EXTERN_BYTES, FUNC_BYTES, TYPE_WORD_OFFSET};
-use dolmen_abi::reference::{I31_TAG, LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES, REF_UNIT_BYTES};
+use dolmen_abi::object::{ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
+use dolmen_abi::reference::{I31_TAG, LOG_REF_SCALE, REF_BYTES, REF_UNIT_BYTES};
 use dolmen_abi::type_desc::{Kind, REF_MAP_WORDS, TypeDesc};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -137,16 +138,7 @@ impl Hot {
 
     pub fn bytes_of(&self, unit: u32, type_word: u32) -> u32 {
         let desc: &TypeDesc = self.desc(type_word);
-        match Kind::of_type_word(type_word) {
-            Some(Kind::Array) => {
-                let length = u64::from(self.read_u32(unit, ARRAY_LENGTH_OFFSET));
-                let bytes = u64::from(ARRAY_ELEMENTS_OFFSET) + (length << desc.log_elem_bytes);
-                bytes.next_multiple_of(u64::from(OBJECT_ALIGN_BYTES)) as u32
-            }
-            Some(Kind::Func) => FUNC_BYTES,
-            Some(Kind::Extern) => EXTERN_BYTES,
-            _ => desc.fixed_bytes,
-        }
+        size_bytes(Kind::of_type_word(type_word), desc, || self.read_u32(unit, ARRAY_LENGTH_OFFSET))
     }
 
     #[inline(always)]
