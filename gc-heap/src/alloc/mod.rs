@@ -31,7 +31,8 @@ use std::ops::Range;
 const HOLE_CLASSES: usize = (MAX_SHARED_BYTES / LINE_BYTES).ilog2() as usize + 1;
 
 /// Lines of a hole that small objects are put in while there is other memory. Milliseconds of a call with 1, 4 and 16
-/// (EPYC, Zen 5, 2 cores, two processes by turns): script 413, 344, 341; hashmap 246, 255, 297; binary_trees 218, 217, 219.
+/// (EPYC, Zen 5, 2 cores, two processes by turns): script 413, 344, 341; hashmap 246, 255, 297; binary_trees 218, 217, 219. With 4 and
+/// 16, since blocks in use count as growth: script 335, 319; hashmap 216, 229; big_heap 304, 295; binary_trees 230, 234.
 const PREFERRED_HOLE_LINES: usize = 4;
 
 /// The class of these holes.
