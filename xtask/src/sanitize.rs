@@ -1,7 +1,9 @@
 //! `cargo xtask sanitize`: the heap's own tests under a checker of memory or threads.
 //!
 //! The heap's code is `unsafe` in most places; its tests use it through a mock of the runtime, so they need neither
-//! compiled code nor LLVM and run under tools that know nothing of either.
+//! compiled code nor LLVM and run under tools that know nothing of either. With `--thread` the runtime's stop protocol
+//! runs, too, by itself: its other tests run compiled code, or stand-ins in assembly, on stacks of their own, which the
+//! tool takes for data races or corrupt stacks.
 //!
 //! | option | what it finds | what it needs |
 //! |---|---|---|
@@ -19,6 +21,9 @@ use std::process::{Command, ExitCode};
 
 /// The package whose tests run.
 const PACKAGE: &str = "dolmen-gc-heap";
+
+/// The test of the runtime's that runs under the checker of threads.
+const PROTOCOL: [&str; 4] = ["--package", "dolmen", "--test", "world_storm"];
 
 /// A target must be named, or build scripts would be instrumented as well.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -51,11 +56,13 @@ pub fn sanitize(args: &[String]) -> Result<ExitCode, Failure> {
     let mut failed = Vec::new();
     for tool in tools {
         prepare(tool)?;
-        let mut command = command(tool);
-        println!("$ {}", describe(&command));
-        let status = command.status().map_err(|error| Failure::new(format!("cannot start cargo: {error}")))?;
-        if !status.success() {
-            failed.push(format!("{tool:?}").to_lowercase());
+        let protocol = (tool == Tool::Thread).then(protocol_command);
+        for mut command in std::iter::once(command(tool)).chain(protocol) {
+            println!("$ {}", describe(&command));
+            let status = command.status().map_err(|error| Failure::new(format!("cannot start cargo: {error}")))?;
+            if !status.success() {
+                failed.push(format!("{tool:?}").to_lowercase());
+            }
         }
     }
     if failed.is_empty() {
@@ -107,9 +114,7 @@ fn command(tool: Tool) -> Command {
         Tool::Address => {
             command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address");
         }
-        Tool::Thread => {
-            command.arg("-Zbuild-std").env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=thread");
-        }
+        Tool::Thread => detect_races(&mut command),
         Tool::Valgrind => {
             command.arg("--release");
             command.env(RUNNER_VARIABLE, VALGRIND);
@@ -117,6 +122,18 @@ fn command(tool: Tool) -> Command {
     }
     command.args(["--", "--skip", SKIPPED]);
     command
+}
+
+/// The runtime's test under the checker of threads.
+fn protocol_command() -> Command {
+    let mut command = cargo(&["test"]);
+    command.args(PROTOCOL).args(["--target", TARGET]);
+    detect_races(&mut command);
+    command
+}
+
+fn detect_races(command: &mut Command) {
+    command.arg("-Zbuild-std").env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=thread");
 }
 
 #[cfg(test)]
