@@ -112,3 +112,20 @@ fn what_is_kept_for_copies_is_kept_again_after_the_heap_was_full() {
         assert!(w.heap.stats().moved_bytes > 0);
     }
 }
+
+#[test]
+fn a_soft_limit_makes_less_waste_worth_moving() {
+    let ratio = |soft_max_bytes: u64| {
+        let (mut w, t) = world(HeapOptions { soft_max_bytes, ..HeapOptions::default() });
+        for _ in 0..200_000 {
+            let node = w.alloc_struct(t.node).unwrap();
+            w.runtime.slots.push(node);
+        }
+        let mut rng = Rng::new(1);
+        w.runtime.slots.retain(|_| rng.below(4) != 0);
+        w.collect();
+        w.heap.used_bytes() as f64 / w.heap.stats().live_bytes as f64
+    };
+    let (free, limited) = (ratio(u64::MAX), ratio(1));
+    assert!((1.3..1.4).contains(&free) && limited < 1.25, "{free} and {limited}");
+}
