@@ -177,7 +177,7 @@ fn report(what: &str, times: &mut [Duration]) {
 }
 
 /// Trees that each thread makes in one run.
-const TREES: i32 = 300;
+const TREES: i32 = 3000;
 
 fn throughput(engine: &Engine) -> Outcome<()> {
     let (mut store, instance) = start(engine, true)?;
