@@ -124,6 +124,16 @@ pub(crate) fn cells_of(ty: &ValType) -> usize {
 /// As for [`CValue::to_val`].
 pub(crate) unsafe fn from_cells(cells: &[u32], ty: &ValType) -> Result<Val, Failure> {
     let bits = cells.iter().rev().fold(0u128, |bits, &cell| bits << u32::BITS | u128::from(cell));
+    // SAFETY: as the caller promises.
+    unsafe { from_bits(bits, ty) }
+}
+
+/// The value of a type by its bits, as [`to_bits`] makes them.
+///
+/// # Safety
+///
+/// A reference must be null, an `i31`, or in a scope that has not ended.
+pub(crate) unsafe fn from_bits(bits: u128, ty: &ValType) -> Result<Val, Failure> {
     Ok(match ty {
         ValType::I32 => Val::I32(bits as i32),
         ValType::I64 => Val::I64(bits as i64),

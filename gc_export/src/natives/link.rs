@@ -10,8 +10,7 @@ use crate::entered;
 use crate::exec_env::ExecEnv;
 use crate::failure::{Failure, FailureKind, NativeException};
 use crate::instance::{HostState, InstanceRecord, StoreShared};
-use crate::objects::handle;
-use crate::values::to_bits;
+use crate::values::{from_bits, to_bits};
 use runtime::wasi;
 use runtime::{Caller, Error, ExternType, FuncType, Linker, Module, Trap, TrapCode, Val, ValType};
 use std::cell::RefCell;
@@ -214,30 +213,13 @@ impl Function {
                 return Ok(None);
             }
             // SAFETY: the function has returned a reference of its scope, if any, by the header.
-            self.ty.results().next().map(|ty| unsafe { value(pick(registers), &ty) }).transpose()
+            self.ty.results().next().map(|ty| unsafe { from_bits(pick(registers), &ty) }).transpose()
         });
         match env.record().message() {
             Some(message) => Err(Error::host(NativeException(message))),
             None => outcome.map_err(|failure| Error::host(NativeException(failure.message))),
         }
     }
-}
-
-/// The value that a C function has returned, by its bits.
-///
-/// # Safety
-///
-/// A reference must be null, an `i31`, or in a scope that has not ended.
-unsafe fn value(bits: u128, ty: &ValType) -> Result<Val, Failure> {
-    Ok(match ty {
-        ValType::I32 => Val::I32(bits as i32),
-        ValType::I64 => Val::I64(bits as i64),
-        ValType::F32 => Val::F32(bits as u32),
-        ValType::F64 => Val::F64(bits as u64),
-        ValType::V128 => Val::V128(bits.into()),
-        // SAFETY: as the caller promises.
-        ValType::Ref(_) => unsafe { handle::from_c(std::ptr::with_exposed_provenance(bits as usize), ty)? },
-    })
 }
 
 /// The number that an argument is, for addresses and lengths.
