@@ -3,15 +3,18 @@
 
 #![forbid(unsafe_code)]
 
+mod random;
+
 use dolmen::{
     AnyRef, Caller, Config, Engine, Error, ExternRef, Func, FuncType, HeapType, Instance, JoinHandle, Linker, Module,
     RefType, Store, ThreadControl, TrapCode, Val, ValType, WeakRef,
 };
+use random::Random;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use wast::Wat;
 use wast::parser::{self, ParseBuffer};
 
@@ -123,21 +126,6 @@ impl Drop for Object {
         // Relaxed: read when all threads have ended.
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Numbers that look random.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
-
-fn seed() -> u64 {
-    let given = std::env::var("DOLMEN_TEST_SEED").ok().map(|seed| seed.parse().expect("a number"));
-    given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_micros() as u64))
 }
 
 fn start(config: &Config) -> (Store<Host>, Instance) {
@@ -254,7 +242,7 @@ fn disturbers(control: &ThreadControl, is_over: &Arc<AtomicBool>) -> Vec<std::th
 fn storms_leave_nothing_behind() {
     let is_long = std::env::var_os("DOLMEN_TEST_ALL").is_some();
     let end = Instant::now() + Duration::from_secs(if is_long { 180 } else { 4 });
-    let mut random = Random(seed());
+    let mut random = Random::seeded();
     while Instant::now() < end {
         println!("DOLMEN_TEST_SEED={}", random.0);
         storm(&mut random);

@@ -3,11 +3,14 @@
 
 #![forbid(unsafe_code)]
 
+mod random;
+
 use dolmen::{Config, Engine, Error, Func, Instance, Linker, Module, Store, ThreadControl, ThreadState, TrapCode, Val};
+use random::Random;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use wast::Wat;
 use wast::parser::{self, ParseBuffer};
 
@@ -113,28 +116,13 @@ fn func(store: &mut Store<()>, instance: Instance, name: &str) -> Func {
     instance.get_func(store, name).unwrap_or_else(|| panic!("no function {name}"))
 }
 
-/// Numbers that look random.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
-
-fn seed() -> u64 {
-    let given = std::env::var("DOLMEN_TEST_SEED").ok().map(|seed| seed.parse().expect("a number"));
-    given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_micros() as u64))
-}
-
 /// Threads of 2 to 16 start, work and end in waves, while the heap is collected at every so many allocations and
 /// verified; some trap; meanwhile the world is stopped and single threads are suspended from outside.
 #[test]
 fn graphs_survive_many_threads() {
     let is_long = std::env::var_os("DOLMEN_TEST_ALL").is_some();
     let end = Instant::now() + Duration::from_secs(if is_long { 120 } else { 3 });
-    let mut random = Random(seed());
+    let mut random = Random::seeded();
     while Instant::now() < end {
         let seed = random.0;
         println!("DOLMEN_TEST_SEED={seed}");
