@@ -19,7 +19,7 @@
 //! Both stay within the *room* that the limits leave above the live bytes: the budget takes three quarters of it, a
 //! nursery one (at least [`MIN_NURSERY_BYTES`]). So a heap near its maximum is collected as a whole in time, rather
 //! than by ever smaller nurseries until no memory is left. The *soft limit* leaves at least `soft_growth_percent` percent of
-//! the live bytes.
+//! the live bytes; it may change at any time, and a heap that is above it then is collected as a whole next time.
 //!
 //! **Pauses.** A minor collection takes as long as what survives it needs. So the next nursery is so large that
 //! `minor_survivor_bytes` would survive it if the share of survivors stayed what it was, at least
@@ -143,8 +143,10 @@ pub struct Tuning {
     /// Under stress the verifier passes over one collection for each so many objects of its last walk: below that
     /// number every collection is verified, above the verifier costs a constant per collection.
     pub verify_skip_objects: u64,
-    /// Requests to the operating system that are refused; for tests.
+    /// Requests to the operating system for memory that are refused; for tests.
     pub refused: Refused,
+    /// No thread that helps can be started; for tests.
+    pub refuse_helpers: bool,
 }
 
 /// Numbers of requests, from 1: those at least `from` and below `to`.
@@ -234,6 +236,7 @@ impl Default for Tuning {
             remembered_blocks: 128 << 10,
             verify_skip_objects: 1024,
             refused: Refused::NONE,
+            refuse_helpers: false,
         }
     }
 }

@@ -4,11 +4,14 @@
 //! roots; after every collection the heap must hold exactly the objects that the model reaches, with their content.
 //! Collections move objects, so the model first finds out what is where now, by a walk from the roots over its own graph
 //! and the heap's at once: both must have the same shape, and what a pinned root refers to must be where it was.
+//!
+//! Weak handles take part: one that is cleared must have referred to what no root reaches, and one that is not must lead to
+//! the object as it was, whether a root reaches it or not, so that the program may take it for a root again.
 
 mod mock;
 
 use dolmen_abi::collector::Collector;
-use dolmen_abi::reference::{i31_new, is_object};
+use dolmen_abi::reference::{NULL_REF, i31_new, is_object};
 use dolmen_abi::type_desc::Kind;
 use dolmen_abi::types::ValType;
 use dolmen_gc_heap::{AllocError, HeapOptions, Scope, Tuning};
@@ -33,10 +36,13 @@ struct Program {
     unreachable: BTreeSet<u64>,
     next_data: u64,
     collections: u64,
-    /// The slots as they were before the last collection.
+    /// The slots, and the weak handles, as they were before the last collection.
     slots: Vec<u32>,
+    weak: Vec<u32>,
     /// Objects that were found in another place.
     moved: u64,
+    /// Weak handles that collections have cleared.
+    cleared: u64,
 }
 
 fn types() -> (MockTypes, Vec<u32>, Vec<u32>, u32) {
@@ -72,17 +78,21 @@ impl Program {
             next_data: 1,
             collections: 0,
             slots: Vec::new(),
+            weak: Vec::new(),
             moved: 0,
+            cleared: 0,
         }
     }
 
     fn step(&mut self) {
         self.slots.clone_from(&self.world.runtime.slots);
+        self.weak.clone_from(&self.world.runtime.weak);
         match self.rng.below(100) {
             0..40 => self.make_struct(),
             40..52 => self.make_array(),
             52..56 => self.make_host_object(),
-            56..85 => self.write_reference(),
+            56..80 => self.write_reference(),
+            80..85 => self.use_weak_handles(),
             85..92 => self.write_data(),
             92..99 => self.drop_roots(),
             _ => self.world.collect(),
@@ -193,6 +203,20 @@ impl Program {
         }
     }
 
+    /// Makes a weak handle, forgets some, or makes a root of what one refers to.
+    fn use_weak_handles(&mut self) {
+        let picked = self.pick();
+        let MockRuntime { weak, slots, .. } = &mut self.world.runtime;
+        match self.rng.below(8) {
+            0 => weak.truncate(self.rng.below(weak.len() as u64 + 1) as usize),
+            1..4 if !weak.is_empty() => {
+                let word = weak[self.rng.below(weak.len() as u64) as usize];
+                slots.extend((word != NULL_REF).then_some(word));
+            }
+            _ => weak.extend(picked),
+        }
+    }
+
     /// A reachable object, by a short walk from a root.
     fn pick(&mut self) -> Option<u32> {
         let MockRuntime { roots, slots, .. } = &self.world.runtime;
@@ -238,14 +262,19 @@ impl Program {
         let is_finished = self.world.runtime.log.last().is_none_or(|c| c.is_finished);
         let is_exact = !is_finished || stats.live_bytes == live_bytes || (!is_major && stats.live_bytes > live_bytes);
         assert!(is_exact, "{} bytes survived, {live_bytes} are reachable", stats.live_bytes);
-        self.check_contents(&live);
-        self.check_dropped(&live, is_major);
-        self.objects.retain(|object, _| live.contains(object));
+        self.check_weak(&live, is_major);
+        self.check_contents();
+        self.check_dropped(is_major);
     }
 
     /// Finds the new places of all objects, and renames the model's objects by them.
     fn follow_moves(&mut self) {
         let places = self.places();
+        for (old, new) in self.weak.iter().zip(&self.world.runtime.weak).filter(|(old, new)| old != new) {
+            assert_eq!(places.get(old).unwrap_or(&NULL_REF), new, "a weak handle was cleared or changed");
+            self.cleared += u64::from(*new == NULL_REF);
+        }
+        self.weak.clone_from(&self.world.runtime.weak);
         let new: BTreeSet<u32> = places.values().copied().collect();
         assert_eq!(new.len(), places.len(), "two objects became one");
         self.moved += places.iter().filter(|(old, new)| old != new).count() as u64;
@@ -266,12 +295,14 @@ impl Program {
         self.slots.clone_from(&self.world.runtime.slots);
     }
 
-    /// Old and new places of everything reachable.
+    /// Old and new places of everything reachable, also by weak handles.
     fn places(&self) -> BTreeMap<u32, u32> {
-        let MockRuntime { roots, slots, .. } = &self.world.runtime;
-        assert_eq!(slots.len(), self.slots.len());
-        let pinned = roots.iter().map(|&root| (root, root));
-        let mut stack: Vec<(u32, u32)> = pinned.chain(self.slots.iter().copied().zip(slots.iter().copied())).collect();
+        let MockRuntime { roots, slots, weak, .. } = &self.world.runtime;
+        assert_eq!((slots.len(), weak.len()), (self.slots.len(), self.weak.len()));
+        let pairs = |old: &[u32], new: &[u32]| old.iter().copied().zip(new.iter().copied()).collect::<Vec<_>>();
+        let mut stack = pairs(&self.weak, weak);
+        stack.retain(|&(_, new)| new != NULL_REF);
+        stack.extend([pairs(roots, roots), pairs(&self.slots, slots)].concat());
         let mut places = BTreeMap::new();
         while let Some((old, new)) = stack.pop() {
             if !is_object(old) {
@@ -289,18 +320,23 @@ impl Program {
         places
     }
 
-    fn check_dropped(&mut self, live: &BTreeSet<u32>, is_major: bool) {
-        let dead = self.hosts.extract_if(.., |object, _| !live.contains(object)).map(|(_, data)| data);
-        self.unreachable.extend(dead);
+    /// Weak handles refer to what is live, or to old objects that no major collection has found dead.
+    fn check_weak(&self, live: &BTreeSet<u32>, is_major: bool) {
+        let is_live = |word: &u32| *word == NULL_REF || live.contains(word);
+        assert!(!is_major || self.weak.iter().all(is_live), "a weak handle refers to a dead object");
+    }
+
+    fn check_dropped(&mut self, is_major: bool) {
         for data in self.world.runtime.dropped.drain(..) {
             assert!(self.unreachable.remove(&data), "host object {data} was dropped alive, or twice");
         }
         assert!(!is_major || self.unreachable.is_empty(), "{:?} were not dropped", self.unreachable);
     }
 
-    fn check_contents(&self, live: &BTreeSet<u32>) {
-        for &object in live {
-            let (found, expected) = (self.content(object), &self.objects[&object]);
+    /// Each object is as the model knows it.
+    fn check_contents(&self) {
+        for (&object, expected) in &self.objects {
+            let found = self.content(object);
             let different = (0..expected.len().max(found.len())).find(|&i| found.get(i) != expected.get(i));
             if let Some(i) = different {
                 panic!("word {i} of object {object:#x} is {:x?}, not {:x?}", found.get(i), expected.get(i));
@@ -311,7 +347,8 @@ impl Program {
     /// At the end: the heap's own enumeration is what the model reaches.
     fn finish(mut self) {
         let live = self.reachable();
-        self.check_contents(&live);
+        self.objects.retain(|object, _| live.contains(object));
+        self.check_contents();
         let mut found = BTreeSet::new();
         let World { heap, runtime, .. } = &mut self.world;
         heap.for_each_object(runtime, &mut |object, _, _| assert!(found.insert(object.word()))).unwrap();
@@ -349,6 +386,7 @@ fn run_and_count(options: HeapOptions, seed: u64, steps: u32) -> (u64, u64) {
     let mut program = Program::new(options, seed);
     (0..steps).for_each(|_| program.step());
     let counts = (program.collections, program.moved);
+    assert!(program.cleared > 0 || program.collections == 0, "no weak handle was cleared");
     program.finish();
     counts
 }
@@ -425,6 +463,23 @@ fn several_threads_lose_nothing() {
         assert!(run(parallel(threads, collector, entries, blocks), seed, 4000) > 20);
         let stress = HeapOptions { stress: NonZeroU64::new(2), ..parallel(threads, collector, entries, blocks) };
         assert!(run(stress, seed, 800) > 20);
+    }
+}
+
+/// The system has no thread for a helper: the thread that collects shares its work with nobody, and does all of it.
+#[test]
+fn helpers_that_cannot_be_started_are_not_missed() {
+    for (seed, collector, entries, blocks) in [
+        (100, Collector::Generational, 1 << 20, 1 << 10),
+        (101, Collector::Generational, 7, 3),
+        (102, Collector::MarkSweep, 1 << 20, 0),
+    ] {
+        let mut options = HeapOptions { threads: NonZeroU32::new(4), collector, ..small(64 << 20) };
+        options.tuning.parallel_from_objects = 0;
+        options.tuning.mark_stack_entries = entries;
+        options.tuning.remembered_blocks = blocks;
+        options.tuning.refuse_helpers = true;
+        assert!(run(options, seed, 4000) > 20);
     }
 }
 

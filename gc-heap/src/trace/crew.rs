@@ -5,13 +5,15 @@
 //! ([`team`](super::team)) calls, help it as long as it has work, and sleep again. They belong to no store, run no code
 //! of programs or embedders, and end with the process. All signals are blocked in them.
 //!
-//! A call that cannot be served (no memory, no thread) is dropped: nobody waits for it.
+//! A call that cannot be served (no memory, no thread) is dropped: nobody waits for it, and the thread that collects does
+//! all of the work.
 
 #![allow(unsafe_code, reason = "signal masks")]
 
 use super::MarkTeam;
 use super::marker;
 use super::stack::MarkStack;
+use crate::options::HeapOptions;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -19,9 +21,11 @@ use std::thread;
 /// Stack of a helper: it does not recurse.
 const STACK_BYTES: usize = 256 << 10;
 
-struct Crew {
+pub struct Crew {
     state: Mutex<State>,
     called: Condvar,
+    /// Starts a helper; false if there is none.
+    start: fn(&'static Crew) -> bool,
 }
 
 struct State {
@@ -30,19 +34,40 @@ struct State {
     idle: usize,
 }
 
-static CREW: Crew =
-    Crew { state: Mutex::new(State { calls: VecDeque::new(), threads: 0, idle: 0 }), called: Condvar::new() };
+/// The threads of the process.
+static HELPERS: Crew = Crew::new(start);
 
-/// Calls one more helper for a team, if it has a place for one.
-pub fn call(team: &Arc<MarkTeam>) {
-    if team.reserve_place() && !CREW.call(team) {
-        team.dismiss();
-    }
+/// A crew for which the system has no threads.
+static NOBODY: Crew = Crew::new(|_| false);
+
+/// The crew of a heap with these options.
+pub fn of(options: &HeapOptions) -> &'static Crew {
+    if options.tuning.refuse_helpers { &NOBODY } else { &HELPERS }
+}
+
+/// Starts a helper that blocks all signals.
+fn start(crew: &'static Crew) -> bool {
+    let mask = SignalMask::block_all();
+    let started = thread::Builder::new().name("dolmen-gc".into()).stack_size(STACK_BYTES).spawn(|| crew.serve());
+    drop(mask);
+    started.is_ok()
 }
 
 impl Crew {
+    const fn new(start: fn(&'static Self) -> bool) -> Self {
+        let state = Mutex::new(State { calls: VecDeque::new(), threads: 0, idle: 0 });
+        Self { state, called: Condvar::new(), start }
+    }
+
+    /// Calls one more helper for a team, if it has a place for one.
+    pub fn call(&'static self, team: &Arc<MarkTeam>) {
+        if team.reserve_place() && !self.pass_on(team) {
+            team.dismiss();
+        }
+    }
+
     /// Passes a call on; false if nobody will answer.
-    fn call(&'static self, team: &Arc<MarkTeam>) -> bool {
+    fn pass_on(&'static self, team: &Arc<MarkTeam>) -> bool {
         let mut state = self.lock();
         if state.calls.try_reserve(1).is_err() {
             return false;
@@ -52,20 +77,12 @@ impl Crew {
             self.called.notify_one();
             return true;
         }
-        let is_started = state.threads < team.places() && self.start();
+        let is_started = state.threads < team.places() && (self.start)(self);
         state.threads += u32::from(is_started);
         if state.threads == 0 {
             state.calls.pop_back();
         }
         state.threads > 0
-    }
-
-    /// Starts a helper that blocks all signals.
-    fn start(&'static self) -> bool {
-        let mask = SignalMask::block_all();
-        let started = thread::Builder::new().name("dolmen-gc".into()).stack_size(STACK_BYTES).spawn(|| self.serve());
-        drop(mask);
-        started.is_ok()
     }
 
     /// A helper's life.
@@ -131,5 +148,37 @@ impl Drop for SignalMask {
     fn drop(&mut self) {
         // SAFETY: the set is the one that was in force before.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::team_of;
+    use std::num::NonZeroU32;
+
+    fn team(threads: u32) -> Arc<MarkTeam> {
+        team_of(&HeapOptions { threads: NonZeroU32::new(threads), ..HeapOptions::default() })
+    }
+
+    #[test]
+    fn calls_that_nobody_can_answer_are_dropped() {
+        static CREW: Crew = Crew::new(|_| false);
+        let team = team(3);
+        (0..10).for_each(|_| CREW.call(&team));
+        assert!(CREW.lock().calls.is_empty());
+        assert!((0..2).all(|_| team.reserve_place()), "places are free again");
+        assert!(!team.reserve_place());
+    }
+
+    #[test]
+    fn helpers_that_there_are_answer_for_those_that_cannot_be_started() {
+        static CREW: Crew = Crew::new(|_| false);
+        // It is busy elsewhere.
+        CREW.lock().threads = 1;
+        let team = team(4);
+        (0..10).for_each(|_| CREW.call(&team));
+        let state = CREW.lock();
+        assert_eq!((state.calls.len(), state.threads), (3, 1));
     }
 }

@@ -15,7 +15,7 @@
 use super::hot::{Hot, object_or_null, read};
 use super::prefetch::prefetch;
 use super::stack::MarkStack;
-use super::{Job, Limit, MarkTeam, Parcel, Trace, crew};
+use super::{Job, Limit, MarkTeam, Parcel, Trace};
 use crate::block::Block;
 use crate::space::mark_bits::{WORDS_PER_BLOCK, position};
 use dolmen_abi::collector::ARRAY_ELEMENTS_REF_UNITS;
@@ -217,7 +217,7 @@ impl<'a> Marker<'a> {
         if team.wants() {
             team.offer(|| self.parcel());
         } else if team.has_places() && (self.hot.len >= CALL_OBJECTS || !self.arrays.is_empty()) {
-            crew::call(team);
+            self.trace.crew.call(team);
         }
     }
 

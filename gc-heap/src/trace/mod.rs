@@ -54,6 +54,7 @@ use crate::block::{Block, BlockState, BlockTable};
 use crate::interface::to_runtime::TypeTable;
 use crate::options::HeapOptions;
 use crate::space::Space;
+use crew::Crew;
 use dolmen_abi::object::TYPE_WORD_OFFSET;
 use marker::{CHUNK_ELEMENTS, Elements, Marker};
 use remembered::Dirty;
@@ -76,6 +77,7 @@ pub struct Trace<'a> {
     space: &'a Space,
     types: &'a dyn TypeTable,
     team: &'a Arc<MarkTeam>,
+    crew: &'static Crew,
     remembered: Remembered,
     /// Entries of a mark stack at most.
     stack_entries: usize,
@@ -172,6 +174,7 @@ impl<'a> Trace<'a> {
             space,
             types,
             team,
+            crew: crew::of(options),
             remembered,
             stack_entries: options.tuning.mark_stack_entries,
             alone_objects: if options.awaits_helpers() { 0 } else { options.tuning.parallel_from_objects },
@@ -276,13 +279,13 @@ impl<'a> Tracer<'a> {
 
     /// Lets others take part.
     fn open(&mut self) {
-        let team = self.trace.team;
+        let Trace { team, crew, .. } = self.trace;
         team.open(Job::new(self.trace));
         self.session = Some(Session(team));
         self.marker.begin_to_share();
-        crew::call(team);
+        crew.call(team);
         if team.is_patient() {
-            (1..team.places()).for_each(|_| crew::call(team));
+            (1..team.places()).for_each(|_| crew.call(team));
             let is_complete = |_: &u32| team.helpers() == team.places();
             let _ = (0..AWAIT_TIMES).inspect(|_| std::thread::sleep(AWAIT_TIME)).find(is_complete);
         }
