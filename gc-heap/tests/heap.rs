@@ -11,6 +11,8 @@ use dolmen_gc_heap::{
     AllocError, Cause, Heap, HeapOptions, ObjRef, RootKind, RootVisitor, Runtime, Scope, Tuning, TypeTable, VerifyError,
 };
 use mock::{I8, I32, I64, MockRuntime, MockTypes, REF, Rng, World};
+use std::collections::BTreeSet;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::{Arc, Mutex};
 
 const BLOCK: u64 = 32 << 10;
@@ -281,6 +283,40 @@ fn host_objects_are_dropped_once() {
     assert_eq!(w.runtime.dropped.len(), 50);
 }
 
+/// Host objects whose mark bits threads race for: four in five are in five elements of a table, until others replace them.
+#[test]
+fn host_objects_are_dropped_once_by_threads_that_mark_together() {
+    const ELEMENTS: u32 = 5000;
+    const MADE: u64 = 20_000;
+    for collector in [Collector::Generational, Collector::MarkSweep] {
+        let (threads, stress) = (NonZeroU32::new(4), NonZeroU64::new(64));
+        let (mut w, t) = world(HeapOptions { collector, threads, stress, ..HeapOptions::default() });
+        let table = w.alloc_array(t.refs, ELEMENTS).unwrap();
+        w.runtime.roots.push(table);
+        let mut held = vec![None; ELEMENTS as usize];
+        for data in 0..MADE {
+            let host = w.alloc_extern(t.host, data).unwrap();
+            for copy in (0..5).filter(|_| data % 5 != 0) {
+                let at = (data as u32 * 7 + copy * (ELEMENTS / 5)) % ELEMENTS;
+                w.store(table, ARRAY_ELEMENTS_OFFSET + at * 4, host);
+                held[at as usize] = Some(data);
+            }
+        }
+        w.collect();
+        let stats = w.heap.stats();
+        assert!(stats.major > 50 && (stats.minor > 100 || collector == Collector::MarkSweep), "{stats:?}");
+        let held: BTreeSet<u64> = held.into_iter().flatten().collect();
+        let dead: Vec<u64> = (0..MADE).filter(|data| !held.contains(data)).collect();
+        w.runtime.dropped.sort_unstable();
+        assert_eq!(w.runtime.dropped, dead);
+        w.runtime.dropped.clear();
+        w.runtime.roots.clear();
+        w.collect();
+        w.runtime.dropped.sort_unstable();
+        assert_eq!(w.runtime.dropped, held.into_iter().collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn a_failed_host_object_is_not_dropped() {
     let (mut w, t) = world(HeapOptions { collector: Collector::Null, ..sized(BLOCK) });
@@ -371,6 +407,68 @@ fn the_budget_grows_with_what_lives() {
     let before: Vec<u64> = w.runtime.log.iter().map(|c| c.before_bytes >> 20).collect();
     assert!(w.runtime.log.iter().all(|c| c.cause == Cause::Budget));
     assert_eq!(before, [4, 8, 16, 32, 64], "each collection at twice the bytes of the one before");
+}
+
+#[test]
+fn a_soft_limit_may_change_while_the_heap_is_in_use() {
+    const SOFT: u64 = 8 << 20;
+    /// Makes garbage; the most bytes in use meanwhile.
+    fn run(w: &mut World, t: &Words, objects: u64) -> u64 {
+        let used = (0..objects).map(|_| {
+            w.alloc_struct(t.node).unwrap();
+            w.heap.used_bytes()
+        });
+        used.max().unwrap()
+    }
+    for collector in [Collector::Generational, Collector::MarkSweep] {
+        let (mut w, t) = world(HeapOptions { collector, log: true, ..HeapOptions::default() });
+        w.runtime.roots.push(0);
+        for _ in 0..(4 << 20) / 16 {
+            let node = w.alloc_struct(t.node).unwrap();
+            w.store(node, 4, w.runtime.roots[0]);
+            w.runtime.roots[0] = node;
+        }
+        assert!(run(&mut w, &t, 2_000_000) > 2 * SOFT);
+        let major = w.heap.stats().major;
+        w.heap.set_soft_max_bytes(SOFT);
+        assert_eq!(w.heap.options().soft_max_bytes, SOFT);
+        run(&mut w, &t, 100_000);
+        let stats = w.heap.stats();
+        assert!(stats.major > major && stats.heap_bytes <= SOFT, "a collection of the whole heap was due: {stats:?}");
+        let used = run(&mut w, &t, 2_000_000);
+        assert!(used <= SOFT, "{used} bytes in use");
+        // A limit below what lives leaves room to go on.
+        w.heap.set_soft_max_bytes(1 << 20);
+        let used = run(&mut w, &t, 2_000_000);
+        assert!(used <= 4 * SOFT / 5, "{used} bytes in use");
+        w.heap.set_soft_max_bytes(u64::MAX);
+        assert!(run(&mut w, &t, 4_000_000) > 2 * SOFT);
+    }
+}
+
+/// A lower limit that the heap has not reached yet is kept all the same: what was planned by the old one is too late.
+#[test]
+fn a_lower_soft_limit_is_not_passed() {
+    const SOFT: u64 = 20 << 20;
+    let (mut w, t) = world(HeapOptions::default());
+    let keep = |w: &mut World, nodes: u64| {
+        for _ in 0..nodes {
+            let node = w.alloc_struct(t.node).unwrap();
+            w.store(node, 4, w.runtime.roots[0]);
+            w.runtime.roots[0] = node;
+        }
+    };
+    w.runtime.roots.push(0);
+    keep(&mut w, 500_000);
+    assert!(w.heap.stats().minor > 0 && w.heap.stats().major == 0);
+    w.heap.set_soft_max_bytes(SOFT);
+    // Each list dies, old, when the next one begins.
+    for _ in 0..20 {
+        w.runtime.roots[0] = 0;
+        keep(&mut w, 300_000);
+        let used = w.heap.used_bytes();
+        assert!(used <= SOFT, "{used} bytes in use, {:?}", w.heap.stats());
+    }
 }
 
 #[test]

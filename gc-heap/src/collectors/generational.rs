@@ -43,11 +43,17 @@ struct MajorAt {
 }
 
 impl MajorAt {
+    const NEXT: Self = Self { live_bytes: 0, used_bytes: 0 };
+
     fn after_major(heap: &HeapState) -> Self {
         let budget = major_budget_bytes(heap);
         let used_bytes = settled_bytes(heap);
         let room = heap.options.max_bytes.saturating_sub(used_bytes) / 4 * 3;
         Self { live_bytes: heap.stats.live_bytes + budget, used_bytes: used_bytes + budget.min(room) }
+    }
+
+    fn earlier(self, other: Self) -> Self {
+        Self { live_bytes: self.live_bytes.min(other.live_bytes), used_bytes: self.used_bytes.min(other.used_bytes) }
     }
 }
 
@@ -80,6 +86,14 @@ impl Collect for Generational {
             self.major_at = Some(MajorAt::after_major(heap));
         }
         Ok(())
+    }
+
+    /// A heap above the limit is collected as a whole next time; one below it keeps its plan, unless a major collection
+    /// now would lead to an earlier one.
+    fn soft_limit_changed(&mut self, heap: &HeapState) {
+        let is_above = heap.space.heap_bytes() > heap.options.soft_max_bytes;
+        let planned = self.major_at.map(|planned| planned.earlier(MajorAt::after_major(heap)));
+        self.major_at = if is_above { Some(MajorAt::NEXT) } else { planned };
     }
 }
 

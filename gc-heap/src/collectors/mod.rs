@@ -28,6 +28,10 @@ pub trait Collect: Send {
     ///
     /// What the verifier found, if it is on; the heap must not be used any more.
     fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError>;
+
+    /// The soft limit has changed: what was planned by the old one may be too late. Collectors that plan nothing ahead
+    /// have nothing to do.
+    fn soft_limit_changed(&mut self, _heap: &HeapState) {}
 }
 
 /// Bytes that may be handed out, or survive minor collections, between two major ones.

@@ -351,7 +351,14 @@ impl Heap {
         self.state.space.used_bytes()
     }
 
-    /// The options that the heap was made with; `max_bytes` as it is in force.
+    /// Replaces the soft limit ([`HeapOptions::soft_max_bytes`]). A heap that is above the new one is collected as a whole
+    /// when its next collection is due.
+    pub fn set_soft_max_bytes(&mut self, bytes: u64) {
+        self.state.options.soft_max_bytes = bytes;
+        self.collector.soft_limit_changed(&self.state);
+    }
+
+    /// The options that the heap was made with; `max_bytes` as it is in force, and the soft limit as it was set last.
     #[must_use]
     pub fn options(&self) -> &HeapOptions {
         &self.state.options

@@ -93,6 +93,11 @@ impl<T> StoreContextMut<'_, T> {
         self.0.inner.gc()
     }
 
+    /// [`Store::set_heap_soft_max_bytes`].
+    pub fn set_heap_soft_max_bytes(&mut self, bytes: u64) {
+        self.0.inner.heap.set_soft_max_bytes(bytes);
+    }
+
     /// Does `work`, which cannot use the store, while other threads of the store can. A host function that waits
     /// for anything should do so here: as long as it has the store, no other thread gets further than to its next
     /// call of a host function, or its next allocation that is not inline.

@@ -109,6 +109,13 @@ impl<T> Store<T> {
         self.data.inner.gc()
     }
 
+    /// Replaces the soft limit of this store's heap ([`Config::heap_soft_max_bytes`](crate::Config::heap_soft_max_bytes)),
+    /// for instance when the process has little memory left. A heap that is above the new limit is collected as a whole
+    /// when it is due next, at once with [`Store::gc`].
+    pub fn set_heap_soft_max_bytes(&mut self, bytes: u64) {
+        self.data.inner.heap.set_soft_max_bytes(bytes);
+    }
+
     /// Every reachable object of the heap with its references. Takes memory in proportion.
     ///
     /// # Errors
