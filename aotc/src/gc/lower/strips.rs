@@ -32,8 +32,8 @@
 //! strip that begins behind it has one round, or two.
 //!
 //! Cut are innermost loops with one latch, which compares a counter with what does not change in the loop, and few
-//! instructions, none of which calls. The step is a constant, or does not change either, and the comparison is `<`. Loops that have few rounds by such constants need no poll.
-//! All others are left to [`polls`].
+//! instructions, none of which calls. The step is a constant, or does not change either, and the comparison is `<`. Loops
+//! that have few rounds by constants alone need no poll. All others are left to [`polls`].
 
 use super::cfg::{BlockIdx, Cfg, Loop};
 use super::{is_quick_call, polls};
@@ -130,35 +130,51 @@ impl Counted {
         let (next, _) = counter.incoming().into_iter().find(|&(_, from)| from == latch)?;
         let (phi, step) = sum_of_phi(next, header)?;
         let counted = Self { header, latch, exit, test, predicate, tested, bound, counter, step, offset, rounds };
-        let fits = phi == counter && is_invariant(step) && is_invariant(offset) && counted.step_fits();
-        fits.then_some(counted)
+        let fits = phi == counter && is_invariant(step) && is_invariant(offset);
+        (fits && (counted.is_short() || counted.step_fits())).then_some(counted)
     }
 
-    /// Whether the counter moves towards the bound, and in steps that [`Cut`] can do.
+    /// Whether the counter moves in steps that [`Cut`] can do.
     fn step_fits(&self) -> bool {
+        let Some(step) = self.step.const_int() else {
+            return matches!(self.predicate, IntPredicate::Ult | IntPredicate::Slt);
+        };
+        let divides = self.predicate != IntPredicate::Ne || step.unsigned_abs().is_power_of_two();
+        divides && self.moves_by(step) && (1..=MAX_STEP).contains(&step.unsigned_abs())
+    }
+
+    /// Whether a step takes the counter towards the bound, if it does not start behind it.
+    fn moves_by(&self, step: i64) -> bool {
         use IntPredicate::{Eq, Ne, Sge, Sgt, Sle, Slt, Uge, Ugt, Ule, Ult};
-        let Some(step) = self.step.const_int() else { return matches!(self.predicate, Ult | Slt) };
-        let moves = match self.predicate {
+        match self.predicate {
             Eq => false,
-            Ne => step.unsigned_abs().is_power_of_two(),
+            Ne => step != 0,
             Ult | Ule | Slt | Sle => step > 0,
             Ugt | Uge | Sgt | Sge => step < 0,
-        };
-        moves && (1..=MAX_STEP).contains(&step.unsigned_abs())
+        }
     }
 
-    /// Whether the loop has no more rounds than a strip, by constants alone.
+    /// Whether the loop has no more rounds than a strip, by constants alone, and the counter does not wrap in them.
     fn is_short(&self) -> bool {
         let mut starts = self.counter.incoming().into_iter().filter(|&(_, from)| from != self.latch);
         let (Some((start, _)), None) = (starts.next(), starts.next()) else { return false };
-        let constants = [start, self.offset, self.bound, self.step].map(|v| v.const_int().map(i128::from));
+        let constants = [start, self.offset, self.bound, self.step].map(|v| v.const_int());
         let [Some(start), Some(offset), Some(bound), Some(step)] = constants else { return false };
-        let first = start + offset;
-        let distance = (bound - first) * step.signum();
-        // Constants are sign-extended: what is compared without sign, or wraps, must not be negative.
-        let is_plain = start >= 0 && first >= 0 && (bound >= 0 || bound == -1 && self.predicate.is_signed());
-        let ends = self.predicate != IntPredicate::Ne || distance % step.abs() == 0;
-        is_plain && ends && (0..i128::from(self.rounds) * step.abs()).contains(&distance)
+        // Constants are sign-extended, so what is compared without sign must not be negative.
+        let bits = self.counter.ty().size_bytes() * 8;
+        let values = if self.predicate.is_signed() { -(1 << (bits - 1))..1_i128 << (bits - 1) } else { 0..1 << bits };
+        let (first, bound) = (i128::from(start) + i128::from(offset), i128::from(bound));
+        let (distance, length) = ((bound - first) * i128::from(step.signum()), i128::from(step).abs());
+        if !self.moves_by(step) || distance < 0 || !values.contains(&first) || !values.contains(&bound) {
+            return false;
+        }
+        let more = match self.predicate {
+            IntPredicate::Ne if distance % length != 0 => return false,
+            predicate if predicate.is_strict() => (distance + length - 1) / length,
+            IntPredicate::Ne => distance / length,
+            _ => distance / length + 1,
+        };
+        more < i128::from(self.rounds) && values.contains(&(first + more * i128::from(step)))
     }
 
     fn counts_up(&self) -> bool {

@@ -19,6 +19,14 @@
 ;; NOT: strip
 ;; NOT: volatile
 ;; CHECK: ret
+;; Nor if the counter ends exactly at the bound, whatever the step.
+;; FUNC: exact
+;; NOT: strip
+;; NOT: volatile
+;; CHECK: ret
+;; A counter that may jump over the bound and wrap has many rounds.
+;; FUNC: wraps
+;; CHECK: load volatile i32
 ;; What ends by chance polls in each round.
 ;; FUNC: chance
 ;; NOT: strip
@@ -38,6 +46,17 @@
     (loop $l
       (local.set 0 (i32.mul (i32.rotl (local.get 0) (i32.const 7)) (i32.const 77)))
       (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000))))
+    (local.get 0))
+  (func $exact (export "exact") (param i32) (result i32) (local $i i32)
+    (loop $l
+      (local.set 0 (i32.mul (i32.rotl (local.get 0) (i32.const 7)) (i32.const 77)))
+      (br_if $l (i32.ne (local.tee $i (i32.add (local.get $i) (i32.const 3))) (i32.const 3000))))
+    (local.get 0))
+  (func $wraps (export "wraps") (param i32) (result i32) (local $i i32)
+    (local.set $i (i32.const 0x7ff00000))
+    (loop $l
+      (local.set 0 (i32.mul (i32.rotl (local.get 0) (i32.const 7)) (i32.const 77)))
+      (br_if $l (i32.lt_s (local.tee $i (i32.add (local.get $i) (i32.const 0x20000))) (i32.const 0x7fffffff))))
     (local.get 0))
   (func $chance (export "chance") (param i32) (result i32)
     (loop $l
