@@ -314,6 +314,7 @@ fn optimise(unit: &Unit<'_, '_>, level: OptLevel, target: &TargetMachine) -> Res
     if let Some(pipeline) = pipeline::optimise(level) {
         gc::scalar_replacement::run(unit, target)?;
         unit.llvm.run_passes(&pipeline, target)?;
+        gc::loops::run(unit, target)?;
     }
     Ok(())
 }

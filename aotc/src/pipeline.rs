@@ -9,7 +9,8 @@
 //!    the functions that it changed.
 //! 3. [`optimise`]: loops are vectorised and unrolled. The text is the rest of LLVM's `default<O…>`, as
 //!    `opt -print-pipeline-passes` shows it, without what no module of this compiler has.
-//!    The last two passes bring loops into the form that [`crate::gc::lower`] peels.
+//!    The last two passes bring loops into the form that [`crate::gc::loops`] peels, with [`forward_loads`] in functions
+//!    of which it knows more than LLVM does.
 //! 4. References are lowered, [`crate::gc::lower`], and [`clean_up`] is run.
 
 use crate::options::OptLevel;
@@ -65,6 +66,11 @@ pub(crate) fn optimise(level: OptLevel) -> Option<String> {
          speculate-unpredictables>,loop-simplify,lcssa),\
          globaldce,constmerge"
     ))
+}
+
+/// For a function whose stores are told apart from what it loads in loops.
+pub(crate) fn forward_loads() -> &'static str {
+    "gvn,simplifycfg"
 }
 
 /// After references are lowered: inline the collector's sequences, merge address computations, drop stores of null to

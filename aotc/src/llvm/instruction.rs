@@ -88,6 +88,18 @@ impl Value {
         unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMOr }
     }
 
+    /// Whether the instruction is a bitwise and.
+    pub(crate) fn is_and(self) -> bool {
+        // SAFETY: the handle is an instruction's by contract of this function.
+        unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMAnd }
+    }
+
+    /// Whether an addition is poison where it overflows as one of signed numbers.
+    pub(crate) fn has_no_signed_wrap(self) -> bool {
+        // SAFETY: the handle is an addition's by contract of this function.
+        unsafe { LLVMGetNSW(self.0) != 0 }
+    }
+
     /// Whether the instruction is an integer addition.
     pub(crate) fn is_add(self) -> bool {
         // SAFETY: the handle is an instruction's by contract of this function.

@@ -8,8 +8,7 @@
 //! 0. [`effects`]: what LLVM has found out about functions is forgotten.
 //!    [`undefined`]: references that LLVM left undefined become null. [`vectors`]: vectors of pointers into objects
 //!    become their lanes.
-//! 1. [`peel`]: small loops get a copy of their first round.
-//!    [`strips`], [`polls`]: every loop that could run long without a safepoint gets a poll, short ones in every
+//! 1. [`strips`], [`polls`]: every loop that could run long without a safepoint gets a poll, short ones in every
 //!    so many rounds.
 //! 2. [`bases`]: every pointer into an object is traced back to the object's reference; where control flow
 //!    merges such pointers, their references are merged beside them.
@@ -32,7 +31,6 @@ mod effects;
 mod expand;
 mod frame;
 mod liveness;
-mod peel;
 mod polls;
 mod remembered;
 mod strips;
@@ -45,6 +43,7 @@ use super::cfg;
 use crate::llvm::{Builder, LlvmError, Opcode, Type, TypeKind, Value};
 use crate::returns;
 use crate::translate::unit::Unit;
+pub(super) use strips::is_short;
 
 /// Lowers every function of the unit's LLVM module.
 ///
@@ -71,9 +70,6 @@ fn lower_function(
     let mut cfg = cfg::Cfg::new(function);
     check_variables(&cfg)?;
     if vectors::take_apart(unit, &cfg)? {
-        cfg = cfg::Cfg::new(function);
-    }
-    if peel::peel(unit, &cfg) {
         cfg = cfg::Cfg::new(function);
     }
     if unit.polls {
@@ -124,7 +120,7 @@ fn is_marker(instruction: Value) -> bool {
 }
 
 /// Whether a call takes no longer than a few instructions do, or polls itself.
-fn is_quick_call(call: Value) -> bool {
+pub(super) fn is_quick_call(call: Value) -> bool {
     let Some(callee) = call.called_function() else { return false };
     let name = callee.name();
     is_marker(call) || name.starts_with("llvm.") && !name.starts_with("llvm.mem")

@@ -70,7 +70,7 @@ pub(super) fn cut(unit: &Unit<'_, '_>, cfg: &Cfg) -> Unpolled {
 }
 
 /// Whether constants tell that a loop has no more rounds than a strip.
-pub(super) fn is_short(unit: &Unit<'_, '_>, cfg: &Cfg, innermost: &Loop) -> bool {
+pub(in crate::gc) fn is_short(unit: &Unit<'_, '_>, cfg: &Cfg, innermost: &Loop) -> bool {
     Counted::find(unit, cfg, innermost).is_some_and(|counted| counted.is_short())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The problem: many loops have few rounds, and how many is not known: the swaps of a reversal, the steps along a
 //! chain of a hash table. A processor predicts the branch that ends such a loop badly, because all rounds share it,
-//! and what a loop needs before its first round, such as the length of a strip ([`super::strips`]), pays for no round
+//! and what a loop needs before its first round, such as the length of a strip ([`crate::gc::lower`]), pays for no round
 //! behind the first.
 //!
 //! So the blocks of the loop are copied, in front of it. The copy is entered instead of the loop, goes on to the loop
@@ -14,13 +14,13 @@
 //! latch:  …  ─► header         latch:   …  ─► header
 //! ```
 //!
-//! This is done last before polls are placed, because LLVM's vectorisers want loops as they are. Input is what LLVM's
+//! This is done after LLVM's optimiser, because LLVM's vectorisers want loops as they are. Input is what LLVM's
 //! `loop-simplify` and `lcssa` leave: one block enters a loop, the blocks behind exits have no other predecessors, and
 //! what is needed behind a loop is needed by phis in those blocks. Loops that are not so stay whole, as do loops that
 //! LLVM has vectorised or unrolled, whose few rounds are known, or that contain another one.
 
-use super::cfg::{BlockIdx, Cfg, Loop};
-use super::strips;
+use crate::gc::cfg::{BlockIdx, Cfg, Loop};
+use crate::gc::lower;
 use crate::llvm::{Block, Builder, Opcode, Value};
 use crate::translate::unit::Unit;
 use std::collections::{HashMap, HashSet};
@@ -58,7 +58,7 @@ impl Peeled {
         let is_processed = cfg.blocks[latch].terminator()?.has_metadata(unit.metadata.loops);
         let count = members.iter().map(|&block| count_instructions(cfg, block)).sum::<Option<usize>>()?;
         let exits = exits(cfg, candidate, &members)?;
-        let has_few_rounds = strips::is_short(unit, cfg, candidate);
+        let has_few_rounds = lower::is_short(unit, cfg, candidate);
         let fits =
             !is_processed && !has_few_rounds && count <= MAX_INSTRUCTIONS && values_stay_inside(cfg, &members, &exits);
         let block = |&index: &BlockIdx| cfg.blocks[index];
@@ -176,7 +176,7 @@ fn count_instructions(cfg: &Cfg, block: BlockIdx) -> Option<usize> {
         match instruction.opcode() {
             Opcode::Phi => {}
             Opcode::LandingPad | Opcode::Invoke | Opcode::Alloca => return None,
-            Opcode::Call if !super::is_quick_call(instruction) => return None,
+            Opcode::Call if !lower::is_quick_call(instruction) => return None,
             _ => count += 1,
         }
     }
