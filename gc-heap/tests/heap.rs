@@ -317,6 +317,35 @@ fn host_objects_are_dropped_once_by_threads_that_mark_together() {
     }
 }
 
+/// Large arrays, each of which alone refers to many objects, some to other such arrays: members of the team give halves of
+/// what is left of them away.
+#[test]
+fn large_arrays_are_marked_by_several_threads() {
+    const ARRAYS: u32 = 40;
+    const ELEMENTS: u32 = 5000;
+    for threads in [1, 2, 4] {
+        let mut options = HeapOptions { threads: NonZeroU32::new(threads), verify: true, ..HeapOptions::default() };
+        options.tuning.await_helpers = true;
+        let (mut w, t) = world(options);
+        w.runtime.roots.push(0);
+        for _ in 0..ARRAYS {
+            let array = w.alloc_array(t.refs, ELEMENTS).unwrap();
+            // The array before is found in the middle of this one.
+            w.store(array, ARRAY_ELEMENTS_OFFSET + ELEMENTS / 2 * 4, w.runtime.roots[0]);
+            w.runtime.roots[0] = array;
+            for at in (0..ELEMENTS).filter(|at| *at != ELEMENTS / 2) {
+                let node = w.alloc_struct(t.node).unwrap();
+                w.store(w.runtime.roots[0], ARRAY_ELEMENTS_OFFSET + at * 4, node);
+            }
+        }
+        for _ in 0..10 {
+            w.collect();
+            let array_bytes = u64::from((ARRAY_ELEMENTS_OFFSET + ELEMENTS * 4).next_multiple_of(8));
+            assert_eq!(w.heap.stats().live_bytes, u64::from(ARRAYS) * (array_bytes + u64::from(ELEMENTS - 1) * 16));
+        }
+    }
+}
+
 #[test]
 fn a_failed_host_object_is_not_dropped() {
     let (mut w, t) = world(HeapOptions { collector: Collector::Null, ..sized(BLOCK) });

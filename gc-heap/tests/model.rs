@@ -111,7 +111,20 @@ impl Program {
         let magnitude = self.rng.below(17);
         let length = self.rng.below(1 << magnitude) as u32;
         let made = self.world.alloc_array(word, length);
+        let array = made.as_ref().ok().copied();
         self.made(made);
+        array.into_iter().for_each(|array| self.fill(array));
+    }
+
+    /// Writes to some elements of a new array of references, so that it may become the only one to refer to what is young.
+    fn fill(&mut self, array: u32) {
+        let offsets = self.world.ref_offsets(array);
+        for _ in 0..offsets.len().min(8) {
+            let Some(value) = self.pick() else { return };
+            let offset = offsets[self.rng.below(offsets.len() as u64) as usize];
+            self.world.store(array, offset, value);
+            self.note(array, offset, value);
+        }
     }
 
     fn make_host_object(&mut self) {
@@ -149,8 +162,16 @@ impl Program {
         }
     }
 
-    /// Roots a new object: one in eight is pinned.
+    /// Keeps a new object alive: by one reference from another object, or by a root, of which one in eight is pinned.
     fn root(&mut self, object: u32) {
+        if self.rng.below(2) == 0
+            && let Some(holder) = self.pick()
+            && let Some(&offset) = self.world.ref_offsets(holder).last()
+        {
+            self.world.store(holder, offset, object);
+            self.note(holder, offset, object);
+            return;
+        }
         let runtime = &mut self.world.runtime;
         let roots = if self.rng.below(8) == 0 { &mut runtime.roots } else { &mut runtime.slots };
         roots.push(object);
@@ -422,21 +443,29 @@ fn a_full_mark_stack_loses_nothing() {
     }
 }
 
-/// Minor collections that stop as early as they can, alone and under stress.
+/// Minor collections that stop as early as they can, or somewhere in their middle, alone and under stress.
 #[test]
 fn minor_collections_in_parts_lose_nothing() {
-    let parts = |check_objects, mark_stack_entries| {
+    let parts = |pause_micros, check_objects, mark_stack_entries| {
         let mut options = small(64 << 20);
-        options.minor_pause = Some(Duration::ZERO);
+        options.minor_pause = Some(Duration::from_micros(pause_micros));
         options.tuning.pause_check_objects = check_objects;
         options.tuning.min_step_bytes = 8 << 10;
         options.tuning.mark_stack_entries = mark_stack_entries;
         options
     };
-    for (seed, check_objects, entries) in [(60, 1, 1 << 20), (61, 5, 1 << 20), (62, 40, 1 << 20), (63, 40, 7)] {
-        assert!(run(parts(check_objects, entries), seed, 6000) > 20);
-        let stress = HeapOptions { stress: NonZeroU64::new(2), ..parts(check_objects, entries) };
-        assert!(run(stress, seed, 1200) > 20);
+    for (seed, micros, check_objects, entries) in [
+        (60, 0, 1, 1 << 20),
+        (61, 0, 5, 1 << 20),
+        (62, 0, 40, 1 << 20),
+        (63, 0, 40, 7),
+        (64, 5, 1, 1 << 20),
+        (65, 20, 1, 1 << 20),
+        (66, 60, 2, 7),
+    ] {
+        let options = parts(micros, check_objects, entries);
+        assert!(run(options, seed, 6000) > 20);
+        assert!(run(HeapOptions { stress: NonZeroU64::new(2), ..options }, seed, 1200) > 20);
     }
 }
 

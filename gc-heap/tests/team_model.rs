@@ -13,11 +13,14 @@
 //! | the leader makes new work when all is done | [`interleavings::a_second_round`] |
 //! | helpers that wait for the end | [`interleavings::patient_helpers`] |
 //! | sessions follow each other, a helper comes between | [`interleavings::two_sessions`] |
-//! | the leader gives up with work left | [`interleavings::giving_up`] |
+//! | the leader gives up with work left, and opens another session | [`interleavings::giving_up`] |
+//!
+//! Where work is to be shared, it must be so in some interleaving: a team that never shares loses nothing.
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
+use std::sync::atomic::{AtomicU32, Ordering};
 use team::Team;
 
 /// What [`team`] takes for the standard library's.
@@ -95,14 +98,18 @@ impl Model {
         }
     }
 
-    fn help(&self) {
+    /// Helps once; the number of parcels taken.
+    fn help(&self) -> u32 {
         if self.team.join().is_none() {
-            return;
+            return 0;
         }
         self.read_trace();
+        let mut taken = 0;
         while let Some(piece) = self.team.take_or_leave() {
             self.work(piece);
+            taken += 1;
         }
+        taken
     }
 
     fn lead(&self, piece: Piece) {
@@ -120,6 +127,12 @@ impl Model {
         }
     }
 
+    /// How often these pieces were done.
+    fn count(&self, pieces: std::ops::Range<usize>) -> u32 {
+        // SAFETY: as above.
+        self.done[pieces].iter().map(|done| done.with(|done| unsafe { *done })).sum()
+    }
+
     fn session(&self, pieces: usize) {
         self.write_trace();
         self.team.open(0);
@@ -130,13 +143,17 @@ impl Model {
     }
 }
 
-fn check(program: impl Fn() + Sync + Send + 'static) {
+/// Checks a program, which returns how many parcels helpers have taken: some, in some interleavings.
+fn check(preemptions: usize, program: impl Fn() -> u32 + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(PREEMPTIONS);
-    builder.check(program);
+    builder.preemption_bound = Some(preemptions);
+    let taken = std::sync::Arc::new(AtomicU32::new(0));
+    let counter = std::sync::Arc::clone(&taken);
+    builder.check(move || _ = counter.fetch_add(program(), Ordering::Relaxed));
+    assert!(taken.load(Ordering::Relaxed) > 0, "no helper has ever taken a parcel");
 }
 
-fn helper(model: &Arc<Model>) -> thread::JoinHandle<()> {
+fn helper(model: &Arc<Model>) -> thread::JoinHandle<u32> {
     let model = Arc::clone(model);
     thread::spawn(move || model.help())
 }
@@ -147,27 +164,27 @@ mod interleavings {
 
     #[test]
     fn a_helper_may_be_late() {
-        check(|| {
+        check(PREEMPTIONS, || {
             let model = Model::new(1, false);
             let helper = helper(&model);
             model.session(4);
-            helper.join().unwrap();
+            helper.join().unwrap()
         });
     }
 
     #[test]
     fn two_helpers() {
-        check(|| {
+        check(PREEMPTIONS, || {
             let model = Model::new(2, false);
             let helpers = [helper(&model), helper(&model)];
             model.session(2);
-            helpers.into_iter().for_each(|helper| helper.join().unwrap());
+            helpers.into_iter().map(|helper| helper.join().unwrap()).sum()
         });
     }
 
     #[test]
     fn a_second_round() {
-        check(|| {
+        check(PREEMPTIONS, || {
             let model = Model::new(1, false);
             let helper = helper(&model);
             model.write_trace();
@@ -178,23 +195,23 @@ mod interleavings {
             model.check(2, 2);
             model.team.close();
             model.write_trace();
-            helper.join().unwrap();
+            helper.join().unwrap()
         });
     }
 
     #[test]
     fn patient_helpers() {
-        check(|| {
+        check(PREEMPTIONS, || {
             let model = Model::new(1, true);
             let helper = helper(&model);
             model.session(3);
-            helper.join().unwrap();
+            helper.join().unwrap()
         });
     }
 
     #[test]
     fn two_sessions() {
-        check(|| {
+        check(PREEMPTIONS, || {
             let model = Model::new(1, false);
             let helper = helper(&model);
             for times in 1..=2 {
@@ -205,20 +222,24 @@ mod interleavings {
                 model.team.close();
             }
             model.write_trace();
-            helper.join().unwrap();
+            helper.join().unwrap()
         });
     }
 
     #[test]
     fn giving_up() {
-        check(|| {
+        check(PREEMPTIONS, || {
             let model = Model::new(1, false);
             let helper = helper(&model);
             model.team.open(0);
-            model.work(Piece { first: 0, count: 3 });
+            model.work(Piece { first: 4, count: 3 });
             model.team.close();
             model.write_trace();
-            helper.join().unwrap();
+            // What was left is done by nobody.
+            let done = model.count(4..7);
+            model.session(2);
+            assert_eq!(model.count(4..7), done);
+            helper.join().unwrap()
         });
     }
 }

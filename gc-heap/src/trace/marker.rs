@@ -141,8 +141,12 @@ impl<'a> Marker<'a> {
             if self.is_enough {
                 return;
             }
-            let Some(rest) = self.arrays.pop() else { return };
-            self.scan_elements::<SHARED>(rest);
+            match self.arrays.pop() {
+                Some(rest) => self.scan_elements::<SHARED>(rest),
+                // The stack is not empty then.
+                None if self.is_late => {}
+                None => return,
+            }
         }
         self.leave_all();
     }
