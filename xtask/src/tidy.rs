@@ -24,6 +24,7 @@ pub const UNSAFE_PLACES: &[&str] = &[
     "runtime/src/os",
     "runtime/src/thread",
     // A model of it.
+    "runtime/tests/seats/",
     "runtime/tests/world_model.rs",
     "runtime/tests/world_storm.rs",
     // Decides, on registers and stack of stopped code, where a raise goes on.

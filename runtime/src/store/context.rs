@@ -8,7 +8,8 @@ use crate::instance::Instance;
 use crate::thread::StoppedWorld;
 use crate::thread::blocking::unlocked_until_interrupted;
 use crate::thread::control::stopped;
-use crate::thread::spawn::{JoinHandle, OnFailure, spawn, unlocked};
+use crate::thread::spawn::{JoinHandle, OnFailure, spawn};
+use crate::thread::unlocked::unlocked;
 use crate::value::Val;
 use std::os::fd::BorrowedFd;
 

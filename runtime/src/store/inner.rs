@@ -220,7 +220,7 @@ impl StoreInner {
 impl Drop for StoreInner {
     /// Other threads must not outlive what they use.
     fn drop(&mut self) {
-        thread::spawn::end_all(self);
+        thread::unlocked::end_all(self);
     }
 }
 

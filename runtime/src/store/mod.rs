@@ -86,7 +86,7 @@ impl<T> Store<T> {
     #[must_use]
     pub fn into_data(mut self) -> T {
         // The threads use the data.
-        thread::spawn::end_all(&mut self.data.inner);
+        thread::unlocked::end_all(&mut self.data.inner);
         self.data.data
     }
 

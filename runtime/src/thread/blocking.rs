@@ -14,7 +14,7 @@
 //! An interruption before the look is seen by it; one that comes later finds the descriptor, and writes to it before the
 //! world can be told that nobody waits there any more.
 
-use super::spawn::unlocked;
+use super::unlocked::unlocked;
 use super::world::{self, WaitsAt};
 use crate::error::{Error, StoreError, Trap};
 use crate::store::StoreData;

@@ -113,7 +113,10 @@ impl Threads {
     pub(crate) fn add(&mut self, stack_bytes: usize) -> Result<NonNull<Thread>, StoreError> {
         self.require_polls()?;
         let thread = self.first.another(stack_bytes).map_err(StoreError::Thread)?;
-        self.first.set_shared();
+        // Threads look at their own flag without the store: it is written before there are others, and never again.
+        if !self.is_shared() {
+            self.first.set_shared();
+        }
         let address = thread.as_ptr();
         self.spawned.push(thread);
         Ok(address)

@@ -34,6 +34,7 @@ mod signals;
 pub(crate) mod spawn;
 mod stack;
 mod sync;
+pub(crate) mod unlocked;
 #[cfg(target_arch = "x86_64")]
 #[path = "vectors_x86_64.rs"]
 pub(crate) mod vectors;

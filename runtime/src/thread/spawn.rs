@@ -8,24 +8,20 @@
 //! spawn (holds the store): record, OS thread ──► acquire ─► call ─► packet, off the list ─► give up ─► done
 //! ```
 //!
-//! A store that is dropped interrupts its threads until the last is off the list. [Seats](super::seat) that are empty it
-//! takes off itself.
+//! A store that is dropped waits until the last is off the list ([`super::unlocked`]).
 
+use super::Thread;
+use super::unlocked::unlocked;
 use super::world::{MemberId, StoreAddress, World};
-use super::{Thread, interrupt};
 use crate::call;
 use crate::error::{Error, StoreError};
 use crate::externals::Func;
-use crate::store::{AsContextMut, StoreData, StoreId, StoreInner};
+use crate::store::{AsContextMut, StoreData, StoreId};
 use crate::value::Val;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
-
-/// How often a store that is dropped interrupts threads that do not end: a host function may have swallowed it.
-const INTERRUPT_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A thread that was spawned in a store.
 #[derive(Debug)]
@@ -196,55 +192,4 @@ unsafe fn run<T: 'static>(
     // The record leaves the world and frees its stacks without the store.
     drop(record);
     called.map_or_else(Outcome::Panicked, Outcome::Ended)
-}
-
-/// Runs `work`, which does not use the store, while other threads may.
-pub(crate) fn unlocked<T, R>(store: &mut StoreData<T>, work: impl FnOnce() -> R) -> R {
-    let data = std::ptr::from_mut(store);
-    // SAFETY: the store is exclusively borrowed, so its current thread is the running one.
-    unsafe { unlocked_at(data.cast::<StoreInner>(), work) }
-}
-
-/// [`unlocked`] for a store without its data's type.
-///
-/// # Safety
-///
-/// `store` must be that of the running thread, which has it, and no reference to it may be alive.
-unsafe fn unlocked_at<R>(store: *mut StoreInner, work: impl FnOnce() -> R) -> R {
-    /// Takes the store again, also after a panic.
-    struct Retake(NonNull<Thread>);
-    impl Drop for Retake {
-        fn drop(&mut self) {
-            // SAFETY: the thread is the running one, and lives as long as its store.
-            unsafe { Thread::take_store(self.0, &[]) };
-        }
-    }
-    // SAFETY: as the caller promises.
-    let (thread, is_shared) = unsafe { ((*store).threads.current_ptr(), (*store).threads.is_shared()) };
-    if !is_shared {
-        return work();
-    }
-    // SAFETY: as above.
-    let (world, member) = unsafe { (Arc::clone(thread.as_ref().world()), thread.as_ref().member()) };
-    world.give_up(member, StoreAddress(store.cast()));
-    let _retake = Retake(thread);
-    work()
-}
-
-/// Ends all threads of a store but the first.
-pub(crate) fn end_all(store: &mut StoreInner) {
-    let world = Arc::clone(store.threads.world());
-    world.close();
-    // The address of the whole store, which was exposed when threads were spawned.
-    let address: *mut StoreInner = std::ptr::with_exposed_provenance_mut(std::ptr::from_mut(store).addr());
-    // SAFETY: the store lives; it is reached through this address alone until the last thread has ended.
-    while unsafe {
-        (*address).threads.remove_empty_seats();
-        (*address).threads.spawned()
-    } > 0
-    {
-        interrupt::interrupt(&world);
-        // SAFETY: the store is exclusively borrowed by the caller, so the running thread has it.
-        unsafe { unlocked_at(address, || std::thread::sleep(INTERRUPT_INTERVAL)) };
-    }
 }
