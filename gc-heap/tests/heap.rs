@@ -3,8 +3,8 @@
 mod mock;
 
 use dolmen_abi::collector::{AllocBuffer, Collector};
-use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, FUNC_BYTES, MAX_OBJECT_BYTES};
-use dolmen_abi::reference::i31_new;
+use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, FUNC_BYTES, MAX_OBJECT_BYTES};
+use dolmen_abi::reference::{REF_UNIT_BYTES, i31_new};
 use dolmen_gc_heap::options::{LARGEST_MAX_BYTES, Refused};
 use dolmen_gc_heap::verify::Holder;
 use dolmen_gc_heap::{
@@ -128,6 +128,24 @@ fn arrays_have_a_largest_size() {
     w.collect();
     assert_eq!(w.heap.stats().live_bytes, 0);
     assert!(w.heap.stats().heap_bytes <= 64 << 20, "{} bytes kept", w.heap.stats().heap_bytes);
+}
+
+/// Loops over arrays load whole cache lines at once.
+#[test]
+fn elements_of_long_arrays_start_cache_lines() {
+    let (mut w, t) = world(HeapOptions { verify: true, ..HeapOptions::default() });
+    for length in (8 << 10..80 << 10).step_by(1003).chain([(16 << 10) - 8, (32 << 10) - 64, (32 << 10) - 63]) {
+        w.alloc_struct(t.node).unwrap();
+        let array = w.alloc_array(t.bytes, length).unwrap();
+        assert_eq!((u64::from(array) * u64::from(REF_UNIT_BYTES) + u64::from(ARRAY_ELEMENTS_OFFSET)) % 64, 0);
+        w.write(array, ARRAY_ELEMENTS_OFFSET + length / 4 * 4 - 4, length);
+        w.runtime.roots.push(array);
+    }
+    w.collect();
+    for array in w.runtime.roots.clone() {
+        let length = w.read(array, ARRAY_LENGTH_OFFSET);
+        assert_eq!(w.read(array, ARRAY_ELEMENTS_OFFSET + length / 4 * 4 - 4), length);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::BlockSet;
 use super::copy::Pins;
 use super::objects::Objects;
 use crate::block::{BLOCK_BYTES, Block, BlockState};
+use crate::large;
 use crate::line::{LINE_BYTES, used_mask};
 use crate::space::Space;
 use crate::state::HeapState;
@@ -103,7 +104,7 @@ impl Goal {
 /// Bytes of the large objects.
 fn large_bytes(space: &Space, objects: &Objects) -> u64 {
     let starts = space.blocks.iter().filter(|&block| space.blocks.state(block) == BlockState::Large);
-    starts.map(|block| u64::from(objects.bytes_of(block.start_unit()))).sum()
+    starts.map(|block| u64::from(objects.bytes_of(large::object_in(block)))).sum()
 }
 
 /// The sparsest blocks, as many as the goal asks for and memory allows to copy; whether memory was the limit.

@@ -34,7 +34,6 @@ use crate::block::BLOCK_BYTES;
 use crate::collectors::{self, Collect};
 use crate::host_objects::HostObjects;
 use crate::interface::to_runtime::{Runtime, TypeTable};
-use crate::large::MAX_SHARED_BYTES;
 use crate::object::{self, Object};
 use crate::options::{HeapOptions, LARGEST_MAX_BYTES};
 use crate::os::System;
@@ -43,7 +42,7 @@ use crate::state::HeapState;
 use crate::stats::{Cause, Stats};
 use crate::trace::{MarkStack, team_of};
 use crate::verify::{Verifier, VerifyError};
-use dolmen_abi::collector::{AllocBuffer, Barrier, Protocol};
+use dolmen_abi::collector::{AllocBuffer, Barrier, MAX_INLINE_ALLOC_BYTES, Protocol};
 use dolmen_abi::layout::array_size_bytes;
 use dolmen_abi::object::{ARRAY_LENGTH_OFFSET, EXTERN_BYTES, MAX_OBJECT_BYTES, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::{OBJECT_ALIGN_BYTES, REF_UNIT_BYTES, is_object};
@@ -419,7 +418,7 @@ impl Heap {
 
     /// Tries what compiled code has tried; for callers that have not.
     fn bump(&mut self, runtime: &mut dyn Runtime, bytes: u32) -> Option<u32> {
-        if bytes > MAX_SHARED_BYTES {
+        if bytes > MAX_INLINE_ALLOC_BYTES {
             return None;
         }
         alloc::bump(buffer_of(&mut self.stress, runtime), bytes)

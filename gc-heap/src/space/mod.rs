@@ -13,7 +13,7 @@ pub mod region;
 pub mod sweep;
 
 use crate::block::{BLOCK_BYTES, BLOCK_UNITS, Block, BlockState, BlockTable, LOG_BLOCK_BYTES};
-use crate::large::LargeObjects;
+use crate::large::{self, LargeObjects};
 use crate::line::{LINE_FREE, LINE_FRESH, LINE_LIVE, LOG_LINE_UNITS, LineTable, line_range, next_hole, used_mask};
 use crate::os::System;
 use dolmen_abi::reference::NULL_REF;
@@ -148,7 +148,7 @@ impl Space {
             return false;
         }
         match self.blocks.state(block) {
-            BlockState::Large => unit == block.start_unit(),
+            BlockState::Large => unit == large::object_in(block),
             BlockState::Immortal => self.marks.get(unit),
             BlockState::Recyclable | BlockState::Full => self.marks.get(unit) || self.is_fresh(unit, unit + 1),
             BlockState::Free | BlockState::LargeRest | BlockState::Reserved => false,

@@ -21,6 +21,7 @@ use super::marker::Marker;
 use super::prefetch::prefetch;
 use crate::barrier::CardTable;
 use crate::block::{Block, BlockState};
+use crate::large;
 use crate::line::{self, LOG_LINE_BYTES};
 use crate::space::Space;
 use dolmen_abi::collector::{ARRAY_ELEMENTS_REF_UNITS, LOG_CARD_BYTES, LOG_CARD_REF_UNITS};
@@ -122,7 +123,7 @@ impl<'a> DirtyBlocks<'a> {
                 BlockState::Recyclable | BlockState::Full => dirty.cards &= line::live_mask(lines.of_block(block)),
                 BlockState::Large | BlockState::LargeRest => {
                     self.large = self.start_of_large(block);
-                    dirty.large = self.large.start_unit();
+                    dirty.large = large::object_in(self.large);
                     dirty.cards = if marks.get(dirty.large) { dirty.cards } else { 0 };
                 }
                 // Immortal objects refer to immortal ones only.

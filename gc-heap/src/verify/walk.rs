@@ -8,6 +8,7 @@ use super::{Holder, Result, VerifyError};
 use crate::barrier::CardTable;
 use crate::block::{Block, BlockState};
 use crate::interface::to_runtime::{RootKind, RootVisitor, Runtime, TypeTable};
+use crate::large;
 use crate::line::{LINE_LIVE, LineTable, line_range};
 use crate::object::{Object, type_desc};
 use crate::space::Space;
@@ -179,7 +180,7 @@ impl<'a> Walk<'a> {
         let state = self.space.blocks.state(block);
         match state {
             BlockState::Free | BlockState::Reserved => Err("in a block without objects"),
-            BlockState::Large if word == block.start_unit() => Ok(state),
+            BlockState::Large if word == large::object_in(block) => Ok(state),
             BlockState::Large | BlockState::LargeRest => Err("inside a large object"),
             BlockState::Immortal if !self.space.marks.get(word) => Err("not the start of an immortal object"),
             BlockState::Immortal | BlockState::Recyclable | BlockState::Full => Ok(state),
