@@ -539,6 +539,20 @@ fn minor_collections_free_what_died_young_and_majors_the_rest() {
     assert!(minor.clone().all(|c| c.cause == Cause::Budget));
 }
 
+/// Parts of a minor collection that have no time free nothing: some two nurseries later one takes the time it needs.
+#[test]
+fn a_minor_collection_in_parts_comes_to_an_end() {
+    let tuning = Tuning { nursery_bytes: 256 << 10, min_step_bytes: 16 << 10, ..Tuning::default() };
+    let minor_pause = Some(std::time::Duration::ZERO);
+    let (mut w, t) = world(HeapOptions { tuning, minor_pause, initial_bytes: 0, log: true, ..HeapOptions::default() });
+    let kept = w.alloc_struct(t.node).unwrap();
+    w.runtime.roots.push(kept);
+    (0..1_000_000).for_each(|_| _ = w.alloc_struct(t.node).unwrap());
+    let finished = w.runtime.log.iter().filter(|c| c.is_finished).count();
+    assert!(finished >= 16 && w.runtime.log.len() > 2 * finished, "{finished} of {} parts", w.runtime.log.len());
+    assert!(w.heap.stats().peak_heap_bytes <= 1 << 20, "{:?}", w.heap.stats());
+}
+
 #[test]
 fn an_object_on_the_shadow_stack_stays_remembered() {
     let tuning = Tuning { nursery_bytes: 64 << 10, ..Tuning::default() };
@@ -595,6 +609,21 @@ fn the_barrier_of_the_host_covers_what_it_wrote() {
     (300..700).for_each(|i| w.write(array, ARRAY_ELEMENTS_OFFSET + 4 * i, young));
     assert!(w.heap.verify(&mut w.runtime).is_err());
     w.heap.post_write_barrier(ObjRef::from_word(array).unwrap(), ARRAY_ELEMENTS_OFFSET + 4 * 300, 400);
+    w.heap.verify(&mut w.runtime).unwrap();
+}
+
+/// Of a struct the card of the header counts, wherever the field is.
+#[test]
+fn the_barrier_of_the_host_covers_the_header() {
+    let mut types = MockTypes::new();
+    let wide = types.add_struct(&[REF; 100]);
+    let mut w = World::new(HeapOptions { verify: true, ..HeapOptions::default() }, types);
+    let old = w.alloc_struct(wide).unwrap();
+    w.runtime.roots.push(old);
+    w.collect();
+    let young = w.alloc_struct(wide).unwrap();
+    w.write(old, 4 * 100, young);
+    w.heap.post_write_barrier(ObjRef::from_word(old).unwrap(), 4 * 100, 1);
     w.heap.verify(&mut w.runtime).unwrap();
 }
 

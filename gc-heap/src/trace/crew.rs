@@ -181,4 +181,26 @@ mod tests {
         let state = CREW.lock();
         assert_eq!((state.calls.len(), state.threads), (3, 1));
     }
+
+    /// The masks of blocked signals of the threads that helpers are.
+    fn masks() -> Vec<u64> {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|entry| entry.unwrap().path());
+        let read = |thread: &std::path::Path, file| std::fs::read_to_string(thread.join(file)).unwrap_or_default();
+        let helpers = threads.filter(|thread| read(thread, "comm").trim() == "dolmen-gc");
+        let status = helpers.map(|thread| read(&thread, "status"));
+        status
+            .filter_map(|text| u64::from_str_radix(text.split("SigBlk:").nth(1)?.split_whitespace().next()?, 16).ok())
+            .collect()
+    }
+
+    #[test]
+    fn helpers_get_no_signals() {
+        static CREW: Crew = Crew::new(start);
+        CREW.call(&team(2));
+        assert_eq!(CREW.lock().threads, 1);
+        let masks = std::iter::repeat_with(masks).find(|masks| !masks.is_empty()).unwrap();
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGALRM, libc::SIGPROF, libc::SIGUSR1] {
+            assert!(masks.iter().all(|mask| mask >> (signal - 1) & 1 == 1), "signal {signal} in {masks:x?}");
+        }
+    }
 }

@@ -171,3 +171,64 @@ pub(super) fn read(word: *const u32) -> u32 {
     // are stopped.
     unsafe { word.read() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    const WORDS: usize = 512;
+    const MARKERS: usize = 4;
+
+    /// Where markers race for the bits.
+    struct Marks(*mut u64);
+
+    // SAFETY: markers use the bits by atomic operations.
+    unsafe impl Sync for Marks {}
+
+    impl Marks {
+        /// Marks all units; how many were new.
+        fn mark_all(&self) -> usize {
+            let (null, nobody) = (std::ptr::null(), std::ptr::null_mut());
+            let mut hot = Hot {
+                heap: null,
+                type_base: null,
+                marks: self.0,
+                lines: nobody,
+                stack: std::ptr::null_mut(),
+                len: 0,
+                capacity: 0,
+                live_bytes: 0,
+            };
+            (0..WORDS * UNITS_PER_WORD).filter(|&n| hot.mark::<true>((n * UNITS_PER_BIT) as u32)).count()
+        }
+    }
+
+    /// One bit stands for so many units: the first unit whose bit is another tells.
+    const UNITS_PER_BIT: usize = {
+        let mut unit = 1;
+        while position(unit).1 == position(0).1 {
+            unit += 1;
+        }
+        unit as usize
+    };
+    const UNITS_PER_WORD: usize = 64;
+
+    #[test]
+    fn each_object_is_new_to_one_marker() {
+        for _ in 0..50 {
+            let mut words = vec![0_u64; WORDS];
+            let (marks, start) = (Marks(words.as_mut_ptr()), Barrier::new(MARKERS));
+            let found: usize = std::thread::scope(|scope| {
+                let race = || {
+                    start.wait();
+                    marks.mark_all()
+                };
+                let markers: Vec<_> = (0..MARKERS).map(|_| scope.spawn(race)).collect();
+                markers.into_iter().map(|marker| marker.join().unwrap()).sum()
+            });
+            assert_eq!(found, WORDS * UNITS_PER_WORD);
+            assert!(words.iter().all(|&word| word == u64::MAX));
+        }
+    }
+}
