@@ -18,6 +18,7 @@
 //! **Returns.** A path that calls nothing gets a return of its own, so that the frame can be made on the other paths only.
 
 use crate::llvm::{Builder, C_CC, Cast, FAST_CC, Opcode, TAIL_CC, TypeKind, Value, attribute_index};
+use crate::remat;
 use crate::returns;
 use crate::translate::unit::Unit;
 use crate::words;
@@ -35,6 +36,7 @@ const ARGUMENT_REGISTERS: [&str; 2] = ["{esi}", "{edx}"];
 pub(crate) fn apply(unit: &Unit<'_, '_>) {
     let functions = unit.llvm.functions();
     for &function in functions.iter().filter(|f| f.is_definition()) {
+        remat::apply(unit, function, |i| needs_frame(i) && !i.has_call_string_attribute(GATE_CALL));
         words::apply(unit, function);
         let mut has_gates = false;
         for call in calls(function) {

@@ -23,6 +23,7 @@ mod observer;
 mod options;
 mod pipeline;
 mod profile;
+mod remat;
 mod returns;
 mod translate;
 pub mod unwind;

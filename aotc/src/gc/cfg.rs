@@ -7,11 +7,11 @@ use crate::llvm::{Block, Opcode, Value};
 use std::collections::HashMap;
 
 /// Index of a block in reverse postorder; 0 is the entry.
-pub(super) type BlockIdx = usize;
+pub(crate) type BlockIdx = usize;
 
 /// A natural loop.
-pub(super) struct Loop {
-    pub(super) header: BlockIdx,
+pub(crate) struct Loop {
+    pub(crate) header: BlockIdx,
     /// Whether each block belongs to the loop.
     members: Vec<bool>,
     size: usize,
@@ -19,27 +19,27 @@ pub(super) struct Loop {
 
 impl Loop {
     /// Whether a block belongs to the loop.
-    pub(super) fn contains(&self, block: BlockIdx) -> bool {
+    pub(crate) fn contains(&self, block: BlockIdx) -> bool {
         self.members[block]
     }
 }
 
 /// The graph of the blocks that can be reached.
-pub(super) struct Cfg {
-    pub(super) blocks: Vec<Block>,
+pub(crate) struct Cfg {
+    pub(crate) blocks: Vec<Block>,
     /// Instructions of each block when the graph was made.
-    pub(super) instructions: Vec<Vec<Value>>,
-    pub(super) index: HashMap<Block, BlockIdx>,
-    pub(super) successors: Vec<Vec<BlockIdx>>,
-    pub(super) predecessors: Vec<Vec<BlockIdx>>,
+    pub(crate) instructions: Vec<Vec<Value>>,
+    pub(crate) index: HashMap<Block, BlockIdx>,
+    pub(crate) successors: Vec<Vec<BlockIdx>>,
+    pub(crate) predecessors: Vec<Vec<BlockIdx>>,
     idom: Vec<BlockIdx>,
     /// Entry and exit time of each block in a walk over the dominator tree.
     dom_interval: Vec<(usize, usize)>,
-    pub(super) loops: Vec<Loop>,
+    pub(crate) loops: Vec<Loop>,
 }
 
 impl Cfg {
-    pub(super) fn new(function: Value) -> Self {
+    pub(crate) fn new(function: Value) -> Self {
         let blocks = reverse_postorder(function);
         let index: HashMap<_, _> = blocks.iter().enumerate().map(|(i, &b)| (b, i)).collect();
         let mut predecessors = vec![Vec::new(); blocks.len()];
@@ -63,22 +63,22 @@ impl Cfg {
     }
 
     /// Whether every path from the entry to `b` goes through `a`; true for `a == b`.
-    pub(super) fn dominates(&self, a: BlockIdx, b: BlockIdx) -> bool {
+    pub(crate) fn dominates(&self, a: BlockIdx, b: BlockIdx) -> bool {
         let (start, end) = self.dom_interval[a];
         (start..end).contains(&self.dom_interval[b].0)
     }
 
-    pub(super) fn idom(&self, block: BlockIdx) -> BlockIdx {
+    pub(crate) fn idom(&self, block: BlockIdx) -> BlockIdx {
         self.idom[block]
     }
 
     /// The nearest block that dominates both.
-    pub(super) fn common_dominator(&self, a: BlockIdx, b: BlockIdx) -> BlockIdx {
+    pub(crate) fn common_dominator(&self, a: BlockIdx, b: BlockIdx) -> BlockIdx {
         intersect(&self.idom, a, b)
     }
 
     /// The dominator of `block` nearest to it that is in no loop without `anchor`.
-    pub(super) fn hoist_out_of_loops(&self, block: BlockIdx, anchor: Option<BlockIdx>) -> BlockIdx {
+    pub(crate) fn hoist_out_of_loops(&self, block: BlockIdx, anchor: Option<BlockIdx>) -> BlockIdx {
         let mut place = block;
         while let Some(outer) =
             self.loops.iter().find(|l| l.members[place] && !anchor.is_some_and(|a| l.members[a]) && l.header != 0)
@@ -89,19 +89,19 @@ impl Cfg {
     }
 
     /// Edges that go back: the successor does not come later in reverse postorder.
-    pub(super) fn back_edges(&self) -> impl Iterator<Item = (BlockIdx, BlockIdx)> + '_ {
+    pub(crate) fn back_edges(&self) -> impl Iterator<Item = (BlockIdx, BlockIdx)> + '_ {
         let edges = |from: BlockIdx| self.successors[from].iter().map(move |&to| (from, to));
         (0..self.blocks.len()).flat_map(edges).filter(|&(from, to)| to <= from)
     }
 
     /// Whether each loop around a block also has one of `others` in it.
-    pub(super) fn shares_loops(&self, block: BlockIdx, others: &[BlockIdx]) -> bool {
+    pub(crate) fn shares_loops(&self, block: BlockIdx, others: &[BlockIdx]) -> bool {
         let around = self.loops.iter().filter(|l| l.members[block]);
         around.into_iter().all(|l| others.iter().any(|&other| l.members[other]))
     }
 
     /// The first instruction of a block that is neither phi nor landing pad.
-    pub(super) fn first_ordinary(&self, block: BlockIdx) -> Value {
+    pub(crate) fn first_ordinary(&self, block: BlockIdx) -> Value {
         self.blocks[block]
             .instructions()
             .into_iter()

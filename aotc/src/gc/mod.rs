@@ -5,7 +5,7 @@
 //! states, keeps roots on the shadow stack, and turns references into addresses. Nothing else of the compiler knows how
 //! references are encoded.
 
-mod cfg;
+pub(crate) mod cfg;
 pub(crate) mod loops;
 pub(crate) mod lower;
 pub(crate) mod markers;
