@@ -1,9 +1,9 @@
 //! What the workspace needs and a fresh machine lacks.
 //!
 //! The compiler links the shared libLLVM of version 22 through the crate `llvm-sys`, which asks `llvm-config`
-//! where it is and links the C++ standard library beside it. On Debian and its relatives all of it comes from
-//! two packages; on other systems the user is told what to install and which variable names
-//! the place.
+//! where it is and links the C++ standard library beside it. The compiler's memory allocator is built with `make`. On
+//! Debian and its relatives all of it comes from three packages; on other systems the user is told what to install and
+//! which variable names the place.
 
 use crate::command::{Failure, execute, output_of};
 use std::path::{Path, PathBuf};
@@ -18,8 +18,9 @@ const LLVM_PREFIX_VARIABLE: &str = "LLVM_SYS_221_PREFIX";
 /// Where Debian's packages put LLVM.
 const LLVM_PREFIX_DEFAULT: &str = "/usr/lib/llvm-22";
 
-/// What the linker needs: LLVM's library and `llvm-config`; the C++ standard library to link against.
-const APT_PACKAGES: &[&str] = &["llvm-22-dev", "g++"];
+/// What the linker needs: LLVM's library and `llvm-config`; the C++ standard library to link against. What the allocator is
+/// built with.
+const APT_PACKAGES: &[&str] = &["llvm-22-dev", "g++", "make"];
 
 /// Finds what is needed to build the workspace and installs what is missing.
 ///
@@ -60,6 +61,9 @@ fn missing_parts() -> Vec<String> {
     }
     if !links("stdc++") {
         missing.push("a C++ standard library to link against".to_owned());
+    }
+    if output_of(Command::new("make").arg("--version")).is_none() {
+        missing.push("make".to_owned());
     }
     missing
 }
@@ -117,8 +121,8 @@ fn privileged(args: &[&str]) -> Result<Command, Failure> {
 fn by_hand(cause: &str) -> Failure {
     Failure::new(format!(
         "{cause}\n\
-         Dolmen's compiler needs LLVM {LLVM_MAJOR} with its development files and shared library (libLLVM.so), and a \
-         C++ standard library.\n\
+         Dolmen's compiler needs LLVM {LLVM_MAJOR} with its development files and shared library (libLLVM.so), a \
+         C++ standard library, and make.\n\
          Debian, Ubuntu: apt-get install {packages}   (older releases: see https://apt.llvm.org)\n\
          elsewhere: install LLVM {LLVM_MAJOR} and set {LLVM_PREFIX_VARIABLE} to its prefix, the folder that holds \
          bin/llvm-config",

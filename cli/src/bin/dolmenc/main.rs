@@ -16,6 +16,9 @@ use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let args: Vec<_> = env::args_os().skip(1).collect();
     let outcome = match args.as_slice() {
