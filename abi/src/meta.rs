@@ -70,6 +70,9 @@ pub struct Trampolines {
     pub host_call: u32,
 }
 
+/// Code offset of a function that has no code: nothing refers to it, and all its calls were inlined.
+pub const NO_CODE: u32 = u32::MAX;
+
 /// The description of a module.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModuleMeta {
@@ -80,7 +83,7 @@ pub struct ModuleMeta {
     pub exports: Vec<Export>,
     /// The function index space: type of each function.
     pub funcs: Vec<TypeIdx>,
-    /// Offset into the code section of each defined function, by function index less the imported ones.
+    /// Offset into the code section of each defined function, by function index less the imported ones, or [`NO_CODE`].
     pub code_offsets: Vec<u32>,
     /// The table index space.
     pub tables: Vec<TableType>,

@@ -13,7 +13,7 @@ use crate::gc;
 use crate::llvm::{CodegenFile, Context, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
 use crate::module::call_trees::{self, CallTrees, Calls};
 use crate::module::values::{self, FieldValues, Stores};
-use crate::module::{InitStep, Module};
+use crate::module::{InitStep, Module, private};
 use crate::observer::{Observer, Stage};
 use crate::options::{
     Emit, IMPORT_BODY_BYTES, IMPORT_FORWARDER_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options, PARTITION_BODY_BYTES,
@@ -50,6 +50,8 @@ struct Job<'j> {
     settings: &'j Settings,
     signatures: &'j [MachineSignature],
     init: &'j [&'j [InitStep<'j>]],
+    /// By position: whether only the function's own partition can call it.
+    private: &'j [bool],
     observer: &'j dyn Observer,
     finished: AtomicUsize,
 }
@@ -75,8 +77,10 @@ pub fn compile_observed(wasm: &[u8], options: &Options, observer: &dyn Observer)
     if settings.opt_level != OptLevel::O0 {
         module.field_values = FieldValues::new(&module, scan_bodies(&module, settings.jobs, observer)?);
     }
+    let mut calls = vec![];
     if settings.polls || settings.opt_level != OptLevel::O0 {
-        module.call_trees = CallTrees::new(&module, &scan_calls(&module, settings.jobs, observer)?);
+        calls = scan_calls(&module, settings.jobs, observer)?;
+        module.call_trees = CallTrees::new(&module, &calls);
     }
     module.profiling = Profiling::new(&options.profile, wasm, &module)?;
     if let Profiling::Count(sites) = &module.profiling {
@@ -90,11 +94,17 @@ pub fn compile_observed(wasm: &[u8], options: &Options, observer: &dyn Observer)
     let init_steps = std::mem::take(&mut module.init);
     let init: Vec<_> = init_steps.chunks(INIT_STEPS_PER_FUNCTION).collect();
     let partitions = partition(&module);
+    let mut private = vec![];
+    if settings.opt_level != OptLevel::O0 {
+        let is_importable = |position| is_importable(&module, position, IMPORT_BODY_BYTES);
+        private = private::find(&module, &calls, &partitions, is_importable);
+    }
     let job = Job {
         module: &module,
         settings: &settings,
         signatures: &signatures,
         init: &init,
+        private: &private,
         observer,
         finished: AtomicUsize::new(0),
     };
@@ -260,7 +270,7 @@ fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Resul
     llvm.set_data_layout(&data_layout(&target));
     let unit = Unit::new(&context, &llvm, job.module, settings);
     observer.timed(Stage::Translate, || translate_partition(job, &unit, index, range))?;
-    observer.timed(Stage::Optimise, || optimise(&unit, settings.opt_level, &target))?;
+    observer.timed(Stage::Optimise, || optimise(job, &unit, range, &target))?;
     observer.timed(Stage::Lower, || gc::lower::lower(&unit))?;
     // What translation got wrong, or lowering.
     observer.timed(Stage::Verify, || llvm.verify())?;
@@ -309,13 +319,40 @@ fn emit(unit: &Unit<'_, '_>, target: &TargetMachine, file: CodegenFile) -> Resul
 }
 
 /// From translated functions to those whose references can be lowered.
-fn optimise(unit: &Unit<'_, '_>, level: OptLevel, target: &TargetMachine) -> Result<(), CompileError> {
+fn optimise(
+    job: &Job<'_>,
+    unit: &Unit<'_, '_>,
+    range: &Range<usize>,
+    target: &TargetMachine,
+) -> Result<(), CompileError> {
+    let level = job.settings.opt_level;
     unit.llvm.run_passes(pipeline::simplify(level), target)?;
+    if level != OptLevel::O0 {
+        remove_inlined(job, unit, range, target)?;
+    }
     if let Some(pipeline) = pipeline::optimise(level) {
         gc::scalar_replacement::run(unit, target)?;
         unit.llvm.run_passes(&pipeline, target)?;
         gc::loops::run(unit, target)?;
     }
+    Ok(())
+}
+
+/// Removes the functions of which no call is left, and nothing but calls in this partition there was.
+fn remove_inlined(
+    job: &Job<'_>,
+    unit: &Unit<'_, '_>,
+    range: &Range<usize>,
+    target: &TargetMachine,
+) -> Result<(), CompileError> {
+    let imported = unit.module.meta.imported_funcs();
+    let private = range.clone().filter(|&position| job.private[position]);
+    let symbols: Vec<_> = private.map(|position| unit.symbol((imported + position) as u32)).collect();
+    let remaining = || symbols.iter().filter_map(|symbol| unit.llvm.function(symbol));
+    remaining().for_each(Value::set_internal);
+    unit.llvm.run_passes("globaldce", target)?;
+    // Code generation and the artifact treat all functions alike.
+    remaining().for_each(Value::set_hidden);
     Ok(())
 }
 
@@ -344,8 +381,7 @@ fn import_small_callees(unit: &Unit<'_, '_>) -> Result<(), CompileError> {
 
 fn import_callees(unit: &Unit<'_, '_>, max_bytes: usize) -> Result<(), CompileError> {
     let imported = unit.module.meta.imported_funcs();
-    let limit = |position| unit.module.profiling.import_limit(position, max_bytes);
-    let is_small = |&position: &usize| unit.module.bodies[position].body.as_bytes().len() <= limit(position);
+    let is_small = |&position: &usize| is_importable(unit.module, position, max_bytes);
     let is_called = |&position: &usize| {
         let function = unit.llvm.function(&unit.symbol((imported + position) as u32));
         function.is_some_and(|f| !f.is_definition())
@@ -355,6 +391,11 @@ fn import_callees(unit: &Unit<'_, '_>, max_bytes: usize) -> Result<(), CompileEr
         translate_function(unit, position)?.set_available_externally();
     }
     Ok(())
+}
+
+/// Whether a function is translated along in partitions that call it, if `max_bytes` is the size of those that are.
+fn is_importable(module: &Module<'_>, position: usize, max_bytes: usize) -> bool {
+    module.bodies[position].body.as_bytes().len() <= module.profiling.import_limit(position, max_bytes)
 }
 
 /// From object files to the artifact.
@@ -400,6 +441,30 @@ mod tests {
         assert!(partitions.windows(2).all(|pair| pair[0].end == pair[1].start && !pair[1].is_empty()));
         assert_eq!((partitions[0].start, partitions[partitions.len() - 1].end), (0, funcs));
         partitions.iter().map(Range::len).collect()
+    }
+
+    /// Whether the functions of a module have code at this level.
+    fn have_code(text: &str, opt_level: OptLevel) -> Vec<bool> {
+        let wasm = wat::parse_str(text).expect("the text is right");
+        let options = Options { opt_level, emit: Emit::LlvmIr, ..Options::default() };
+        let ir = String::from_utf8(compile(&wasm, &options).expect("it compiles")).expect("text");
+        let definitions: Vec<_> = ir.lines().filter(|line| line.starts_with("define")).collect();
+        let funcs = 0..text.matches("(func ").count();
+        funcs.map(|func| definitions.iter().any(|line| line.contains(&format!("wasm[{func}]")))).collect()
+    }
+
+    #[test]
+    fn functions_of_which_no_call_is_left_have_no_code() {
+        let text = r#"(module (memory 1)
+            (func $inlined (i32.store (i32.const 0) (i32.const 1)))
+            (func $and_its_caller (call $inlined))
+            (func $exported (export "a") (call $and_its_caller))
+            (func $recursive (param i32) (call $recursive (i32.load (local.get 0))))
+            (func $never_called (call $recursive (i32.const 4)) (call $exported)))"#;
+        assert_eq!(have_code(text, OptLevel::O0), [true; 5]);
+        for level in [OptLevel::O1, OptLevel::O2, OptLevel::O3] {
+            assert_eq!(have_code(text, level), [false, false, true, true, true], "{level:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::ArtifactError;
 use crate::object::{CodeSymbol, SymbolKind};
-use dolmen_abi::meta::ModuleMeta;
+use dolmen_abi::meta::{ModuleMeta, NO_CODE};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -48,7 +48,11 @@ impl<'a> Entries<'a> {
         if funcs < imported {
             return Err(ArtifactError::TooFewFunctions { funcs, imported });
         }
-        meta.code_offsets = (imported..funcs).map(|i| self.offset(Entry::Wasm, i)).collect::<Result<_, _>>()?;
+        let code_offset = |func: usize| match self.offset(Entry::Wasm, func) {
+            Err(_) if !is_entered(meta, func as u32) => Ok(NO_CODE),
+            found => found,
+        };
+        meta.code_offsets = (imported..funcs).map(code_offset).collect::<Result<_, _>>()?;
         for (k, trampolines) in meta.trampolines.iter_mut().enumerate() {
             trampolines.entry = self.offset(Entry::Trampoline, k)?;
             trampolines.host_call = self.offset(Entry::HostCall, k)?;
@@ -67,6 +71,11 @@ impl<'a> Entries<'a> {
             None => Err(ArtifactError::MissingFunction { symbol: entry.to_string() }),
         }
     }
+}
+
+/// Whether a function can be called other than directly, from the module's own code.
+fn is_entered(meta: &ModuleMeta, func: u32) -> bool {
+    meta.start == Some(func) || meta.func_refs.binary_search(&func).is_ok()
 }
 
 /// The function index that a symbol stands for, or `None` if it is no function of the module. Parts that LLVM splits

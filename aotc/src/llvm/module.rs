@@ -191,6 +191,15 @@ impl Value {
         }
     }
 
+    /// Makes a function visible to other modules of the same image, as [`Module::add_function`] does.
+    pub(crate) fn set_hidden(self) {
+        // SAFETY: the handle is a function's by contract of this function.
+        unsafe {
+            LLVMSetLinkage(self.0, LLVMLinkage::LLVMExternalLinkage);
+            LLVMSetVisibility(self.0, LLVMVisibility::LLVMHiddenVisibility);
+        }
+    }
+
     /// The calling convention of a function.
     pub(crate) fn function_convention(self) -> u32 {
         // SAFETY: the handle is a function's by contract of this function.

@@ -48,8 +48,17 @@ pub(crate) struct Calls {
     later: BTreeMap<u32, u64>,
     /// Of this function and earlier ones.
     earlier: BTreeMap<u32, u64>,
+    /// What it calls instead of returning, as often as it does.
+    tail: Vec<u32>,
     through_references: u64,
     bytes: u64,
+}
+
+impl Calls {
+    /// The functions that are called directly, some of them several times.
+    pub(crate) fn callees(&self) -> impl Iterator<Item = u32> {
+        self.later.keys().chain(self.earlier.keys()).chain(&self.tail).copied()
+    }
 }
 
 impl CallTrees {
@@ -111,6 +120,7 @@ pub(crate) fn scan(module: &Module<'_>, position: usize) -> Result<Calls, Compil
                 // A function that calls itself is called from elsewhere, too.
                 *calls.earlier.entry(function_index).or_default() += if function_index == func { 2 } else { 1 };
             }
+            Operator::ReturnCall { function_index } => calls.tail.push(function_index),
             Operator::CallRef { .. } | Operator::CallIndirect { .. } => calls.through_references += 1,
             _ => {}
         }

@@ -4,7 +4,7 @@ use crate::reader;
 use crate::tools::{OPT_LEVELS, compile, llvm_output, scratch};
 use dolmen_abi::artifact::{Header, NO_FUNC_INDEX};
 use dolmen_abi::collector::Collector;
-use dolmen_abi::meta::{ModuleMeta, Names, Trampolines};
+use dolmen_abi::meta::{ModuleMeta, NO_CODE, Names, Trampolines};
 use dolmen_abi::signature::{MachineSignature, MachineType};
 use dolmen_abi::types::TypeIdx;
 use dolmen_aotc::artifact::{self, ArtifactError, ArtifactInput};
@@ -23,6 +23,7 @@ fn artifact_input(module: &TestModule<'_>, options: &[&str]) -> ArtifactInput<'s
         funcs: vec![TypeIdx(0); module.funcs as usize],
         trampolines: vec![Trampolines { signature, entry: 0, host_call: 0 }],
         init_funcs: vec![0; module.inits],
+        func_refs: (0..module.funcs).collect(),
         ..ModuleMeta::default()
     };
     let header = Header {
@@ -117,4 +118,18 @@ fn a_function_without_code_is_an_error() {
     };
     assert_eq!(missing(TestModule { funcs: 13, ..FRAMES }), "wasm[12]");
     assert_eq!(missing(TestModule { inits: 2, ..FRAMES }), "init[1]");
+}
+
+#[test]
+fn a_function_that_nothing_refers_to_needs_no_code() {
+    let with_start = |start| {
+        let mut input = artifact_input(&TestModule { funcs: 14, ..FRAMES }, &["-O2"]);
+        input.meta.func_refs.truncate(12);
+        input.meta.start = start;
+        artifact::write(input)
+    };
+    let read = reader::read(&with_start(None).expect("is complete"));
+    assert_eq!(read.meta.code_offsets[12..], [NO_CODE; 2]);
+    let error = with_start(Some(13)).expect_err("it is called").to_string();
+    assert_eq!(error, "no global function is named `wasm[13]`");
 }

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::store::TrampolineCode;
 use crate::types::registry::SignatureId;
 use crate::vm::table::MAX_TABLE_ELEMENTS;
-use dolmen_abi::meta::{ElemItems, ExternIdx, ModuleMeta};
+use dolmen_abi::meta::{ElemItems, ExternIdx, ModuleMeta, NO_CODE};
 use dolmen_abi::signature::{MAX_VALUES, MachineSignature};
 use dolmen_abi::types::{CompositeType, ExternType};
 use std::collections::{HashMap, HashSet};
@@ -130,8 +130,14 @@ fn check_code(meta: &ModuleMeta, text_bytes: usize) -> Result<(), LoadError> {
     ensure(meta.code_offsets.len() == defined, || {
         format!("code of {} functions, expected {defined}", meta.code_offsets.len())
     })?;
+    let entered = meta.func_refs.iter().copied().chain(meta.start);
+    let mut defined = entered.filter_map(|func| (func as usize).checked_sub(meta.imported_funcs()));
+    ensure(defined.all(|func| meta.code_offsets.get(func) != Some(&NO_CODE)), || {
+        "a function that can be entered has no code".into()
+    })?;
     let trampolines = meta.trampolines.iter().flat_map(|t| [t.entry, t.host_call]);
-    let mut offsets = meta.code_offsets.iter().copied().chain(meta.init_funcs.iter().copied()).chain(trampolines);
+    let code_offsets = meta.code_offsets.iter().copied().filter(|&offset| offset != NO_CODE);
+    let mut offsets = code_offsets.chain(meta.init_funcs.iter().copied()).chain(trampolines);
     match offsets.find(|&offset| offset as usize >= text_bytes) {
         Some(offset) => Err(LoadError::Malformed { what: format!("code offset {offset:#x} outside the code") }),
         None => Ok(()),

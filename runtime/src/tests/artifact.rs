@@ -7,7 +7,7 @@ use dolmen_abi::artifact::{
     TEXT_SECTION, UNWIND_SECTION,
 };
 use dolmen_abi::collector::{Barrier, Motion};
-use dolmen_abi::meta::{DataSegment, ElemItems, ElemSegment, Export, ExternIdx};
+use dolmen_abi::meta::{DataSegment, ElemItems, ElemSegment, Export, ExternIdx, NO_CODE};
 use dolmen_abi::types::{ExternType, HeapType, Limits, MemoryType, RefType, TypeIdx, ValType};
 
 fn engine() -> Engine {
@@ -143,6 +143,7 @@ fn descriptions_are_checked() {
         assert!(message.contains(expected), "{message:?} lacks {expected:?}");
     };
     check(|i| i.meta.code_offsets[0] = 1 << 20, "code offset 0x100000 outside the code");
+    check(|i| i.meta.code_offsets[0] = NO_CODE, "a function that can be entered has no code");
     check(|i| i.meta.init_funcs = vec![u32::MAX], "outside the code");
     check(|i| i.meta.trampolines[0].entry = 4096, "outside the code");
     check(|i| i.meta.code_offsets.clear(), "code of 0 functions, expected 1");
