@@ -6,12 +6,23 @@
 //! **Pacing.** A major collection is due when the bytes handed out since the last one exceed the *budget*
 //! `max(min_budget_bytes, live * growth_percent / 100, initial_bytes - live)`, or when no memory is left. With
 //! `generational` only what survives minor collections counts for that, in bytes of objects or in blocks that they keep
-//! in use, whichever is more; and a minor collection is due whenever a *nursery* of
-//! `max(nursery_bytes, live * nursery_percent / 100)` bytes was handed out. Blocks count because a few survivors on
-//! each line keep a whole nursery in use, which only a major collection gives back: big_heap (23 MiB live) kept up to
-//! 274 MiB resident before they did, and 136 MiB since, and its calls took 356 and 296 ms.
+//! in use, whichever is more; and a minor collection is due whenever a *nursery* was handed out. Blocks count because a
+//! few survivors on each line keep a whole nursery in use, which only a major collection gives back: big_heap (23 MiB
+//! live) kept up to 274 MiB resident before they did, and 136 MiB since, and its calls took 356 and 296 ms.
 //!
-//! The nursery grows with what lives because programs that build something large keep nearly all they allocate:
+//! **Early major collections.** Where little lives, a major collection takes some tenths of a millisecond, and small holes
+//! between survivors that have died since cost more: each is a slow path of allocation, and memory far apart. So with
+//! `generational` one is also due when blocks have grown by `max(min_early_budget_bytes, live)`, if
+//! `early_growth_fraction` times the growth and `early_live_fraction` times what lived were allocated since the last: most
+//! has died, and marking is cheap beside the program's work. A program that builds something large has none before the
+//! budget ends. script with nurseries of 4 MiB took 345 ms and 61 MiB without, 313 ms and 14 MiB with them.
+//!
+//! **Nursery.** It begins small, so that the program's memory stays in the cache. It grows where that lets more die: it is
+//! `nursery_survivors` times as large as what survived the last one, at least half and at most twice as large as that; at
+//! least `min_nursery_bytes`, and `mutator_nursery_bytes` more for each further thread, because all must be stopped; at
+//! most `max(nursery_bytes, live * nursery_percent / 100)`. (`docs/gc.md` has times by size of the nursery.)
+//!
+//! The maximum grows with what lives because programs that build something large keep nearly all they allocate:
 //! each minor collection then costs as much as it can, and is the cheaper the more has died before it. The
 //! collector's share of all cycles, measured with nurseries of 32 and of 64 MiB: binary_trees 4.5 and 2.7 %, hashmap
 //! 12 and 8 %, big_heap (23 MiB live) 22 and 12 %.
@@ -21,14 +32,10 @@
 //! than by ever smaller nurseries until no memory is left. The *soft limit* leaves at least `soft_growth_percent` percent of
 //! the live bytes; it may change at any time, and a heap that is above it then is collected as a whole next time.
 //!
-//! **Pauses.** A minor collection takes as long as what survives it needs. So the next nursery is so large that
-//! `minor_survivor_bytes` would survive it if the share of survivors stayed what it was, at least
-//! `min_nursery_bytes`, at most twice as large as the last: programs that build something large get short pauses, the
-//! others large nurseries. Milliseconds of the median, 90th and 99th percentile, and share of run time in pauses (EPYC,
-//! Zen 5, 2 cores, nothing else running, 3 processes with 3 calls), with nurseries that do not adapt, and adapted to
-//! 4 and to 2 MiB of survivors: binary_trees 0.05 1.7 6.5, 7.5 %; 0.06 0.9 3.9, 7.0 %; 0.09 1.6 3.8, 10.4 %; hashmap
-//! 13.9 20.3 20.6, 14.7 %; 2.8 6.9 18.3, 16.1 %; 1.6 3.7 11.6, 19.1 %; big_heap 11.5 13.6 15.0, 21.9 %; 6.3 11.2 15.0,
-//! 24.3 %; 2.1 8.4 11.6, 21.7 %.
+//! **Pauses.** A minor collection takes as long as what survives it needs. So the next nursery is no larger than that
+//! `minor_survivor_bytes` would survive it if the share of survivors stayed what it was, but for `min_nursery_bytes`.
+//! With 4, 3 and 2 MiB (EPYC, Zen 5, 2 cores, 4 processes with 3 calls, in turns): hashmap 99th percentile 5.6, 5.4 and 4.4
+//! ms, share of run time 13.3, 13.8 and 14.8 %; binary_trees 0.9, 2.4 and 1.2 ms, 9.5, 18.5 and 17.4 %.
 //!
 //! Who sets a *minor pause* gets shorter ones at the price of time: a minor collection that has marked for so long stops
 //! early (`collectors/cycle.rs`) and goes on when `max(min_step_bytes, marked / 2)` further bytes were handed out, where
@@ -95,14 +102,18 @@ pub struct HeapOptions {
 /// The numbers behind the policies.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
-    /// Bytes handed out between minor collections after which little survives, at least.
+    /// Bytes handed out between minor collections at most, or `nursery_percent` percent of the live bytes if that is more.
     pub nursery_bytes: u64,
-    /// The same in percent of the live bytes.
+    /// See `nursery_bytes`.
     pub nursery_percent: u64,
+    /// Bytes handed out between minor collections, by those that survived the last one.
+    pub nursery_survivors: u64,
     /// Bytes that should survive a minor collection, at most.
     pub minor_survivor_bytes: u64,
-    /// Bytes handed out between minor collections after which much survives, at least.
+    /// Bytes handed out between minor collections, at least.
     pub min_nursery_bytes: u64,
+    /// So much more for each thread that allocates but the first.
+    pub mutator_nursery_bytes: u64,
     /// Objects that a minor collection scans between two looks at the clock; it never stops before.
     pub pause_check_objects: u32,
     /// Bytes handed out between parts of a minor collection, at least.
@@ -111,6 +122,13 @@ pub struct Tuning {
     pub min_budget_bytes: u64,
     /// Budget in percent of the live bytes.
     pub growth_percent: u64,
+    /// Growth in blocks after which a major collection is due if it is cheap, at least; it is so much as lives if that is
+    /// more.
+    pub min_early_budget_bytes: u64,
+    /// It is cheap when as many times the growth was allocated since the last one,
+    pub early_growth_fraction: u64,
+    /// and as many times what lived then.
+    pub early_live_fraction: u64,
     /// Growth above the soft limit, in percent of the live bytes.
     pub soft_growth_percent: u64,
     /// See "giving up" in the module's documentation.
@@ -160,9 +178,6 @@ impl Refused {
     pub const NONE: Self = Self { from: 0, to: 0 };
 }
 
-/// Default of [`HeapOptions::initial_bytes`].
-pub const DEFAULT_INITIAL_BYTES: u64 = 48 << 20;
-
 /// Default of [`HeapOptions::max_bytes`].
 pub const DEFAULT_MAX_BYTES: u64 = 4 << 30;
 
@@ -196,7 +211,7 @@ impl Default for HeapOptions {
     fn default() -> Self {
         Self {
             collector: Collector::DEFAULT,
-            initial_bytes: DEFAULT_INITIAL_BYTES,
+            initial_bytes: 0,
             max_bytes: DEFAULT_MAX_BYTES,
             soft_max_bytes: u64::MAX,
             minor_pause: None,
@@ -214,12 +229,17 @@ impl Default for Tuning {
         Self {
             nursery_bytes: 32 << 20,
             nursery_percent: 50,
+            nursery_survivors: 32,
             minor_survivor_bytes: 4 << 20,
-            min_nursery_bytes: 4 << 20,
+            min_nursery_bytes: 2 << 20,
+            mutator_nursery_bytes: 4 << 20,
             pause_check_objects: 256,
             min_step_bytes: 8 << 20,
             min_budget_bytes: 48 << 20,
             growth_percent: 100,
+            min_early_budget_bytes: 2 << 20,
+            early_growth_fraction: 4,
+            early_live_fraction: 64,
             soft_growth_percent: 20,
             starved_fraction: 64,
             starved_collections: 3,

@@ -30,6 +30,8 @@ pub struct HeapState {
     pub stats: Stats,
     /// Bytes that survived the last finished collection.
     pub swept_bytes: u64,
+    /// Threads that allocated at the last collection.
+    pub mutators: u64,
 }
 
 impl HeapState {
@@ -40,7 +42,11 @@ impl HeapState {
 
     /// Takes all allocation buffers back. The mutators are stopped.
     pub fn retire_buffers(&mut self, runtime: &mut dyn Runtime) {
-        runtime.visit_buffers(&mut |buffer| self.allocator.retire(buffer));
+        self.mutators = 0;
+        runtime.visit_buffers(&mut |buffer| {
+            self.mutators += u64::from(buffer.limit != 0);
+            self.allocator.retire(buffer);
+        });
         self.allocator.retire_own();
     }
 

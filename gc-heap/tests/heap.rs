@@ -457,6 +457,22 @@ fn the_budget_grows_with_what_lives() {
 }
 
 #[test]
+fn a_program_that_keeps_little_stays_small() {
+    let (mut w, t) = world(HeapOptions::default());
+    w.runtime.roots.resize(1000, 0);
+    // What lives when a collection comes is strewn over many lines and dies soon after, when it is old.
+    for i in 0..(256 << 20) / 16 {
+        let node = w.alloc_struct(t.node).unwrap();
+        if i % 8 == 0 {
+            w.runtime.roots[i / 8 % 1000] = node;
+        }
+    }
+    let stats = w.heap.stats();
+    assert!(stats.peak_heap_bytes <= 6 << 20, "{stats:?}");
+    assert!(stats.major > 0 && stats.major * 8 < stats.minor, "{stats:?}");
+}
+
+#[test]
 fn a_soft_limit_may_change_while_the_heap_is_in_use() {
     const SOFT: u64 = 8 << 20;
     /// Makes garbage; the most bytes in use meanwhile.
@@ -468,7 +484,8 @@ fn a_soft_limit_may_change_while_the_heap_is_in_use() {
         used.max().unwrap()
     }
     for collector in [Collector::Generational, Collector::MarkSweep] {
-        let (mut w, t) = world(HeapOptions { collector, log: true, ..HeapOptions::default() });
+        let tuning = Tuning { min_nursery_bytes: 32 << 20, ..Tuning::default() };
+        let (mut w, t) = world(HeapOptions { collector, tuning, log: true, ..HeapOptions::default() });
         w.runtime.roots.push(0);
         for _ in 0..(4 << 20) / 16 {
             let node = w.alloc_struct(t.node).unwrap();

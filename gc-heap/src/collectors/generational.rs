@@ -40,20 +40,66 @@ struct MajorAt {
     live_bytes: u64,
     /// Of blocks.
     used_bytes: u64,
+    /// Of blocks, if one now is cheap beside what the program has done since the last.
+    early_used_bytes: u64,
+    last: LastMajor,
+}
+
+/// What the last major collection left.
+#[derive(Clone, Copy, Debug)]
+struct LastMajor {
+    live_bytes: u64,
+    /// Of blocks.
+    used_bytes: u64,
+    /// Bytes of all objects until then.
+    allocated_bytes: u64,
 }
 
 impl MajorAt {
-    const NEXT: Self = Self { live_bytes: 0, used_bytes: 0 };
-
     fn after_major(heap: &HeapState) -> Self {
         let budget = major_budget_bytes(heap);
         let used_bytes = settled_bytes(heap);
         let room = heap.options.max_bytes.saturating_sub(used_bytes) / 4 * 3;
-        Self { live_bytes: heap.stats.live_bytes + budget, used_bytes: used_bytes + budget.min(room) }
+        let live_bytes = heap.stats.live_bytes;
+        let early_budget = heap.options.tuning.min_early_budget_bytes.max(live_bytes);
+        let allocated_bytes = heap.allocator.allocated_bytes();
+        Self {
+            live_bytes: live_bytes + budget,
+            used_bytes: used_bytes + budget.min(room),
+            early_used_bytes: (used_bytes + early_budget).max(heap.options.initial_bytes),
+            last: LastMajor { live_bytes, used_bytes, allocated_bytes },
+        }
+    }
+
+    fn next(self) -> Self {
+        Self { live_bytes: 0, ..self }
     }
 
     fn earlier(self, other: Self) -> Self {
-        Self { live_bytes: self.live_bytes.min(other.live_bytes), used_bytes: self.used_bytes.min(other.used_bytes) }
+        Self {
+            live_bytes: self.live_bytes.min(other.live_bytes),
+            used_bytes: self.used_bytes.min(other.used_bytes),
+            ..self
+        }
+    }
+
+    /// Whether a major collection is due.
+    fn is_reached(&self, heap: &HeapState) -> bool {
+        let used_bytes = settled_bytes(heap);
+        heap.stats.live_bytes >= self.live_bytes
+            || used_bytes >= self.used_bytes
+            || (used_bytes >= self.early_used_bytes && self.last.is_cheap(heap, used_bytes))
+    }
+}
+
+impl LastMajor {
+    /// Whether marking what lives costs little beside what the program has allocated since, most of which has died.
+    fn is_cheap(&self, heap: &HeapState, used_bytes: u64) -> bool {
+        let Tuning { early_growth_fraction, early_live_fraction, .. } = heap.options.tuning;
+        let grown_bytes = used_bytes.saturating_sub(self.used_bytes);
+        let allocated_bytes = heap.allocator.allocated_bytes() - self.allocated_bytes;
+        let live_bytes = self.live_bytes.saturating_mul(early_live_fraction);
+        allocated_bytes >= grown_bytes.saturating_mul(early_growth_fraction).saturating_add(live_bytes)
     }
 }
 
@@ -80,7 +126,7 @@ impl Collect for Generational {
             collection.allocated_bytes + step.min(nursery_bytes(heap))
         });
         if scope == Scope::Minor && collection.is_finished {
-            self.pace(&heap.options.tuning, &collection, collection.live_bytes.saturating_sub(swept_before));
+            self.pace(heap, &collection, collection.live_bytes.saturating_sub(swept_before));
         }
         if scope == Scope::Major {
             self.major_at = Some(MajorAt::after_major(heap));
@@ -92,8 +138,9 @@ impl Collect for Generational {
     /// now would lead to an earlier one.
     fn soft_limit_changed(&mut self, heap: &HeapState) {
         let is_above = heap.space.heap_bytes() > heap.options.soft_max_bytes;
-        let planned = self.major_at.map(|planned| planned.earlier(MajorAt::after_major(heap)));
-        self.major_at = if is_above { Some(MajorAt::NEXT) } else { planned };
+        let now = MajorAt::after_major(heap);
+        let planned = self.major_at.map(|planned| planned.earlier(now));
+        self.major_at = if is_above { Some(planned.unwrap_or(now).next()) } else { planned };
     }
 }
 
@@ -103,13 +150,16 @@ impl Generational {
         nursery_bytes(heap).min(self.paced_bytes.unwrap_or(heap.options.tuning.min_nursery_bytes))
     }
 
-    /// Chooses the next nursery after a minor collection: so large that about `minor_survivor_bytes` would survive it if
-    /// the share of survivors stayed, and at most twice as large as the last.
-    fn pace(&mut self, tuning: &Tuning, collection: &Collection, survivors: u64) {
+    /// Chooses the next nursery after a minor collection: so many times as large as what survived, at least half and at
+    /// most twice as large as the last; but no larger than that `minor_survivor_bytes` would survive it if the share of
+    /// survivors stayed.
+    fn pace(&mut self, heap: &HeapState, collection: &Collection, survivors: u64) {
+        let tuning = &heap.options.tuning;
         let used = collection.allocated_bytes;
         let by_share = u128::from(used) * u128::from(tuning.minor_survivor_bytes) / u128::from(survivors.max(1));
-        let grown = used.saturating_mul(2);
-        self.paced_bytes = Some(u64::try_from(by_share).unwrap_or(u64::MAX).min(grown).max(tuning.min_nursery_bytes));
+        let wanted = survivors.saturating_mul(tuning.nursery_survivors).clamp(used / 2, used.saturating_mul(2));
+        let paced = u64::try_from(by_share).unwrap_or(u64::MAX).min(wanted);
+        self.paced_bytes = Some(paced.max(min_nursery_bytes(heap)));
     }
 
     /// Whether a minor collection must finish: it has been put off by parts for long, or memory is short, where
@@ -123,12 +173,18 @@ impl Generational {
     fn scope(&mut self, heap: &HeapState, cause: Cause) -> Scope {
         let major_at = *self.major_at.get_or_insert_with(|| MajorAt::after_major(heap));
         let is_major = match cause {
-            Cause::Budget => heap.stats.live_bytes >= major_at.live_bytes || settled_bytes(heap) >= major_at.used_bytes,
+            Cause::Budget => major_at.is_reached(heap),
             Cause::Stress => heap.stats.collections().is_multiple_of(STRESS_MAJOR_INTERVAL),
             Cause::Exhausted | Cause::Requested => true,
         };
         if is_major { Scope::Major } else { Scope::Minor }
     }
+}
+
+/// Bytes handed out between minor collections at least, where no limit is near.
+fn min_nursery_bytes(heap: &HeapState) -> u64 {
+    let others = heap.mutators.saturating_sub(1);
+    heap.options.tuning.min_nursery_bytes + others * heap.options.tuning.mutator_nursery_bytes
 }
 
 /// Bytes that may be handed out before the next minor collection.

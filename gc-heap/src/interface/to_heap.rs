@@ -110,6 +110,7 @@ impl Heap {
             verifier: Verifier::default(),
             stats: Stats::default(),
             swept_bytes: 0,
+            mutators: 0,
             options,
         };
         let stress = options.stress.map(|interval| Stress {
