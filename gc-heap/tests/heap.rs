@@ -7,13 +7,11 @@ use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, FUNC_BYTES,
 use dolmen_abi::reference::{REF_UNIT_BYTES, i31_new};
 use dolmen_gc_heap::options::{LARGEST_MAX_BYTES, Refused};
 use dolmen_gc_heap::verify::Holder;
-use dolmen_gc_heap::{
-    AllocError, Cause, Heap, HeapOptions, ObjRef, RootKind, RootVisitor, Runtime, Scope, Tuning, TypeTable, VerifyError,
-};
-use mock::{I8, I32, I64, MockRuntime, MockTypes, REF, Rng, World};
+use dolmen_gc_heap::{AllocError, Cause, Heap, HeapOptions, ObjRef, Scope, Tuning, TypeTable, VerifyError};
+use mock::{I8, I32, I64, MockMockTypes, REF, Rng, World};
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 const BLOCK: u64 = 32 << 10;
 
@@ -658,53 +656,6 @@ fn cards_cover_the_region() {
     }
 }
 
-/// A runtime with two mutators of which one asks.
-#[derive(Default)]
-struct TwoMutators {
-    buffers: [AllocBuffer; 2],
-    current: usize,
-    roots: Vec<u32>,
-}
-
-impl Runtime for TwoMutators {
-    fn stop_mutators(&mut self) {}
-    fn resume_mutators(&mut self) {}
-    fn current_buffer(&mut self) -> &mut AllocBuffer {
-        &mut self.buffers[self.current]
-    }
-    fn visit_buffers(&mut self, visit: &mut dyn FnMut(&mut AllocBuffer)) {
-        self.buffers.iter_mut().for_each(visit);
-    }
-    fn scan_roots(&mut self, visitor: &mut dyn RootVisitor) {
-        visitor.visit(RootKind::Handle, 0);
-        visitor.visit_slice(RootKind::ShadowStack, &self.roots);
-    }
-    fn drop_host_object(&mut self, _data: u64) {}
-}
-
-#[test]
-fn mutators_have_buffers_of_their_own() {
-    let mut types = MockTypes::new();
-    let node = types.add_struct(&[REF]);
-    let mut heap = Heap::new(HeapOptions { verify: true, ..HeapOptions::default() }, Arc::new(types)).unwrap();
-    let mut runtime = TwoMutators::default();
-    for i in 0..20_000 {
-        runtime.current = i % 2;
-        let object = heap.alloc_struct(&mut runtime, node).unwrap().word();
-        runtime.roots.push(object);
-        if i == 9_999 {
-            heap.collect(&mut runtime, Cause::Requested).unwrap();
-            assert_eq!(runtime.buffers, [AllocBuffer::default(); 2]);
-        }
-    }
-    heap.collect(&mut runtime, Cause::Requested).unwrap();
-    assert_eq!(heap.stats().live_bytes, 160_000);
-    let mut roots = runtime.roots.clone();
-    roots.sort_unstable();
-    roots.dedup();
-    assert_eq!(roots.len(), 20_000);
-}
-
 #[test]
 fn the_verifier_names_the_holder_of_a_bad_reference() {
     let (mut w, t) = world(HeapOptions { verify: true, ..HeapOptions::default() });
@@ -757,71 +708,4 @@ fn the_verifier_finds_stale_and_overlapping_objects() {
     w.runtime.roots.extend([array, array + 4]);
     let error = w.heap.verify(&mut w.runtime).unwrap_err();
     assert_eq!(*error, VerifyError::Overlap { first: array, first_bytes: 112, second: array + 4 });
-}
-
-/// A store with a thread per mutator: each has a buffer and roots; the heap's lock is the one that stops them.
-struct SharedStore {
-    heap: Heap,
-    mutators: Vec<Mutator>,
-}
-
-#[derive(Clone, Default)]
-struct Mutator {
-    buffer: AllocBuffer,
-    roots: Vec<u32>,
-}
-
-/// The store as one of its threads hands it to the heap.
-struct SharedRuntime<'a> {
-    mutators: &'a mut [Mutator],
-    current: usize,
-}
-
-impl Runtime for SharedRuntime<'_> {
-    fn stop_mutators(&mut self) {}
-    fn resume_mutators(&mut self) {}
-    fn current_buffer(&mut self) -> &mut AllocBuffer {
-        &mut self.mutators[self.current].buffer
-    }
-    fn visit_buffers(&mut self, visit: &mut dyn FnMut(&mut AllocBuffer)) {
-        self.mutators.iter_mut().for_each(|m| visit(&mut m.buffer));
-    }
-    fn scan_roots(&mut self, visitor: &mut dyn RootVisitor) {
-        self.mutators.iter().for_each(|m| visitor.visit_slice(RootKind::Handle, &m.roots));
-    }
-    fn drop_host_object(&mut self, _data: u64) {}
-}
-
-#[test]
-fn threads_share_a_heap_under_a_lock() {
-    const THREADS: usize = 4;
-    const OBJECTS: usize = 20_000;
-    let mut types = MockTypes::new();
-    let node = types.add_struct(&[REF]);
-    let tuning = Tuning { nursery_bytes: 256 << 10, ..Tuning::default() };
-    let heap = Heap::new(HeapOptions { verify: true, tuning, ..HeapOptions::default() }, Arc::new(types)).unwrap();
-    let store = Mutex::new(SharedStore { heap, mutators: vec![Mutator::default(); THREADS] });
-    std::thread::scope(|scope| {
-        for current in 0..THREADS {
-            let store = &store;
-            scope.spawn(move || {
-                for i in 0..OBJECTS {
-                    let mut store = store.lock().unwrap();
-                    let SharedStore { heap, mutators } = &mut *store;
-                    let object = heap.alloc_struct(&mut SharedRuntime { mutators, current }, node).unwrap().word();
-                    if i % 8 == 0 {
-                        mutators[current].roots.push(object);
-                    }
-                }
-            });
-        }
-    });
-    let SharedStore { heap, mutators } = &mut *store.lock().unwrap();
-    heap.collect(&mut SharedRuntime { mutators, current: 0 }, Cause::Requested).unwrap();
-    assert_eq!(heap.stats().live_bytes, (8 * THREADS * OBJECTS / 8) as u64);
-    assert!(heap.stats().minor > 0);
-    let mut roots: Vec<u32> = mutators.iter().flat_map(|m| m.roots.clone()).collect();
-    roots.sort_unstable();
-    roots.dedup();
-    assert_eq!(roots.len(), THREADS * OBJECTS / 8, "no two threads were given the same memory");
 }
