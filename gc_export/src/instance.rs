@@ -3,7 +3,7 @@
 //! A `wasm_module_inst_t` is an [`InstanceRecord`]: an instance, and a [`Seat`] in its store behind a lock. The first
 //! record owns the store; `wasm_runtime_spawn_exec_env` makes others of the same instance, with a seat each, so that
 //! their threads run in parallel. Everything that needs the store goes through [`InstanceRecord::with`], which either
-//! finds that this OS thread has the store already ([`entered`](crate::entered)), or enters it by the record's seat,
+//! finds that this OS thread has the store already ([`crate::entered`]), or enters it by the record's seat,
 //! one OS thread at a time.
 //!
 //! Records are counted: execution environments keep theirs alive, so that the order in which C code ends them does not
