@@ -58,6 +58,7 @@ extern crate self as dolmen_gc_heap;
 mod mock;
 
 pub use address::ObjRef;
+pub use alloc::stock::Stock;
 pub use interface::to_heap::{AllocError, Heap};
 pub use interface::to_runtime::{RootKind, RootVisitor, Runtime, TypeTable};
 pub use options::{HeapOptions, Tuning};

@@ -40,13 +40,14 @@ impl HeapState {
         self.options.verify || self.options.stress.is_some()
     }
 
-    /// Takes all allocation buffers back. The mutators are stopped.
+    /// Takes all allocation buffers and stocks back. The mutators are stopped.
     pub fn retire_buffers(&mut self, runtime: &mut dyn Runtime) {
         self.mutators = 0;
         runtime.visit_buffers(&mut |buffer| {
             self.mutators += u64::from(buffer.limit != 0);
             self.allocator.retire(buffer);
         });
+        runtime.visit_stocks(&mut |stock| self.allocator.retire_stock(stock));
         self.allocator.retire_own();
     }
 

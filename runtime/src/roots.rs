@@ -39,7 +39,7 @@
 
 use crate::store::StoreRuntime;
 use dolmen_abi::collector::AllocBuffer;
-use dolmen_gc_heap::{Collection, RootKind, RootVisitor, Runtime};
+use dolmen_gc_heap::{Collection, RootKind, RootVisitor, Runtime, Stock};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Runtime for StoreRuntime<'_> {
@@ -57,6 +57,16 @@ impl Runtime for StoreRuntime<'_> {
 
     fn visit_buffers(&mut self, visit: &mut dyn FnMut(&mut AllocBuffer)) {
         self.threads.all_mut().for_each(|thread| visit(thread.alloc_buffer()));
+    }
+
+    fn current_stock(&mut self) -> Option<&mut Stock> {
+        // Samples of allocations are taken where the store is.
+        let wants = self.threads.is_shared() && self.recorder.is_none();
+        wants.then(|| self.threads.current_mut().stock())
+    }
+
+    fn visit_stocks(&mut self, visit: &mut dyn FnMut(&mut Stock)) {
+        self.threads.all_mut().for_each(|thread| visit(thread.stock()));
     }
 
     fn scan_roots(&mut self, visitor: &mut dyn RootVisitor) {

@@ -18,13 +18,16 @@
 //! Invariants: memory in buffers is zero; buffers never cross a block's end; an [`Allocator`] knows nothing of
 //! when to collect ([`crate::collectors`]) and of types.
 
+pub mod stock;
+
 use crate::block::{BLOCK_UNITS, Block, BlockState};
 use crate::large::{self, MAX_SHARED_BYTES};
 use crate::line::{LINE_BYTES, line_range};
-use crate::space::Space;
+use crate::space::{Piece, Space};
 use dolmen_abi::collector::{AllocBuffer, MAX_INLINE_ALLOC_BYTES};
 use dolmen_abi::reference::REF_UNIT_BYTES;
 use std::ops::Range;
+use stock::Stock;
 
 /// Classes of hole sizes: class `k` serves requests of up to `1 << k` lines; [`SMALL_CLASS`] the small ones, and 0 when
 /// memory is short.
@@ -34,6 +37,9 @@ const HOLE_CLASSES: usize = (MAX_SHARED_BYTES / LINE_BYTES + 1).next_power_of_tw
 /// (EPYC, Zen 5, 2 cores, two processes by turns): script 413, 344, 341; hashmap 246, 255, 297; binary_trees 218, 217, 219. With 4 and
 /// 16, since blocks in use count as growth: script 335, 319; hashmap 216, 229; big_heap 304, 295; binary_trees 230, 234.
 const PREFERRED_HOLE_LINES: usize = 4;
+
+/// With fewer blocks left than this, mutators get what they need now and nothing ahead.
+const MIN_UNUSED_BLOCKS: u32 = 1024;
 
 /// The class of these holes.
 const SMALL_CLASS: usize = PREFERRED_HOLE_LINES.ilog2() as usize;
@@ -92,10 +98,27 @@ impl Allocator {
         if bytes > LINE_BYTES {
             return self.alloc_medium(space, buffer, bytes);
         }
-        let memory = self.take_hole(space, PREFERRED_HOLE_LINES);
-        let memory = memory.or_else(|| take_block(space)).or_else(|| self.take_hole(space, 1))?;
-        self.replace(space, buffer, memory);
+        let piece = self.take_hole(space, PREFERRED_HOLE_LINES);
+        let piece = piece.or_else(|| space.take_shared_block()).or_else(|| self.take_hole(space, 1))?;
+        self.replace(space, buffer, piece);
         bump(buffer, bytes)
+    }
+
+    /// Puts a piece into a mutator's stock, unless memory is short.
+    pub fn stock_up(&mut self, space: &mut Space, stock: &mut Stock) -> bool {
+        if space.unused_blocks() < MIN_UNUSED_BLOCKS {
+            return false;
+        }
+        let piece = self.take_hole(space, PREFERRED_HOLE_LINES).or_else(|| space.take_shared_block());
+        let Some(piece) = piece else { return false };
+        self.count(&piece.units);
+        stock.add(piece);
+        true
+    }
+
+    /// Takes back what a mutator has in stock.
+    pub fn retire_stock(&mut self, stock: &mut Stock) {
+        self.allocated_bytes -= stock.retire();
     }
 
     /// Memory for an object that is never freed; its mark bit is set for good.
@@ -153,13 +176,13 @@ impl Allocator {
         }
         // A line more than needed, so that there is room for the object's place in it.
         let lines = bytes.div_ceil(LINE_BYTES) as usize + usize::from(bytes > MAX_INLINE_ALLOC_BYTES);
-        let memory = self.take_hole(space, lines).or_else(|| take_block(space))?;
+        let piece = self.take_hole(space, lines).or_else(|| space.take_shared_block())?;
         if self.small_holes_end(space) {
             // Small objects need the same kind of memory now.
-            self.replace(space, buffer, memory);
+            self.replace(space, buffer, piece);
             return self.bump_in_line(buffer, bytes);
         }
-        self.replace(space, &mut overflow, memory);
+        self.replace(space, &mut overflow, piece);
         let object = self.bump_in_line(&mut overflow, bytes);
         self.overflow = overflow;
         object
@@ -179,8 +202,8 @@ impl Allocator {
         Some(object)
     }
 
-    /// Puts fresh memory into a buffer; what is left of the old goes back.
-    fn replace(&mut self, space: &mut Space, buffer: &mut AllocBuffer, memory: Range<u32>) {
+    /// Puts fresh memory into a buffer, zeroed; what is left of the old goes back.
+    fn replace(&mut self, space: &mut Space, buffer: &mut AllocBuffer, Piece { units, is_zero }: Piece) {
         if buffer.cursor < buffer.limit {
             let returned = space.give_back(buffer.cursor..buffer.limit);
             self.handed_out_bytes -= bytes_of(&returned);
@@ -189,18 +212,26 @@ impl Allocator {
             }
         }
         self.retire(buffer);
-        self.handed_out_bytes += bytes_of(&memory);
-        self.allocated_bytes += bytes_of(&memory);
-        *buffer = AllocBuffer { cursor: memory.start, limit: memory.end };
+        self.count(&units);
+        if !is_zero {
+            space.region.zero(units.start, units.end);
+        }
+        *buffer = AllocBuffer { cursor: units.start, limit: units.end };
+    }
+
+    /// Counts memory that is handed out.
+    fn count(&mut self, units: &Range<u32>) {
+        self.handed_out_bytes += bytes_of(units);
+        self.allocated_bytes += bytes_of(units);
     }
 
     /// Takes the next hole of at least `lines` lines.
-    fn take_hole(&mut self, space: &mut Space, lines: usize) -> Option<Range<u32>> {
+    fn take_hole(&mut self, space: &mut Space, lines: usize) -> Option<Piece> {
         let class = lines.next_power_of_two().ilog2() as usize;
         let cursor = &mut self.cursors[class];
         while let Some(block) = cursor.find_block(space, lines) {
             if let Some(hole) = space.take_hole(block, cursor.line, lines) {
-                cursor.line = ((hole.end - block.start_unit()) / LINE_UNITS) as usize;
+                cursor.line = ((hole.units.end - block.start_unit()) / LINE_UNITS) as usize;
                 return Some(hole);
             }
             *cursor = HoleCursor { block: Block(block.0 + 1), line: 0 };
@@ -237,11 +268,6 @@ impl HoleCursor {
 
 fn bytes_of(units: &Range<u32>) -> u64 {
     u64::from(units.end - units.start) * u64::from(REF_UNIT_BYTES)
-}
-
-fn take_block(space: &mut Space) -> Option<Range<u32>> {
-    let start = space.take_shared_block()?.start_unit();
-    Some(start..start + BLOCK_UNITS)
 }
 
 /// What compiled code does inline.

@@ -11,9 +11,10 @@
 //! **Several mutators.** Threads of one store share its heap so:
 //!
 //! - What a mutator owns is an [`AllocBuffer`], in its thread context. It bumps through it without a lock, and
-//!   dirties cards without one. Buffers of different mutators never share a line.
+//!   dirties cards without one. Buffers of different mutators never share a line. A [`Stock`](crate::Stock) beside it fills the
+//!   buffer again without a lock, until it is empty.
 //! - Every method with `&mut self` is called under one lock of the runtime's, so a lock is taken only when a buffer
-//!   ends (a hole or a block later) and for what is rare anyway. The [`Runtime`] that is passed along speaks for the
+//!   ends (some holes or blocks later) and for what is rare anyway. The [`Runtime`] that is passed along speaks for the
 //!   thread that calls: [`Runtime::current_buffer`] is its buffer, [`Runtime::visit_buffers`] visits everybody's.
 //! - A collection happens inside such a call, on the thread that made it. [`Runtime::stop_mutators`] must return only
 //!   when all other threads are at a safepoint or in host code. One that waits for the runtime's lock counts as
@@ -34,6 +35,7 @@ use crate::block::BLOCK_BYTES;
 use crate::collectors::{self, Collect};
 use crate::host_objects::HostObjects;
 use crate::interface::to_runtime::{Runtime, TypeTable};
+use crate::line::LINE_BYTES;
 use crate::object::{self, Object};
 use crate::options::{HeapOptions, LARGEST_MAX_BYTES};
 use crate::os::System;
@@ -427,7 +429,23 @@ impl Heap {
 
     fn take(&mut self, runtime: &mut dyn Runtime, bytes: u32) -> Option<u32> {
         let HeapState { allocator, space, .. } = &mut self.state;
-        allocator.alloc(space, buffer_of(&mut self.stress, runtime), bytes)
+        let object = allocator.alloc(space, buffer_of(&mut self.stress, runtime), bytes)?;
+        if bytes <= LINE_BYTES && self.stress.is_none() {
+            self.stock_up(runtime);
+        }
+        Some(object)
+    }
+
+    /// Gives the calling thread memory for buffers to come, but no more than may be handed out before the next collection.
+    fn stock_up(&mut self, runtime: &mut dyn Runtime) {
+        let Some(stock) = runtime.current_stock() else { return };
+        for _ in 0..stock.begin_delivery(&self.state.space.region, &self.state.types) {
+            let is_due = self.collector.is_due(&self.state, BLOCK_BYTES.into());
+            let HeapState { allocator, space, .. } = &mut self.state;
+            if is_due || !allocator.stock_up(space, stock) {
+                break;
+            }
+        }
     }
 
     fn init(&mut self, object: u32, type_word: u32) -> ObjRef {

@@ -6,10 +6,11 @@
 //! engine's type registry, shared by all its heaps and read by several marking threads at once.
 //!
 //! Invariants: a heap calls the root and buffer methods only between [`Runtime::stop_mutators`] and
-//! [`Runtime::resume_mutators`], but for [`Runtime::current_buffer`], which belongs to the calling thread; it
-//! calls [`Runtime::drop_host_object`] only after the mutators run again. No method may call back into the
+//! [`Runtime::resume_mutators`], but for [`Runtime::current_buffer`] and [`Runtime::current_stock`], which belong to the
+//! calling thread; it calls [`Runtime::drop_host_object`] only after the mutators run again. No method may call back into the
 //! heap: the borrow checker sees to it.
 
+use crate::alloc::stock::Stock;
 use crate::stats::Collection;
 use dolmen_abi::collector::AllocBuffer;
 
@@ -64,8 +65,19 @@ pub trait Runtime {
     /// The allocation buffer of the calling thread. Every call that may collect can change it.
     fn current_buffer(&mut self) -> &mut AllocBuffer;
 
+    /// The stock of the calling thread, which is filled when a buffer ends; none where a mutator that is alone, say,
+    /// does better without.
+    fn current_stock(&mut self) -> Option<&mut Stock> {
+        None
+    }
+
     /// Visits the allocation buffer of every mutator, the calling thread's included.
     fn visit_buffers(&mut self, visit: &mut dyn FnMut(&mut AllocBuffer));
+
+    /// Visits the stock of every mutator that may have one.
+    fn visit_stocks(&mut self, visit: &mut dyn FnMut(&mut Stock)) {
+        let _ = visit;
+    }
 
     /// Visits every reference outside the heap: shadow stacks up to their tops, globals, tables, element
     /// segments, pending exceptions, the embedder's handles. Called several times per collection when objects move or

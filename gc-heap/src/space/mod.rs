@@ -1,12 +1,12 @@
 //! The space: the heap region with its side tables, and what can be taken from it.
 //!
 //! All objects of a heap live in one region of blocks. Beside it stand tables indexed by the same offsets: mark
-//! bits (where survivors start), line marks (what memory they touch), block states. This module hands out zeroed
+//! bits (where survivors start), line marks (what memory they touch), block states. This module hands out
 //! memory as blocks, runs of blocks and holes; which of them an allocation gets is decided in
 //! [`crate::alloc`], what becomes free again in [`sweep`].
 //!
-//! Invariants: memory that is handed out is zero; its block is dirty from then on; its lines are
-//! [`LINE_FRESH`] if it is shared by small objects.
+//! Invariants: memory that is handed out is zero, or a [`Piece`] that says whether it is; its block is dirty from then
+//! on; its lines are [`LINE_FRESH`] if it is shared by small objects.
 
 pub mod mark_bits;
 pub mod region;
@@ -21,6 +21,14 @@ use mark_bits::MarkBits;
 use region::{Region, SMALL_PAGES_BYTES};
 use std::io;
 use std::ops::Range;
+
+/// Memory for small objects: a hole, or a whole block.
+#[derive(Debug)]
+pub struct Piece {
+    pub units: Range<u32>,
+    /// Whether the memory is zero already.
+    pub is_zero: bool,
+}
 
 /// Blocks that are kept for copies of objects: where the last block is full of sparse ones, nothing could be moved
 /// together any more.
@@ -73,22 +81,17 @@ impl Space {
         &mut self.system
     }
 
-    /// Takes one zeroed block for objects that share it; all its lines are fresh.
-    pub fn take_shared_block(&mut self) -> Option<Block> {
-        let block = self.take_block(BlockState::Full)?;
-        self.lines.of_block_mut(block).fill(LINE_FRESH);
-        self.blocks.set_fresh(block);
-        Some(block)
-    }
-
-    /// Takes one zeroed block.
-    pub fn take_block(&mut self, state: BlockState) -> Option<Block> {
+    /// Takes one block for objects that share it; all its lines are fresh.
+    pub fn take_shared_block(&mut self) -> Option<Piece> {
         if !self.may_take(1) || (self.blocks.free_count() == 0 && !self.grow(1)) {
             return None;
         }
-        let block = self.blocks.take_one(state)?;
-        self.prepare(block, 1);
-        Some(block)
+        let block = self.blocks.take_one(BlockState::Full)?;
+        let is_zero = !self.blocks.is_dirty(block);
+        self.blocks.set_dirty(block, true);
+        self.lines.of_block_mut(block).fill(LINE_FRESH);
+        self.blocks.set_fresh(block);
+        Some(Piece { units: block.start_unit()..block.start_unit() + BLOCK_UNITS, is_zero })
     }
 
     /// Takes `count` zeroed blocks in a row: the first in state `first`, the others in state `rest`.
@@ -109,9 +112,8 @@ impl Space {
         Some(start)
     }
 
-    /// Takes and zeroes the first hole of at least `min_lines` lines at or after line `from` of a recyclable
-    /// block: the units of the hole.
-    pub fn take_hole(&mut self, block: Block, from: usize, min_lines: usize) -> Option<Range<u32>> {
+    /// Takes the first hole of at least `min_lines` lines at or after line `from` of a recyclable block.
+    pub fn take_hole(&mut self, block: Block, from: usize, min_lines: usize) -> Option<Piece> {
         let lines = self.lines.of_block_mut(block);
         let used = used_mask(lines);
         let mut hole = next_hole(used, from)?;
@@ -121,9 +123,7 @@ impl Space {
         lines[hole.clone()].fill(LINE_FRESH);
         self.blocks.set_fresh(block);
         let unit = |line: usize| block.start_unit() + ((line as u32) << LOG_LINE_UNITS);
-        let units = unit(hole.start)..unit(hole.end);
-        self.region.zero(units.start, units.end);
-        Some(units)
+        Some(Piece { units: unit(hole.start)..unit(hole.end), is_zero: false })
     }
 
     /// Takes whole lines of a buffer's unused rest `units` back; the units taken back.

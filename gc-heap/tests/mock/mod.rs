@@ -11,7 +11,9 @@ use dolmen_abi::layout::{array_size_bytes, exception_layout, struct_layout};
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, EXTERN_BYTES, FUNC_BYTES};
 use dolmen_abi::type_desc::{DESC_SLOT_BYTES, Kind, LOG_KIND_RANGE, MIN_DISPLAY, TYPE_REGION_BYTES, TypeDesc};
 use dolmen_abi::types::{FieldType, HeapType, RefType, StorageType, ValType};
-use dolmen_gc_heap::{AllocError, Collection, Heap, HeapOptions, ObjRef, RootKind, RootVisitor, Runtime, TypeTable};
+use dolmen_gc_heap::{
+    AllocError, Collection, Heap, HeapOptions, ObjRef, RootKind, RootVisitor, Runtime, Stock, TypeTable,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -209,6 +211,29 @@ impl Runtime for MockRuntime {
     fn log_collection(&mut self, collection: &Collection) {
         self.log.push(*collection);
     }
+}
+
+/// Allocates a struct, or an array of some length, as the mutator of this stock and buffer, without the heap.
+pub fn alloc_from_stock(
+    _heap: &Heap,
+    stock: &mut Stock,
+    buffer: &mut AllocBuffer,
+    type_word: u32,
+    length: Option<u32>,
+) -> Option<ObjRef> {
+    // SAFETY: the heap lives, since it is borrowed, and so it does not collect meanwhile.
+    unsafe {
+        match length {
+            None => stock.alloc_struct(buffer, type_word),
+            Some(length) => stock.alloc_array(buffer, type_word, length),
+        }
+    }
+}
+
+/// `words` words of memory from the start of a fresh object, which end inside its buffer.
+pub fn memory(heap: &mut Heap, object: ObjRef, words: usize) -> &mut [u32] {
+    // SAFETY: a reference word is a word of memory, and nobody else uses these, which the heap has handed out.
+    unsafe { std::slice::from_raw_parts_mut(heap.address(object).cast::<u32>(), words) }
 }
 
 /// A heap with its mock runtime.

@@ -178,8 +178,8 @@ impl Raise {
 /// The functions that gates call.
 mod shims {
     use super::{
-        Outcome, StoreInner, ThreadContext, array, gc, host, memory, profile, run, run_storeless, table, thread_of,
-        wait,
+        Outcome, StoreInner, ThreadContext, array, gc, host, memory, profile, reason, run, run_storeless, table,
+        thread_of, wait,
     };
     use dolmen_abi::context::ValueSlot;
     use dolmen_abi::reference::NULL_REF;
@@ -254,8 +254,29 @@ mod shims {
         };
     }
 
-    shim!(gc alloc_struct(type_word: I32));
-    shim!(gc alloc_array(type_word: I32, length: I32));
+    /// A builtin that allocates; it needs no store if the thread has memory in stock.
+    macro_rules! alloc {
+        ($name:ident($($arg:ident),*)) => {
+            pub(super) unsafe extern "C" fn $name(context: *mut ThreadContext, $($arg: u32),*) -> Outcome {
+                // SAFETY: a gate passes the context of the running thread, which nobody else uses while it runs.
+                let thread = unsafe { thread_of(context).as_mut() };
+                // SAFETY: the store of a running thread lives, and with it the heap.
+                let stocked = thread.alloc_from_stock(|stock, buffer| unsafe { stock.$name(buffer, $($arg),*) });
+                if let Some(object) = stocked {
+                    return Outcome { value: object.word().into(), reason: reason::NONE };
+                }
+                let builtin = |store: *mut StoreInner| {
+                    // SAFETY: as in `shim`.
+                    gc::$name(unsafe { &mut *store }, $($arg),*)
+                };
+                // SAFETY: as above.
+                unsafe { run(context, &[], builtin) }
+            }
+        };
+    }
+
+    alloc!(alloc_struct(type_word));
+    alloc!(alloc_array(type_word, length));
     threaded!(gc safepoint_poll());
     shim!(memory memory_grow(instance: Ptr, memory: I32, delta: I64));
     threaded!(memory memory_fill(memory: Ptr, dst: I64, value: I32, len: I64));

@@ -58,6 +58,7 @@ use dolmen_abi::collector::AllocBuffer;
 use dolmen_abi::context::{ThreadContext, ValueSlot};
 use dolmen_abi::reference::NULL_REF;
 use dolmen_abi::trap::TrapCode;
+use dolmen_gc_heap::{ObjRef, Stock};
 use entry::{enter, status};
 use smallvec::SmallVec;
 use stack::Stacks;
@@ -99,6 +100,8 @@ pub(crate) struct ThreadBases {
 #[repr(C)]
 pub(crate) struct Thread {
     context: ThreadContext,
+    /// Memory for later buffers, if there are several threads.
+    stock: Stock,
     /// Where code that unwinds has its stack; read by [`entry::raise`].
     raise_stack: u64,
     stacks: Stacks,
@@ -194,6 +197,7 @@ impl OwnedThread {
             (*record).context.stack_limit = stacks.native_limit();
             (*record).context.runtime = record as u64;
             (*record).raise_stack = stacks.raise_top();
+            ptr::write(&raw mut (*record).stock, Stock::default());
             ptr::write(&raw mut (*record).stacks, stacks);
             ptr::write(&raw mut (*record).code, Arc::default());
             ptr::write(&raw mut (*record).held, SmallVec::new());
@@ -520,6 +524,20 @@ impl Thread {
     /// Where this thread allocates.
     pub(crate) fn alloc_buffer(&mut self) -> &mut AllocBuffer {
         &mut self.context.alloc
+    }
+
+    /// Memory for later buffers.
+    pub(crate) fn stock(&mut self) -> &mut Stock {
+        &mut self.stock
+    }
+
+    /// Allocates without the store, if there is memory in stock and nobody wants anything of the thread.
+    pub(crate) fn alloc_from_stock(
+        &mut self,
+        alloc: impl FnOnce(&mut Stock, &mut AllocBuffer) -> Option<ObjRef>,
+    ) -> Option<ObjRef> {
+        let may = !self.stock.is_empty() && !self.is_any_requested();
+        may.then(|| alloc(&mut self.stock, &mut self.context.alloc)).flatten()
     }
 
     /// Whether compiled code, or a C function that it calls, runs rather than Rust.
