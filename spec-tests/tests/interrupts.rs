@@ -33,7 +33,7 @@ const ENDLESS: &str = r#"
   (tag $tag)
   (memory 4096)
   (memory $shared 1 1 shared)
-  (table $table 1000000 funcref)
+  (table $table 10000000 funcref)
   (table $tail 1 1 funcref)
   (elem (table $tail) (i32.const 0) func $tail-indirect)
   (global $bytes (mut (ref null $bytes)) (ref.null $bytes))
@@ -96,9 +96,9 @@ const ENDLESS: &str = r#"
   (func (export "array.new loop")
     (loop $l (drop (array.new $longs (i64.const 0x12345) (i32.const 0x800000))) (br $l)))
   (func (export "table.fill loop")
-    (loop $l (table.fill $table (i32.const 0) (ref.null func) (i32.const 1000000)) (br $l)))
+    (loop $l (table.fill $table (i32.const 0) (ref.null func) (i32.const 10000000)) (br $l)))
   (func (export "table.copy loop")
-    (loop $l (table.copy $table $table (i32.const 0) (i32.const 1) (i32.const 999999)) (br $l)))
+    (loop $l (table.copy $table $table (i32.const 0) (i32.const 1) (i32.const 9999999)) (br $l)))
   (func (export "memory.atomic.wait")
     (drop (memory.atomic.wait32 $shared (i32.const 0) (i32.const 0) (i64.const -1))))
 "#;
@@ -235,6 +235,34 @@ const BULK: &str = r#"(module
   (type $words (array (mut i32)))
   (type $refs (array (mut i31ref)))
   (memory 64)
+  (table $table 1000000 i31ref)
+  (data $data "DATA")
+  (func $copy-table (param $dst i32) (param $src i32) (param $count i32) (result i32) (local $i i32)
+    (table.fill $table (i32.const 0) (ref.i31 (i32.const 7)) (i32.const 1000000))
+    (loop $l
+      (if (i32.ne (i31.get_u (table.get $table (local.get $i))) (i32.const 7)) (then (return (i32.const 0))))
+      (table.set $table (local.get $i) (ref.i31 (local.get $i)))
+      (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000000))))
+    (table.copy $table $table (local.get $dst) (local.get $src) (local.get $count))
+    (local.set $i (i32.const 0))
+    (loop $l
+      (if (i32.ne (i31.get_u (table.get $table (i32.add (local.get $dst) (local.get $i))))
+                  (i32.add (local.get $src) (local.get $i))) (then (return (i32.const 0))))
+      (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $count))))
+    (i32.const 1))
+  ;; The segment repeats itself every 37 bytes.
+  (func $from-data (param $dst i32) (param $src i32) (param $count i32) (result i32) (local $i i32)
+    (local $a (ref $bytes))
+    (local.set $a (array.new_data $bytes $data (i32.const 0) (i32.const 222000)))
+    (local.set $count (i32.rem_u (local.get $count) (i32.const 100000)))
+    (array.init_data $bytes $data (local.get $a) (i32.const 37) (i32.const 74) (local.get $count))
+    (local.set $i (i32.const 37))
+    (loop $l
+      (if (i32.ne (array.get_u $bytes (local.get $a) (local.get $i))
+                  (array.get_u $bytes (local.get $a) (i32.sub (local.get $i) (i32.const 37))))
+        (then (return (i32.const 0))))
+      (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 222000))))
+    (i32.eq (array.get_u $bytes (local.get $a) (i32.const 36)) (i32.const 0x21)))
   (func $byte (param i32) (result i32)
     (i32.and (i32.mul (i32.xor (local.get 0) (i32.shr_u (local.get 0) (i32.const 9))) (i32.const 31)) (i32.const 0xff)))
   (func $copy-memory (param $dst i32) (param $src i32) (param $count i32) (result i32) (local $i i32)
@@ -292,6 +320,8 @@ const BULK: &str = r#"(module
                   (select (local.get $count) (i32.const 7) (local.get $inside))) (then (return (i32.const 0))))
       (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000000))))
     (i32.const 1))
+  (export "copy table" (func $copy-table))
+  (export "from data" (func $from-data))
   (export "copy memory" (func $copy-memory))
   (export "copy bytes" (func $copy-bytes))
   (export "copy references" (func $copy-refs))
@@ -300,7 +330,8 @@ const BULK: &str = r#"(module
 /// Bulk operations are stopped between their pieces all the time, and leave what they would leave otherwise.
 #[test]
 fn pieces_make_up_the_whole() {
-    let (mut store, instance) = start(BULK);
+    let data = "abcdefghijklmnopqrstuvwxyz0123456789!".repeat(6000);
+    let (mut store, instance) = start(&BULK.replace("DATA", &data));
     let idle = func(&mut store, instance, "fill");
     // A second thread makes the store one that is stopped from outside.
     let args = [Val::I32(0), Val::I32(0), Val::I32(0)];
@@ -319,7 +350,7 @@ fn pieces_make_up_the_whole() {
         });
         for count in [1, 65_535, 65_536, 65_537, 131_072, 262_144, 262_145, 700_001] {
             for (dst, src) in [(0, 0), (0, 1), (1, 0), (0, 65_536), (65_536, 0), (70_000, 100_000), (299_999, 0)] {
-                for name in ["copy memory", "copy bytes", "copy references", "fill"] {
+                for name in ["copy memory", "copy table", "copy bytes", "copy references", "fill", "from data"] {
                     let args = [dst, src, count].map(Val::I32);
                     let mut result = [Val::I32(0)];
                     func(&mut store, instance, name).call(&mut store, &args, &mut result).unwrap();

@@ -1,6 +1,8 @@
-//! Arrays from segments. All bounds are checked before anything is allocated or written.
+//! Arrays from segments. All bounds are checked before anything is allocated or written. Long ranges are worked on in
+//! pieces, as in [`super::table`].
 
 use super::memory::{data_segment, number};
+use super::table::in_pieces;
 use super::{Raise, Reference, Result};
 use crate::store::StoreInner;
 use crate::vm::object;
@@ -26,8 +28,7 @@ pub(super) fn array_new_data(
     let bytes = (length as usize) << log_elem_bytes(store, type_word);
     let source = data_segment(store, instance, segment).get(range(offset, bytes)).ok_or(DATA_OUT_OF_BOUNDS)?;
     let array = new_array(store, type_word, length)?;
-    // SAFETY: the array was made of this size, and nothing else was allocated since.
-    unsafe { elements(&mut store.heap, array, 0, bytes) }.copy_from_slice(source);
+    copy_bytes(store, array, 0, source)?;
     Ok(Reference(array.word()))
 }
 
@@ -44,7 +45,7 @@ pub(super) fn array_new_elem(
     segment_elements(store, instance, segment).get(source.clone()).ok_or(ELEM_OUT_OF_BOUNDS)?;
     let array = new_array(store, type_word, length)?;
     // The segment is read after the allocation, whose collector may have moved what it refers to.
-    copy_references(store, array, 0, instance, segment, source);
+    copy_references(store, array, 0, instance, segment, source)?;
     Ok(Reference(array.word()))
 }
 
@@ -62,9 +63,7 @@ pub(super) fn array_init_data(
     let log_bytes = log_elem_bytes(store, object::type_word(&store.heap, array));
     let bytes = (len as usize) << log_bytes;
     let source = data_segment(store, instance, segment).get(range(src, bytes)).ok_or(DATA_OUT_OF_BOUNDS)?;
-    // SAFETY: `array_at` has checked that the elements are inside the live array.
-    unsafe { elements(&mut store.heap, array, (dst as usize) << log_bytes, bytes) }.copy_from_slice(source);
-    Ok(())
+    copy_bytes(store, array, (dst as usize) << log_bytes, source)
 }
 
 /// Copies references of an element segment over elements, with the collector's barrier.
@@ -80,9 +79,7 @@ pub(super) fn array_init_elem(
     let array = array_at(store, array, dst, len)?;
     let source = range(src, len as usize);
     segment_elements(store, instance, segment).get(source.clone()).ok_or(ELEM_OUT_OF_BOUNDS)?;
-    copy_references(store, array, dst, instance, segment, source);
-    store.heap.post_write_barrier(array, ARRAY_ELEMENTS_OFFSET + dst * REF_BYTES, len);
-    Ok(())
+    copy_references(store, array, dst, instance, segment, source)
 }
 
 fn new_array(store: &mut StoreInner, type_word: u32, length: u32) -> Result<ObjRef> {
@@ -98,15 +95,35 @@ fn array_at(store: &StoreInner, word: u32, start: u32, len: u32) -> Result<ObjRe
     if end <= length { Ok(array) } else { Err(ARRAY_OUT_OF_BOUNDS) }
 }
 
-/// Copies elements of a segment, `source` of which exist, into an array that has room for them from `dst` on.
-fn copy_references(store: &mut StoreInner, array: ObjRef, dst: u32, instance: u64, segment: u32, source: Range<usize>) {
-    let source = &store.instances[number(instance) as usize].elems[segment as usize][source];
-    let bytes = size_of_val(source);
-    // SAFETY: the caller has checked that the elements are inside the live array.
-    let target = unsafe { elements(&mut store.heap, array, (dst * REF_BYTES) as usize, bytes) };
-    for (slot, word) in target.chunks_exact_mut(REF_BYTES as usize).zip(source) {
-        slot.copy_from_slice(&word.to_ne_bytes());
-    }
+/// Copies bytes over the elements of an array that has room for them behind `start` bytes.
+fn copy_bytes(store: &mut StoreInner, array: ObjRef, start: usize, source: &[u8]) -> Result<()> {
+    in_pieces(store, source.len(), |store, piece| {
+        // SAFETY: the caller has checked that the elements are inside the live array; nothing is allocated meanwhile.
+        let target = unsafe { elements(&mut store.heap, array, start + piece.start, piece.len()) };
+        target.copy_from_slice(&source[piece]);
+    })
+}
+
+/// Copies elements of a segment, `source` of which exist, into an array that has room for them from `dst` on, with the
+/// collector's barrier.
+fn copy_references(
+    store: &mut StoreInner,
+    array: ObjRef,
+    dst: u32,
+    instance: u64,
+    segment: u32,
+    source: Range<usize>,
+) -> Result<()> {
+    in_pieces(store, source.len(), |store, piece| {
+        let words = &store.instances[number(instance) as usize].elems[segment as usize][source.clone()][piece.clone()];
+        let start = (dst + piece.start as u32) * REF_BYTES;
+        // SAFETY: as in `copy_bytes`.
+        let target = unsafe { elements(&mut store.heap, array, start as usize, size_of_val(words)) };
+        for (slot, word) in target.chunks_exact_mut(REF_BYTES as usize).zip(words) {
+            slot.copy_from_slice(&word.to_ne_bytes());
+        }
+        store.heap.post_write_barrier(array, ARRAY_ELEMENTS_OFFSET + start, piece.len() as u32);
+    })
 }
 
 fn segment_elements(store: &StoreInner, instance: u64, segment: u32) -> &[u32] {
