@@ -8,7 +8,7 @@ use dolmen_abi::reference::{REF_UNIT_BYTES, i31_new};
 use dolmen_gc_heap::options::{LARGEST_MAX_BYTES, Refused};
 use dolmen_gc_heap::verify::Holder;
 use dolmen_gc_heap::{AllocError, Cause, Heap, HeapOptions, ObjRef, Scope, Tuning, TypeTable, VerifyError};
-use mock::{I8, I32, I64, MockMockTypes, REF, Rng, World};
+use mock::{I8, I32, I64, MockRuntime, MockTypes, REF, Rng, World};
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
