@@ -8,7 +8,7 @@
 use super::barrier;
 use super::bases::Bases;
 use super::cfg::Cfg;
-use crate::llvm::{Builder, C_CC, Cast, LlvmError, Op, Opcode, Type, TypeKind, Value};
+use crate::llvm::{Block, Builder, C_CC, Cast, LlvmError, Op, Opcode, Type, TypeKind, Value};
 use crate::translate::unit::Unit;
 use dolmen_abi::context::ThreadContext;
 use dolmen_abi::reference::LOG_REF_SCALE;
@@ -187,10 +187,18 @@ impl Lowering<'_, '_, '_> {
             let Some(phi) = next else { return Ok(()) };
             done.insert(phi);
             let address = self.merged[&phi];
+            // A switch arrives several times from one block, and has to bring one value.
+            let mut arrived: HashMap<Block, Value> = HashMap::new();
             for (incoming, block) in phi.incoming() {
-                let end = block.terminator().ok_or_else(|| LlvmError("block without terminator".into()))?;
-                self.b.position_before(end);
-                let value = self.address_of(incoming)?;
+                let value = match arrived.get(&block) {
+                    Some(&value) => value,
+                    None => {
+                        let end = block.terminator().ok_or_else(|| LlvmError("block without terminator".into()))?;
+                        self.b.position_before(end);
+                        self.address_of(incoming)?
+                    }
+                };
+                arrived.insert(block, value);
                 address.add_incoming(value, block);
             }
         }
