@@ -21,6 +21,7 @@ use crate::options::{
 };
 use crate::pipeline;
 use crate::profile::Profiling;
+use crate::throws;
 use crate::translate::function::FunctionTranslator;
 use crate::translate::unit::Unit;
 use crate::translate::{init, trampolines};
@@ -331,6 +332,7 @@ fn optimise(
         remove_inlined(job, unit, range, target)?;
     }
     if let Some(pipeline) = pipeline::optimise(level) {
+        throws::run(unit, target)?;
         gc::scalar_replacement::run(unit, target)?;
         unit.llvm.run_passes(&pipeline, target)?;
         gc::loops::run(unit, target)?;

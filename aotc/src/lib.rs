@@ -25,6 +25,7 @@ mod pipeline;
 mod profile;
 mod remat;
 mod returns;
+mod throws;
 mod translate;
 pub mod unwind;
 mod words;
