@@ -10,7 +10,9 @@
 //!
 //! - each reference that is part of an address, and used outside its block, is extended where it is defined, at no cost,
 //!   and the other blocks use the extended value; phis of such references become phis of words;
-//! - an extension of a 32-bit number moves to the instruction that makes the number, if that extends by itself.
+//! - an extension of a 32-bit number moves to the instruction that makes the number, if that extends by itself;
+//! - where the address of an array's elements, the array's plus a constant, is in another block than the access with an
+//!   index, the constant is added last: the access then has it in its addressing mode.
 //!
 //! What a block needs as a reference (to store, pass or return it) it makes from the word again, which is nothing but
 //! naming the lower half of the register.
@@ -32,6 +34,7 @@ pub(crate) fn apply(unit: &Unit<'_, '_>, function: Value) {
         narrowed: HashMap::new(),
     };
     widening.hoist_extensions(&blocks);
+    widening.add_constants_last(&blocks);
     widening.widen(function, &blocks);
 }
 
@@ -77,6 +80,26 @@ impl Widening<'_, '_, '_> {
         }
     }
 
+    /// Makes `(object + constant) + index` `(object + index) + constant`, if the first sum is in another block.
+    fn add_constants_last(&mut self, blocks: &[Block]) {
+        let is_element = |i: &Value| i.opcode() == Opcode::GetElementPtr && i.operand(1).const_int().is_none();
+        for element in blocks.iter().flat_map(|block| block.instructions()).filter(is_element) {
+            let elements = element.operand(0);
+            if !is_offset(elements) || elements.block() == element.block() {
+                continue;
+            }
+            self.b.position_before(element);
+            let indices: Vec<_> = element.operands().skip(1).collect();
+            let sum = self.b.gep_wrapping(element.gep_source_type(), elements.operand(0), &indices);
+            let address = self.b.gep_wrapping(elements.gep_source_type(), sum, &[elements.operand(1)]);
+            element.replace_all_uses_with(address);
+            self.erase(element);
+            if !elements.has_uses() {
+                self.erase(elements);
+            }
+        }
+    }
+
     /// Erases an instruction whose block may have it as its place.
     fn erase(&mut self, instruction: Value) {
         if let Some(place) = self.places.get_mut(&instruction.block()).filter(|place| place.first == instruction) {
@@ -90,7 +113,8 @@ impl Widening<'_, '_, '_> {
             self.places.get_mut(&block).expect("it is a block of the function").predecessors += 1;
         }
         let references = self.references(function, blocks);
-        let crossing: HashSet<_> = references.iter().copied().filter(|&r| is_address(r) && self.crosses(r)).collect();
+        let is_wanted = |&r: &Value| (is_address(r) || is_passed_on(r)) && self.crosses(r);
+        let crossing: HashSet<_> = references.iter().copied().filter(is_wanted).collect();
         let phis = self.wide_phis(&references);
         let incoming = phis.iter().flat_map(|phi| phi.incoming()).map(|(value, _)| value);
         let needed: HashSet<_> = incoming.chain(crossing).filter(|v| !v.is_constant()).collect();
@@ -260,4 +284,18 @@ fn extends_by_itself(number: Value) -> bool {
 fn is_address(reference: Value) -> bool {
     let extends = |user: Value| user.users().into_iter().any(|user| user.opcode() == Opcode::ZExt);
     reference.users().into_iter().any(|user| user.opcode() == Opcode::PtrToInt && extends(user))
+}
+
+/// Whether a reference that is extended already, as arguments are, is an argument again: of a call, which extends it.
+fn is_passed_on(reference: Value) -> bool {
+    let is_call = |user: Value| matches!(user.opcode(), Opcode::Call | Opcode::Invoke);
+    !reference.is_instruction() && reference.users().into_iter().any(is_call)
+}
+
+/// Whether an address is another one plus a constant.
+fn is_offset(address: Value) -> bool {
+    address.is_instruction()
+        && address.opcode() == Opcode::GetElementPtr
+        && address.operand_count() == 2
+        && address.operand(1).const_int().is_some()
 }

@@ -70,6 +70,7 @@ fn check_file(text: &str) -> Result<(), String> {
     let (emit, polls) = match text.lines().next() {
         Some(";; emit: ir") => (Emit::LlvmIr, false),
         Some(";; emit: ir polls") => (Emit::LlvmIr, true),
+        Some(";; emit: asm polls") => (Emit::Asm, true),
         Some(";; emit: asm") => (Emit::Asm, false),
         other => return Err(format!("the first line says what to emit, not {other:?}")),
     };

@@ -6,7 +6,8 @@
 //!   slow path polls) lies on every path around the loop, or [`strips`](super::strips) has seen to it;
 //! - in front of each tail call, since a cycle of tail calls is a loop too;
 //! - in front of each call that may close a recursion: of a function with an index that is not greater than the
-//!   caller's, or of an unknown one. Every cycle of calls contains one of these. One poll in a block is enough.
+//!   caller's, or of an unknown one. Every cycle of calls contains one of these. One poll in a block is enough, and none
+//!   is needed where every path to the block's end allocates: then every round of the cycle does.
 //!
 //! Apart from that calls do not count: the callee may neither allocate nor loop. So that trees of such calls take no time
 //! that is exponential in the length of the program, translation has seen to polls at the entry of functions at the root
@@ -45,12 +46,12 @@ pub(super) fn insert(unit: &Unit<'_, '_>, expansions: &Expansions<'_, '_, '_>, c
         }
     }
     for (block, instructions) in cfg.instructions.iter().enumerate() {
-        let mut is_polled = latches.contains(&block) || instructions.iter().any(|&i| super::is_alloc_marker(i));
-        for &call in instructions.iter().filter(|&&i| needs_poll(i)) {
-            if call.is_must_tail() || !is_polled {
-                poll_before(call);
-                is_polled = true;
-            }
+        let mut calls = instructions.iter().copied().filter(|&i| needs_poll(i));
+        if let Some(call) = calls.next()
+            && !latches.contains(&block)
+            && !allocates_between(cfg, 0, block)
+        {
+            poll_before(call);
         }
     }
 }
@@ -85,13 +86,18 @@ pub(super) fn allocates(cfg: &Cfg, (latch, header): (BlockIdx, BlockIdx)) -> boo
     if !cfg.dominates(header, latch) {
         return false;
     }
-    // Blocks between header and latch in the dominator tree are on every path around.
-    let mut block = latch;
+    allocates_between(cfg, header, latch)
+}
+
+/// Whether every path from a block to the end of one that it dominates allocates: a block between them in the dominator
+/// tree does.
+fn allocates_between(cfg: &Cfg, first: BlockIdx, last: BlockIdx) -> bool {
+    let mut block = last;
     loop {
         if cfg.instructions[block].iter().any(|&i| super::is_alloc_marker(i)) {
             return true;
         }
-        if block == header {
+        if block == first {
             return false;
         }
         block = cfg.idom(block);
