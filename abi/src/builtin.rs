@@ -37,7 +37,8 @@ pub enum Convention {
     /// The platform's C convention.
     C,
     /// Arguments and result as in C, but all registers keep their values, those of vectors included, except the result's
-    /// and LLVM's scratch register of `preserve_allcc` (r11 on x86-64). For slow paths in code that otherwise calls
+    /// and LLVM's scratch register of `preserve_allcc` (r11 on x86-64). Where there is a result, the first argument behind
+    /// the thread context is in its register (eax), which is lost anyway. For slow paths in code that otherwise calls
     /// nothing: such code then needs no callee-saved registers, and so no stores on its fast path.
     PreserveAll,
 }
@@ -72,6 +73,12 @@ macro_rules! builtins {
                     Self::AllocStruct | Self::AllocArray | Self::SafepointPoll => Convention::PreserveAll,
                     _ => Convention::C,
                 }
+            }
+
+            /// Whether the first argument behind the thread context travels in the register of the result.
+            #[must_use]
+            pub fn takes_argument_in_result_register(self) -> bool {
+                self.convention() == Convention::PreserveAll && self.signature().result.is_some()
             }
 
             /// Whether compiled code may call it with a stack pointer that is aligned to 8 bytes only: the builtins

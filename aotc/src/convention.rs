@@ -29,8 +29,9 @@ use std::fmt::Write;
 /// Attribute of calls of gates: the builtin's number.
 pub(crate) const GATE_CALL: &str = "dolmen-gate";
 
-/// The registers of a builtin's arguments behind the thread context.
-const ARGUMENT_REGISTERS: [&str; 2] = ["{esi}", "{edx}"];
+/// The registers of a builtin's arguments behind the thread context, of one that preserves all registers and has a result
+/// first.
+const ARGUMENT_REGISTERS: [[&str; 2]; 2] = [["{eax}", "{edx}"], ["{esi}", "{edx}"]];
 
 /// Prepares all functions of the unit's module.
 pub(crate) fn apply(unit: &Unit<'_, '_>) {
@@ -117,7 +118,8 @@ fn instructions(builtin: Builtin) -> String {
 fn constraints(builtin: Builtin) -> String {
     let signature = builtin.signature();
     let mut text = String::from(if signature.result.is_some() { "={eax},{rdi}" } else { "{rdi}" });
-    for register in &ARGUMENT_REGISTERS[..signature.params.len()] {
+    let registers = &ARGUMENT_REGISTERS[usize::from(!builtin.takes_argument_in_result_register())];
+    for register in &registers[..signature.params.len()] {
         let _ = write!(text, ",{register}");
     }
     text.push_str(match signature.effect {

@@ -317,7 +317,8 @@ pub(crate) use gate;
 
 /// Defines the gate of a builtin that is called in [`Convention::PreserveAll`](dolmen_abi::builtin::Convention):
 /// as [`gate!`], but the stack need not be aligned, and every register but r11 keeps its value. `keeping "rax"` is for
-/// builtins without a result; `keeping "r11"`, of which nothing is expected, leaves the result in rax.
+/// builtins without a result; `keeping "r11"`, of which nothing is expected, leaves the result in rax. The first argument,
+/// which only builtins with a result have, comes in eax.
 macro_rules! preserving_gate {
     ($(#[$doc:meta])* $name:ident => $target:path, keeping $kept:literal) => {
         $(#[$doc])*
@@ -339,6 +340,7 @@ macro_rules! preserving_gate {
                 "push r8",
                 "push r9",
                 "push r10",
+                "mov esi, eax",
                 "mov rbp, rsp",
                 "and rsp, -64",
                 "sub rsp, {vector_bytes}",

@@ -9,13 +9,13 @@ use super::frame::{Emitter, Frame};
 use super::liveness::Liveness;
 use super::{is_marker, references_in};
 use crate::gc::markers;
-use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Value, attribute_index};
+use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Opcode, Value, attribute_index};
 use crate::translate::unit::Unit;
 use dolmen_abi::builtin::Builtin;
 use dolmen_abi::collector::MAX_INLINE_ALLOC_BYTES;
 use dolmen_abi::context::ThreadContext;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
-use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES};
+use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES};
 use std::collections::HashMap;
 
 /// What a marker stands for.
@@ -70,16 +70,16 @@ impl<'u, 'c, 'm> Expansions<'u, 'c, 'm> {
         self.poll
     }
 
-    /// The function that performs a sequence and keeps `live` references across its slow path.
-    fn function(&self, sequence: Sequence, live: usize) -> Value {
-        let name = format!("dolmen_inline.{}.{live}", sequence.name());
-        self.unit.llvm.function(&name).unwrap_or_else(|| self.define(sequence, live, &name))
+    /// The function that performs a sequence with these arguments and keeps `live` references across its slow path.
+    fn function(&self, sequence: Sequence, args: &[Value], live: usize) -> Value {
+        let loads = args.get(1).is_some_and(|arg| arg.ty() == self.unit.types.ptr);
+        let name = format!("dolmen_inline.{}{}.{live}", sequence.name(), if loads { ".at" } else { "" });
+        self.unit.llvm.function(&name).unwrap_or_else(|| self.define(sequence, args, live, &name))
     }
 
-    fn define(&self, sequence: Sequence, live: usize, name: &str) -> Value {
+    fn define(&self, sequence: Sequence, args: &[Value], live: usize, name: &str) -> Value {
         let types = &self.unit.types;
-        let mut params = vec![types.ptr];
-        params.extend(std::iter::repeat_n(types.i32, sequence.arg_count() - 1));
+        let mut params: Vec<_> = args.iter().map(|arg| arg.ty()).collect();
         params.extend(std::iter::repeat_n(types.reference, live));
         let result = if sequence == Sequence::Poll { types.void } else { types.reference };
         let function = self.unit.declare(name, self.unit.context.function_type(result, &params), C_CC);
@@ -111,16 +111,23 @@ pub(super) fn expand(
         let Some(sequence) = Sequence::of(&callee) else { continue };
         b.position_before(marker);
         let mut args: Vec<_> = (0..sequence.arg_count()).map(|i| marker.operand(i)).collect();
+        if let Some(address) = args.get(1).and_then(|&type_word| address_of_invariant(unit, type_word)) {
+            args[1] = address;
+        }
         for &value in safepoint.live.iter().filter(|&&v| !frame.holds(cfg, v, safepoint)) {
             let value = liveness.tracked[value].value;
             args.extend(references_in(unit, &b, replaced.get(&value).copied().unwrap_or(value)));
         }
-        let function = expansions.function(sequence, args.len() - sequence.arg_count());
+        let (own, live) = args.split_at(sequence.arg_count());
+        let function = expansions.function(sequence, own, live.len());
         let call = b.call(function.function_type(), function, &args, C_CC);
         for field in sequence.arg_count()..marker.arg_count() {
             // Pairs of offset and value.
             if (field - sequence.arg_count()) % 2 == 0 {
-                let (offset, value) = (marker.operand(field), marker.operand(field + 1));
+                let (offset, mut value) = (marker.operand(field), marker.operand(field + 1));
+                if let Some(address) = address_of_invariant(unit, value) {
+                    value = unit.load_invariant(&b, value.ty(), address, 0);
+                }
                 store_field(unit, &b, args[0], call, offset, value);
             }
         }
@@ -130,6 +137,19 @@ pub(super) fn expand(
         }
         marker.erase();
     }
+}
+
+/// Where an invariant was loaded from.
+///
+/// Type words are loaded where they are used, on the fast path and on the slow one, and function references where they are
+/// stored. In front of all that they would take registers that the fast path does not have, and a function without calls
+/// would save some.
+fn address_of_invariant(unit: &Unit<'_, '_>, value: Value) -> Option<Value> {
+    let is_invariant = value.is_instruction()
+        && value.opcode() == Opcode::Load
+        && value.has_metadata(unit.metadata.invariant_load)
+        && value.operand(0).ty() == unit.types.ptr;
+    is_invariant.then(|| value.operand(0))
 }
 
 /// Sets a field of a fresh object.
@@ -174,16 +194,16 @@ impl Body<'_, '_, '_> {
     }
 
     fn define_alloc_struct(&self) {
-        let (type_word, size_bytes) = (self.function.param(1), self.function.param(2));
+        let size_bytes = self.function.param(2);
         let fits = self.unit.types.i1.int(1);
-        let object = self.bump(fits, size_bytes, || vec![type_word]);
-        self.store_header(object, TYPE_WORD_OFFSET, type_word);
+        let object = self.bump(fits, size_bytes, || vec![self.type_word()]);
+        self.store_header(object, TYPE_WORD_OFFSET, self.type_word());
         self.b.ret(self.b.cast(Cast::IntToPtr, object, self.unit.types.reference));
     }
 
     fn define_alloc_array(&self) {
         let types = &self.unit.types;
-        let [type_word, length, log_elem_bytes] = [1, 2, 3].map(|i| self.function.param(i));
+        let [length, log_elem_bytes] = [2, 3].map(|i| self.function.param(i));
         let wide = |v| self.b.cast(Cast::ZExt, v, types.i64);
         let elements = self.b.binary(Op::Shl, wide(length), wide(log_elem_bytes));
         let align = u64::from(OBJECT_ALIGN_BYTES);
@@ -192,10 +212,17 @@ impl Body<'_, '_, '_> {
         let size = self.b.binary(Op::And, size, types.i64.int(!(align - 1)));
         let fits = self.b.icmp(IntPredicate::Ule, size, types.i64.int(MAX_INLINE_ALLOC_BYTES.into()));
         let size = self.b.cast(Cast::Trunc, size, types.i32);
-        let object = self.bump(fits, size, || vec![type_word, length]);
-        self.store_header(object, TYPE_WORD_OFFSET, type_word);
+        let object = self.bump(fits, size, || vec![self.type_word(), length]);
+        self.store_header(object, TYPE_WORD_OFFSET, self.type_word());
         self.store_header(object, ARRAY_LENGTH_OFFSET, length);
         self.b.ret(self.b.cast(Cast::IntToPtr, object, types.reference));
+    }
+
+    /// The type word, at the builder's position.
+    fn type_word(&self) -> Value {
+        let param = self.function.param(1);
+        let types = &self.unit.types;
+        if param.ty() == types.ptr { self.unit.load_invariant(self.b, types.i32, param, 0) } else { param }
     }
 
     fn define_poll(&self) {
@@ -254,7 +281,10 @@ impl Body<'_, '_, '_> {
         }
         emitter.store_top(emitter.slot_address(base, self.live as u32));
         let result = self.unit.call_builtin(self.b, self.thread, builtin, args, None);
-        emitter.store_top(base);
+        // Loaded anew: a copy would take a register for the slow path only, which the fast path has to save.
+        let bytes = self.live as i64 * i64::from(REF_BYTES);
+        let top = emitter.load_top();
+        emitter.store_top(self.b.gep_wrapping(self.unit.types.i8, top, &[self.unit.types.i64.int(-bytes as u64)]));
         result
     }
 
