@@ -232,7 +232,7 @@ impl Default for Tuning {
             nursery_survivors: 32,
             minor_survivor_bytes: 4 << 20,
             min_nursery_bytes: 2 << 20,
-            mutator_nursery_bytes: 4 << 20,
+            mutator_nursery_bytes: 30 << 20,
             pause_check_objects: 256,
             min_step_bytes: 8 << 20,
             min_budget_bytes: 48 << 20,
