@@ -140,7 +140,9 @@ impl Remat<'_, '_, '_> {
         for &instruction in self.cfg.instructions[block].iter().filter(|i| i.opcode() != Opcode::Phi) {
             if users.contains(&instruction) {
                 let value = *valid.get_or_insert_with(|| self.copy(load, instruction));
-                replace(instruction, load, value);
+                if value != load {
+                    instruction.replace_operand(load, value);
+                }
             }
             if self.calls[block].contains(&instruction) {
                 valid = None;
@@ -170,12 +172,5 @@ impl Remat<'_, '_, '_> {
         let copy = b.insert_copy(load);
         copy.set_operand(0, address);
         copy
-    }
-}
-
-fn replace(user: Value, old: Value, new: Value) {
-    if old != new {
-        let operands = (0..user.operand_count()).filter(|&i| user.operand(i) == old);
-        operands.collect::<Vec<_>>().into_iter().for_each(|i| user.set_operand(i, new));
     }
 }

@@ -220,8 +220,7 @@ impl Widening<'_, '_, '_> {
                 }
                 _ => {
                     let narrow = self.narrow(reference, user.block());
-                    let operands = (0..user.operand_count()).filter(|&i| user.operand(i) == reference);
-                    operands.collect::<Vec<_>>().into_iter().for_each(|i| user.set_operand(i, narrow));
+                    user.replace_operand(reference, narrow);
                 }
             }
         }

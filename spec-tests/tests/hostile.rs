@@ -8,7 +8,8 @@
 mod random;
 
 use dolmen::{
-    Config, Engine, Error, FuncType, Instance, JoinHandle, Linker, LoadError, Module, Store, StoreError, TrapCode, Val,
+    Config, Engine, Error, FuncType, Instance, InterruptHandle, JoinHandle, Linker, LoadError, Module, Store,
+    StoreError, TrapCode, Val,
 };
 use random::Random;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -234,6 +235,15 @@ fn interruptions_during_collections_wait_for_the_end() {
     }
 }
 
+/// Interrupts a store in a moment, from another thread.
+fn interrupt_soon(handle: &InterruptHandle) -> std::thread::JoinHandle<()> {
+    let handle = handle.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(5));
+        handle.interrupt();
+    })
+}
+
 /// A host function that knows nothing of interruptions returns, and the code that called it traps at its next poll.
 #[test]
 fn interruptions_during_host_functions_trap_after_them() {
@@ -244,13 +254,7 @@ fn interruptions_during_host_functions_trap_after_them() {
     let nap = instance.get_func(&mut store, "nap and go on").unwrap();
     let handle = store.interrupt_handle().unwrap();
     for _ in 0..5 {
-        let interrupter = std::thread::spawn({
-            let handle = handle.clone();
-            move || {
-                std::thread::sleep(Duration::from_millis(5));
-                handle.interrupt();
-            }
-        });
+        let interrupter = interrupt_soon(&handle);
         assert!(is_interrupt(&nap.call(&mut store, &[], &mut [])));
         interrupter.join().unwrap();
         assert_eq!(sum(&mut store, instance), 0);
@@ -265,13 +269,7 @@ fn interruptions_end_start_functions() {
     let mut store = Store::new(&engine, ()).unwrap();
     let handle = store.interrupt_handle().unwrap();
     for _ in 0..5 {
-        let interrupter = std::thread::spawn({
-            let handle = handle.clone();
-            move || {
-                std::thread::sleep(Duration::from_millis(5));
-                handle.interrupt();
-            }
-        });
+        let interrupter = interrupt_soon(&handle);
         let started = Instance::new(&mut store, &endless, &[]).map(drop);
         assert!(matches!(&started, Err(Error::Trap(trap)) if trap.code == TrapCode::Interrupt), "{started:?}");
         interrupter.join().unwrap();

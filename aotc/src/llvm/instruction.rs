@@ -165,6 +165,11 @@ impl Value {
         unsafe { LLVMSetOperand(self.0, index as u32, value.0) }
     }
 
+    /// Replaces a value wherever it is an operand.
+    pub(crate) fn replace_operand(self, old: Self, new: Self) {
+        (0..self.operand_count()).filter(|&i| self.operand(i) == old).for_each(|i| self.set_operand(i, new));
+    }
+
     /// The incoming values of a phi with their blocks.
     pub(crate) fn incoming(self) -> Vec<(Value, Block)> {
         // SAFETY: the handle is a phi's by contract of this function; indices are below the count.
