@@ -217,6 +217,21 @@ impl BlockTable {
         self.fresh[block.0 as usize / 64] >> (block.0 % 64) & 1 != 0
     }
 
+    /// The blocks with fresh memory, ascending.
+    pub fn fresh(&self) -> impl Iterator<Item = Block> + use<'_> {
+        let bits = |mut word: u64| {
+            std::iter::from_fn(move || {
+                let bit = word.trailing_zeros();
+                word &= word.wrapping_sub(1);
+                (bit < u64::BITS).then_some(bit)
+            })
+        };
+        self.fresh
+            .iter()
+            .enumerate()
+            .flat_map(move |(at, &word)| bits(word).map(move |bit| Block(at as u32 * 64 + bit)))
+    }
+
     /// The first block at or after `from` with fresh memory; forgets that it has.
     pub fn take_fresh(&mut self, from: Block) -> Option<Block> {
         let start = from.0 as usize / 64;
@@ -360,6 +375,7 @@ mod tests {
         for block in [3, 4, 64, 199] {
             table.set_fresh(Block(block));
         }
+        assert_eq!(table.fresh().collect::<Vec<_>>(), [3, 4, 64, 199].map(Block));
         assert_eq!(table.take_fresh(Block(1)), Some(Block(3)));
         assert_eq!(table.take_fresh(Block(3)), Some(Block(4)));
         assert_eq!(table.take_fresh(Block(4)), Some(Block(64)));

@@ -38,6 +38,13 @@ struct LargeObject {
     blocks: u32,
 }
 
+impl LargeObjects {
+    /// The first blocks of those that have survived no collection.
+    pub fn young(&self) -> impl Iterator<Item = Block> + use<'_> {
+        self.objects[self.old..].iter().map(|object| object.start)
+    }
+}
+
 /// Number of blocks that so many bytes take.
 pub fn blocks_of(bytes: u32) -> u32 {
     bytes.div_ceil(1 << LOG_BLOCK_BYTES)

@@ -21,7 +21,7 @@ use crate::evacuate::{Moved, evacuate};
 use crate::interface::to_runtime::Runtime;
 use crate::options::Tuning;
 use crate::roots;
-use crate::space::sweep;
+use crate::space::{sweep, young};
 use crate::state::HeapState;
 use crate::stats::{Cause, Collection, Phases, Scope};
 use crate::trace::{Limit, Remembered, Trace, Traced, Tracer};
@@ -152,6 +152,9 @@ pub fn mark(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan, phases:
         }
     }
     let cards = cards.as_ref();
+    if scope == Scope::Minor {
+        young::fill(space);
+    }
     let limit = cards.zip(minor_pause);
     let limit = limit.map(|(cards, pause)| Limit { deadline: clock.last + pause, check_objects, cards });
     let minor_cards = cards.filter(|_| scope == Scope::Minor);
@@ -165,6 +168,9 @@ pub fn mark(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan, phases:
     roots::mark_roots(runtime, &mut tracer, cards);
     phases.roots = clock.lap();
     let traced = tracer.finish();
+    if scope == Scope::Minor {
+        young::clear(space);
+    }
     phases.trace = clock.lap();
     traced
 }

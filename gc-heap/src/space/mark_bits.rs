@@ -35,7 +35,7 @@ pub struct MarkBits {
 }
 
 /// One word of the bitmap and where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MarkWord {
     bits: u64,
     /// Reference word that the first bit stands for.
@@ -68,6 +68,12 @@ impl MarkBits {
     /// Address of the first word, for the tracer.
     pub fn base(&self) -> *mut u64 {
         self.table.base().cast()
+    }
+
+    /// Address of the word of an object, for prefetches.
+    #[inline]
+    pub fn address_of(&self, unit: u32) -> *const u8 {
+        self.base().wrapping_add(position(unit).0).cast()
     }
 
     /// Whether the object at this reference word is marked. False beyond the region.
@@ -129,14 +135,15 @@ impl MarkBits {
         MarkWord { bits: self.word(at), first: (at as u32) << (LOG_WORD_BITS + LOG_BIT_UNITS) }
     }
 
-    /// The marked objects that start in `range`, ascending, as the bits are now. The range must lie within the units of
-    /// one word of bits.
-    pub fn starts_in(&self, range: &Range<u32>) -> impl Iterator<Item = u32> + use<> {
+    /// The marked objects that start in `range`, as the bits are now. The range must lie within the units of one word of
+    /// bits.
+    #[inline]
+    pub fn starts_in(&self, range: &Range<u32>) -> MarkWord {
         let (at, first_bit) = position(range.start);
         let bits = (range.end - range.start) >> LOG_BIT_UNITS;
         debug_assert!(first_bit.trailing_zeros() + bits <= u64::BITS);
         let mask = (u64::MAX >> (u64::BITS - bits)) * first_bit;
-        MarkWord { bits: self.word(at) & mask, first: (at as u32) << (LOG_WORD_BITS + LOG_BIT_UNITS) }.units()
+        MarkWord { bits: self.word(at) & mask, first: (at as u32) << (LOG_WORD_BITS + LOG_BIT_UNITS) }
     }
 
     /// The last marked object that starts before `unit` in the same block.
@@ -203,7 +210,7 @@ mod tests {
         assert_eq!(found, [0, 2, 126, 128, 8190]);
         let before = |unit| bits.last_before(block + unit).map(|u| u - block);
         assert_eq!([0, 2, 64, 128, 130, 8190].map(before), [None, Some(0), Some(2), Some(126), Some(128), Some(128)]);
-        let starts = |range: Range<u32>| bits.starts_in(&(block + range.start..block + range.end)).count();
+        let starts = |range: Range<u32>| bits.starts_in(&(block + range.start..block + range.end)).units().count();
         assert_eq!([starts(0..64), starts(64..128), starts(128..256), starts(8064..8192)], [2, 1, 1, 1]);
         assert_eq!(bits.iter_block(Block(1)).count() + bits.iter_block(Block(3)).count(), 0);
         bits.clear(Block(2), Block(3));

@@ -11,6 +11,7 @@
 pub mod mark_bits;
 pub mod region;
 pub mod sweep;
+pub mod young;
 
 use crate::block::{BLOCK_BYTES, BLOCK_UNITS, Block, BlockState, BlockTable, LOG_BLOCK_BYTES};
 use crate::large::{self, LargeObjects};
@@ -21,6 +22,7 @@ use mark_bits::MarkBits;
 use region::{Region, SMALL_PAGES_BYTES};
 use std::io;
 use std::ops::Range;
+use young::YoungLines;
 
 /// Memory for small objects: a hole, or a whole block.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct Space {
     pub lines: LineTable,
     pub blocks: BlockTable,
     pub large: LargeObjects,
+    /// As a minor collection found them when it began.
+    pub young: YoungLines,
     /// A minor collection has stopped early: survivors may share their lines with fresh objects.
     pub is_unswept: bool,
     reserve: Reserve,
@@ -69,6 +73,7 @@ impl Space {
             lines: LineTable::new(&mut system, limit)?,
             blocks: BlockTable::new(limit),
             large: LargeObjects::default(),
+            young: YoungLines::default(),
             is_unswept: false,
             reserve,
             system,
@@ -222,7 +227,7 @@ impl Space {
             self.marks.prefer_huge_pages();
             self.lines.prefer_huge_pages();
         }
-        self.blocks.extend(count)
+        self.young.reserve(end) && self.blocks.extend(count)
     }
 
     /// Makes blocks that were just taken zero.

@@ -38,14 +38,6 @@ impl Hot {
         true
     }
 
-    /// Visits the references of such an object.
-    #[inline(always)]
-    pub fn visit_if_simple<const SHARED: bool>(&mut self, unit: u32) -> bool {
-        let Some(desc) = self.simple(unit) else { return false };
-        self.visit_map::<SHARED>(unit, desc);
-        true
-    }
-
     /// The descriptor of a struct or exception whose references are all in its map, if the stack has room for them.
     #[inline(always)]
     fn simple<'t>(&self, unit: u32) -> Option<&'t TypeDesc> {

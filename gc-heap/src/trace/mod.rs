@@ -7,7 +7,7 @@
 //! |---|---|
 //! | this one | a trace from begin to end, by the thread that collects |
 //! | [`marker`], [`hot`] | one thread that marks: its stack, and the inner loop |
-//! | [`remembered`] | what dirty cards remember |
+//! | [`remembered`], [`card`] | the list of dirty cards, and what they hold |
 //! | [`team`], [`crew`] | how threads share a trace; where they come from |
 //!
 //! **Speed.** Whether a reference is null, an `i31`, or marked already cannot be predicted, so `visit` has no
@@ -37,6 +37,7 @@
 
 #![allow(unsafe_code, reason = "helpers get at the trace by its address")]
 
+mod card;
 mod crew;
 mod hot;
 mod marker;
@@ -185,7 +186,7 @@ impl<'a> Trace<'a> {
     }
 
     /// Blocks with dirty cards that no thread has taken yet.
-    fn next_dirty(&self) -> Option<Dirty> {
+    fn next_dirty(&self) -> Option<&[Dirty]> {
         self.remembered.next()
     }
 
@@ -269,7 +270,7 @@ impl<'a> Tracer<'a> {
         let mut blocks = remembered::DirtyBlocks::new(cards, self.trace.space, from);
         while !self.marker.check_clock() {
             let Some(dirty) = blocks.next() else { return };
-            self.marker.visit_dirty::<false>(dirty);
+            self.marker.visit_dirty::<false>(&[dirty]);
         }
     }
 

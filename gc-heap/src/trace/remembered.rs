@@ -1,43 +1,31 @@
 //! The remembered set: old objects that may refer to young ones, found by dirty cards.
 //!
 //! A card is a line, so no card holds both old and young objects: a dirty card without a line of survivors is one that
-//! a mutator has written to what it had just made, which is most of them. Of a struct only the header's card counts, and all its references are visited; of an array the elements in
-//! dirty cards are, so the array that reaches into a card from before it is looked for, too.
+//! a mutator has written to what it had just made, which is most of them.
 //!
 //! ```text
 //! list:   for each block with dirty cards: clean them; keep those that survivors touch
-//! visit:  shared block:  for each card kept: the array that reaches into it from before; the marked objects that start
-//!                        in it
-//!         large object:  its elements in the cards kept, or all references of a struct
+//! visit:  what the objects in the cards kept refer to (`card`)
 //! ```
 //!
 //! The list is made before anything is marked, because lines tell survivors of earlier collections from others only until
 //! then; it also says how much there is to do. Threads take blocks from it one by one. It is bounded: what does not fit is
 //! visited by one thread alone, before.
-//!
-//! Objects that the same collection has marked may be visited once more, which is harmless.
 
-use super::marker::Marker;
-use super::prefetch::prefetch;
 use crate::barrier::CardTable;
 use crate::block::{Block, BlockState};
 use crate::large;
 use crate::line::{self, LOG_LINE_BYTES};
 use crate::space::Space;
-use dolmen_abi::collector::{ARRAY_ELEMENTS_REF_UNITS, LOG_CARD_BYTES, LOG_CARD_REF_UNITS};
-use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
-use dolmen_abi::reference::{LOG_REF_SCALE, NULL_REF};
-use dolmen_abi::type_desc::{Kind, TypeDesc};
+use dolmen_abi::collector::{LOG_CARD_BYTES, LOG_CARD_REF_UNITS};
+use dolmen_abi::reference::NULL_REF;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const _: () = assert!(LOG_CARD_BYTES == LOG_LINE_BYTES, "a card is a line");
 
-/// Dirty cards ahead of the visited one whose memory is prefetched.
-const PREFETCH_CARDS: usize = 4;
-
-/// Units of a cache line.
-const CACHE_LINE_UNITS: usize = 64 >> LOG_REF_SCALE;
+/// Blocks that a thread takes from the list at once.
+const BATCH_BLOCKS: usize = 8;
 
 /// The list of blocks with dirty cards, on their way to the threads that visit them.
 #[derive(Debug, Default)]
@@ -54,10 +42,10 @@ pub struct Remembered {
 /// The dirty cards of a block that survivors touch.
 #[derive(Clone, Copy, Debug)]
 pub struct Dirty {
-    block: Block,
+    pub block: Block,
     /// The large object that the block is part of, or null.
-    large: u32,
-    cards: u128,
+    pub large: u32,
+    pub cards: u128,
 }
 
 /// Finds dirty cards block by block, and cleans them.
@@ -93,17 +81,18 @@ impl Remembered {
         self.unlisted
     }
 
-    /// The next block that no thread has taken.
-    pub fn next(&self) -> Option<Dirty> {
+    /// The next blocks that no thread has taken.
+    pub fn next(&self) -> Option<&[Dirty]> {
         // Which thread takes which block does not matter; the list was made before the threads were called.
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
-        self.blocks.get(index).copied()
+        let index = self.next.fetch_add(BATCH_BLOCKS, Ordering::Relaxed);
+        self.blocks.get(index..)?.chunks(BATCH_BLOCKS).next()
     }
 
     /// Dirties the cards of all blocks that were not taken.
     pub fn put_back(&self, cards: &CardTable) {
-        while let Some(dirty) = self.next() {
-            ranges(dirty.block, dirty.cards).for_each(|range| cards.dirty(range.start, range.end));
+        while let Some(blocks) = self.next() {
+            let dirty = blocks.iter().flat_map(|dirty| ranges(dirty.block, dirty.cards));
+            dirty.for_each(|range| cards.dirty(range.start, range.end));
         }
     }
 }
@@ -144,65 +133,8 @@ impl<'a> DirtyBlocks<'a> {
     }
 }
 
-impl Marker<'_> {
-    /// Visits what old objects in dirty cards refer to.
-    pub(super) fn visit_dirty<const SHARED: bool>(&mut self, dirty: Dirty) {
-        let mut ahead = ranges(dirty.block, dirty.cards);
-        ahead.by_ref().take(PREFETCH_CARDS).for_each(|card| self.prefetch_card(&card));
-        for range in ranges(dirty.block, dirty.cards) {
-            ahead.next().iter().for_each(|card| self.prefetch_card(card));
-            if dirty.large == NULL_REF {
-                self.visit_card::<SHARED>(&range);
-            } else {
-                self.visit_range::<SHARED>(dirty.large, &range);
-            }
-        }
-    }
-
-    fn prefetch_card(&self, card: &Range<u32>) {
-        let units = card.clone().step_by(CACHE_LINE_UNITS);
-        units.for_each(|unit| prefetch(self.hot.at(unit, 0)));
-    }
-
-    fn visit_card<const SHARED: bool>(&mut self, card: &Range<u32>) {
-        let marks = &self.trace.space.marks;
-        if let Some(before) = marks.last_before(card.start) {
-            self.visit_range::<SHARED>(before, card);
-        }
-        let mut hot = self.hot;
-        for unit in marks.starts_in(card) {
-            if !hot.visit_if_simple::<SHARED>(unit) {
-                self.hot = hot;
-                self.visit_range::<SHARED>(unit, card);
-                hot = self.hot;
-            }
-        }
-        self.hot = hot;
-    }
-
-    /// Visits the references of an object that belong to the units of one card.
-    fn visit_range<const SHARED: bool>(&mut self, unit: u32, card: &Range<u32>) {
-        let type_word = self.hot.read_u32(unit, TYPE_WORD_OFFSET);
-        let desc: &TypeDesc = self.hot.desc(type_word);
-        match Kind::of_type_word(type_word) {
-            Some(Kind::Struct | Kind::Exn) if card.contains(&unit) => self.visit_fields::<SHARED>(unit, desc),
-            Some(Kind::Array) if desc.elem_is_ref != 0 => {
-                let first = unit + ARRAY_ELEMENTS_REF_UNITS;
-                // An array may end where the region does: units up to there do not wrap.
-                let end = (first + self.hot.read_u32(unit, ARRAY_LENGTH_OFFSET)).min(card.end);
-                let start = first.max(card.start);
-                if start < end {
-                    let elements = self.hot.at(unit, ARRAY_ELEMENTS_OFFSET).cast::<u32>();
-                    self.visit_chunk::<SHARED>(elements.wrapping_add((start - first) as usize), end - start);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
 /// The units of each dirty card of a block.
-fn ranges(block: Block, dirty: u128) -> impl Iterator<Item = Range<u32>> {
+pub(super) fn ranges(block: Block, dirty: u128) -> impl Iterator<Item = Range<u32>> {
     let mut left = dirty;
     std::iter::from_fn(move || {
         let card = left.trailing_zeros();
