@@ -27,6 +27,9 @@ use std::ops::Range;
 /// Binary logarithm of the cards of a block.
 const LOG_CARDS_PER_BLOCK: u32 = LOG_BLOCK_BYTES - LOG_CARD_BYTES;
 
+/// Blocks whose cards stand for those of all.
+const SAMPLE_BLOCKS: u32 = 32;
+
 /// The cards of one block.
 type BlockCards = [u8; 1 << LOG_CARDS_PER_BLOCK];
 
@@ -91,6 +94,29 @@ impl CardTable {
         mask
     }
 
+    /// About how many cards of the blocks below the frontier are dirty, by a sample of [`SAMPLE_BLOCKS`] blocks. Mutators
+    /// may run.
+    pub fn estimate_dirty(&self, frontier: Block) -> u64 {
+        let step = frontier.0.div_ceil(SAMPLE_BLOCKS).max(1);
+        let sample = (1..frontier.0).step_by(step as usize);
+        sample.map(|block| u64::from(self.count_dirty(Block(block)))).sum::<u64>() * u64::from(step)
+    }
+
+    /// The number of dirty cards of a block. Mutators may run.
+    fn count_dirty(&self, block: Block) -> u32 {
+        const _: () = assert!(CARD_DIRTY == 1, "the sum of a block's cards is the number of dirty ones");
+        /// Multiplying adds all bytes into the highest.
+        const SUM: u64 = 0x0101_0101_0101_0101;
+        let at = (block.0 as usize) << LOG_CARDS_PER_BLOCK;
+        assert!(((at + size_of::<BlockCards>()) as u64) <= self.table.bytes(), "block {} beyond the region", block.0);
+        let cards = self.table.base().wrapping_add(at).cast::<u64>();
+        let words = 0..size_of::<BlockCards>() / size_of::<u64>();
+        // SAFETY: the words lie inside the table (checked) and are aligned, as it is to pages. Compiled code may write its
+        // bytes meanwhile: a volatile read sees each as it was before or after.
+        let sums = words.map(|word| unsafe { cards.add(word).read_volatile() }).sum::<u64>();
+        (sums.wrapping_mul(SUM) >> 56) as u32
+    }
+
     /// Cleans the cards of all blocks below the frontier. The mutators are stopped.
     pub fn clean(&mut self, frontier: Block) {
         let mut from = Block(0);
@@ -108,5 +134,32 @@ impl CardTable {
         // SAFETY: the bytes lie inside the table (checked); callers are promised that mutators are stopped, and
         // `&self` excludes other writers but `dirty`, which belongs to the caller's own thread.
         unsafe { std::slice::from_raw_parts(self.table.base().add(at).cast(), count) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Refused;
+
+    #[test]
+    fn a_sample_tells_how_many_cards_are_dirty() {
+        let cards = CardTable::new(&mut System::new(Refused::NONE), 1001).unwrap();
+        let estimate = |blocks: u32| cards.estimate_dirty(Block(blocks));
+        assert_eq!((estimate(0), estimate(1), estimate(1001)), (0, 0, 0));
+        let units = 1 << LOG_CARD_REF_UNITS;
+        cards.dirty(Block(7).start_unit(), Block(7).start_unit() + 3 * units);
+        assert_eq!((estimate(7), estimate(8)), (0, 3), "all blocks of a small heap count");
+        for block in 1..1001 {
+            // Eight in each block, not the same in all.
+            for card in (block % 16..128).step_by(16) {
+                let unit = Block(block).start_unit() + card * units;
+                cards.dirty(unit, unit + 1);
+            }
+        }
+        let found = estimate(1001);
+        assert!((7_000..9_000).contains(&found), "{found} of 8000");
+        cards.dirty(Block(1).start_unit(), Block(2).start_unit());
+        assert_eq!(cards.estimate_dirty(Block(2)), 128, "all of a block");
     }
 }

@@ -588,6 +588,41 @@ fn an_object_on_the_shadow_stack_stays_remembered() {
     assert_eq!(w.read(young, 0), t.node);
 }
 
+/// Each dirty card takes time in the next minor collection.
+#[test]
+fn a_nursery_ends_early_when_many_cards_are_dirty() {
+    let tuning = Tuning { max_dirty_cards: 2000, card_check_bytes: 32 << 10, ..Tuning::default() };
+    // Minor collections for 8 MiB of young objects: whether each is stored into an old one; whether many old ones are on
+    // the shadow stack.
+    let minors = |stored: bool, rooted: bool| {
+        let (mut w, t) = world(HeapOptions { tuning, ..HeapOptions::default() });
+        let array = w.alloc_array(t.refs, 256 << 10).unwrap();
+        w.runtime.roots.push(array);
+        for i in 0..256 << 10 {
+            let node = w.alloc_struct(t.node).unwrap();
+            w.store(w.runtime.roots[0], ARRAY_ELEMENTS_OFFSET + 4 * i, node);
+        }
+        if rooted {
+            w.runtime.shadow_stack = (0..16 << 10).map(|i| w.read(array, ARRAY_ELEMENTS_OFFSET + 64 * i)).collect();
+        }
+        w.collect();
+        let before = w.heap.stats().minor;
+        for i in 0..(8 << 20) / 16 {
+            let young = w.alloc_struct(t.node).unwrap();
+            if stored {
+                let old = w.read(array, ARRAY_ELEMENTS_OFFSET + 4 * (i * 1009 % (256 << 10)));
+                w.store(old, 4, young);
+            }
+        }
+        w.heap.stats().minor - before
+    };
+    let usual = minors(false, false);
+    assert!((1..=6).contains(&usual), "{usual}");
+    let many = minors(true, false);
+    assert!(many > 40, "{many} minor collections, a card is dirtied for every 16 bytes");
+    assert_eq!(minors(false, true), usual, "what is on the shadow stack is dirty all the time");
+}
+
 #[test]
 fn stores_into_a_large_array_are_remembered_by_element() {
     let tuning = Tuning { nursery_bytes: 256 << 10, ..Tuning::default() };

@@ -17,7 +17,7 @@ struct Clockwork {
 }
 
 impl Collect for Clockwork {
-    fn is_due(&self, heap: &HeapState, bytes: u64) -> bool {
+    fn is_due(&mut self, heap: &HeapState, bytes: u64) -> bool {
         heap.allocator.handed_out_bytes() + bytes > self.budget_bytes
     }
 

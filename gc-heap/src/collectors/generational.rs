@@ -32,6 +32,16 @@ pub struct Generational {
     next_part_at_bytes: Option<u64>,
     /// Bytes to hand out before the next minor collection, by how much survived the last one.
     paced_bytes: Option<u64>,
+    dirty_cards: DirtyCards,
+}
+
+/// How many cards the program has dirtied since the last collection.
+#[derive(Debug, Default)]
+struct DirtyCards {
+    /// Cards that were dirty when it ended: those of what is on the shadow stack.
+    before: u64,
+    /// The next look is due when so many bytes were handed out since then.
+    next_check_bytes: u64,
 }
 
 /// A major collection is due when so much is left after a minor one.
@@ -108,10 +118,37 @@ fn settled_bytes(heap: &HeapState) -> u64 {
     heap.space.used_bytes().saturating_sub(heap.allocator.handed_out_bytes())
 }
 
-impl Collect for Generational {
-    fn is_due(&self, heap: &HeapState, bytes: u64) -> bool {
+impl DirtyCards {
+    fn after_collection(heap: &HeapState) -> Self {
+        Self { before: estimate_dirty_cards(heap), next_check_bytes: heap.options.tuning.card_check_bytes }
+    }
+
+    /// Whether so many cards have become dirty that visiting them would take long; looks at them from time to time.
+    fn are_many(&mut self, heap: &HeapState) -> bool {
         let used = heap.allocator.handed_out_bytes();
-        used > 0 && used + bytes > self.next_part_at_bytes.unwrap_or_else(|| self.nursery_bytes(heap))
+        if used < self.next_check_bytes {
+            return false;
+        }
+        let Tuning { max_dirty_cards, dirty_card_bytes, card_check_bytes, .. } = heap.options.tuning;
+        self.next_check_bytes = used + card_check_bytes;
+        estimate_dirty_cards(heap).saturating_sub(self.before) > max_dirty_cards.max(used / dirty_card_bytes)
+    }
+}
+
+fn estimate_dirty_cards(heap: &HeapState) -> u64 {
+    heap.cards.as_ref().map_or(0, |cards| cards.estimate_dirty(heap.space.blocks.frontier_block()))
+}
+
+impl Collect for Generational {
+    fn is_due(&mut self, heap: &HeapState, bytes: u64) -> bool {
+        let used = heap.allocator.handed_out_bytes();
+        if used == 0 {
+            return false;
+        }
+        match self.next_part_at_bytes {
+            Some(next_part_at_bytes) => used + bytes > next_part_at_bytes,
+            None => used + bytes > self.nursery_bytes(heap) || self.dirty_cards.are_many(heap),
+        }
     }
 
     fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError> {
@@ -128,6 +165,7 @@ impl Collect for Generational {
         if scope == Scope::Minor && collection.is_finished {
             self.pace(heap, &collection, collection.live_bytes.saturating_sub(swept_before));
         }
+        self.dirty_cards = DirtyCards::after_collection(heap);
         if scope == Scope::Major {
             self.major_at = Some(MajorAt::after_major(heap));
         }

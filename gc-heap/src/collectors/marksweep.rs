@@ -14,7 +14,7 @@ use crate::verify::VerifyError;
 pub struct MarkSweep;
 
 impl Collect for MarkSweep {
-    fn is_due(&self, heap: &HeapState, bytes: u64) -> bool {
+    fn is_due(&mut self, heap: &HeapState, bytes: u64) -> bool {
         let used = heap.allocator.handed_out_bytes();
         used > 0 && used + bytes > major_budget_bytes(heap)
     }

@@ -20,7 +20,7 @@ use dolmen_abi::collector::Collector;
 /// A collector of a heap.
 pub trait Collect: Send {
     /// Whether to collect before `bytes` bytes are taken from the space.
-    fn is_due(&self, heap: &HeapState, bytes: u64) -> bool;
+    fn is_due(&mut self, heap: &HeapState, bytes: u64) -> bool;
 
     /// Collects as much as it can.
     ///

@@ -13,7 +13,7 @@ use crate::verify::VerifyError;
 pub struct Null;
 
 impl Collect for Null {
-    fn is_due(&self, _heap: &HeapState, _bytes: u64) -> bool {
+    fn is_due(&mut self, _heap: &HeapState, _bytes: u64) -> bool {
         false
     }
 
