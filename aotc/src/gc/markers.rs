@@ -8,6 +8,9 @@
 use crate::llvm::{C_CC, Context, Module, Value, attribute_index};
 use crate::translate::unit::Types;
 
+/// Attribute of functions that no optimiser sees, neither LLVM's nor the passes here, because they are executed once.
+pub(crate) const UNOPTIMISED: &str = "optnone";
+
 /// Attribute of calls that are no safepoints.
 pub(crate) const LEAF_CALL: &str = "dolmen-leaf";
 

@@ -224,6 +224,12 @@ impl Value {
         unsafe { LLVMAddAttributeAtIndex(self.0, index, attribute.0) }
     }
 
+    /// Whether a function has this attribute.
+    pub(crate) fn has_attribute(self, name: &str) -> bool {
+        // SAFETY: the handle is a function's by contract of this function.
+        unsafe { !LLVMGetEnumAttributeAtIndex(self.0, attribute_index::FUNCTION, attribute_kind(name)).is_null() }
+    }
+
     /// Removes an attribute from a function or declaration, if it is there.
     pub(crate) fn remove_attribute(self, index: u32, name: &str) {
         // SAFETY: the handle is a function's by contract of this function.

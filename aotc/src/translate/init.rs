@@ -3,9 +3,13 @@
 //! Globals, tables and segments with expressions get their values from code like any other, so instantiation
 //! needs no interpreter. A module with many of them gets several functions, since LLVM takes more than linear
 //! time on very long ones.
+//!
+//! They are executed once and have no loops, so no optimiser sees them (`optnone`): modules of object-oriented languages
+//! have a method table for each class, and what initialises them was a fifth of the instructions that LLVM optimised.
 
 use crate::error::CompileError;
-use crate::llvm::{Cast, TAIL_CC, Value};
+use crate::gc::markers::UNOPTIMISED;
+use crate::llvm::{Cast, TAIL_CC, Value, attribute_index};
 use crate::module::InitStep;
 use crate::translate::function::FunctionTranslator;
 use crate::translate::unit::Unit;
@@ -23,6 +27,10 @@ pub(crate) fn define(unit: &Unit<'_, '_>, index: usize, steps: &[InitStep<'_>]) 
     let signature = MachineSignature { params: vec![], results: vec![] };
     let function = unit.declare_with_contexts(&symbol(index), unit.function_type(&signature), TAIL_CC);
     let mut translator = FunctionTranslator::new(unit, function, vec![]);
+    // LLVM wants the second of the first.
+    for attribute in [UNOPTIMISED, "noinline"] {
+        function.add_attribute(attribute_index::FUNCTION, unit.context.enum_attribute(attribute, 0));
+    }
     translator.in_init = true;
     for step in steps {
         translator.translate_init_step(step)?;
@@ -86,5 +94,24 @@ impl FunctionTranslator<'_, '_, '_> {
             return Ok(offset);
         }
         Ok(self.b.cast(Cast::ZExt, offset, self.unit.types.i64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compile::compile;
+    use crate::options::{Emit, Options};
+
+    #[test]
+    fn initialisers_call_what_other_functions_inline() {
+        let text = r#"(module (type $s (struct (field i32))) (global (ref $s) (struct.new $s (i32.const 1)))
+            (func (export "make") (result (ref $s)) (struct.new $s (i32.const 1))))"#;
+        let wasm = wat::parse_str(text).expect("the text is right");
+        let ir = compile(&wasm, &Options { emit: Emit::LlvmIr, ..Options::default() }).expect("it compiles");
+        let ir = String::from_utf8(ir).expect("text");
+        let body_of = |name| ir.split("\ndefine ").find(|f| f.contains(name)).and_then(|f| f.split('}').next());
+        let calls = |name| body_of(name).expect("it is defined").contains("@dolmen_inline.alloc_struct");
+        assert!(calls("@\"init[0]\""));
+        assert!(!calls("@\"wasm[0]"));
     }
 }

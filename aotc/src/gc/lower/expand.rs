@@ -96,13 +96,15 @@ impl<'u, 'c, 'm> Expansions<'u, 'c, 'm> {
 
 /// Replaces all markers of a function.
 pub(super) fn expand(
-    unit: &Unit<'_, '_>,
     expansions: &Expansions<'_, '_, '_>,
+    function: Value,
     cfg: &Cfg,
     liveness: &Liveness,
     frame: &Frame,
 ) {
+    let unit = expansions.unit;
     let b = Builder::new(unit.context);
+    let is_unoptimised = function.has_attribute(markers::UNOPTIMISED);
     // Allocations whose marker is gone, and what stands for the object now.
     let mut replaced: HashMap<Value, Value> = HashMap::new();
     for safepoint in liveness.safepoints.iter().filter(|s| is_marker(s.instruction)) {
@@ -121,6 +123,10 @@ pub(super) fn expand(
         let (own, live) = args.split_at(sequence.arg_count());
         let function = expansions.function(sequence, own, live.len());
         let call = b.call(function.function_type(), function, &args, C_CC);
+        if is_unoptimised {
+            // Inlined, the sequences are half of the code.
+            call.add_call_attribute(attribute_index::FUNCTION, unit.context.enum_attribute("noinline", 0));
+        }
         for field in sequence.arg_count()..marker.arg_count() {
             // Pairs of offset and value.
             if (field - sequence.arg_count()) % 2 == 0 {

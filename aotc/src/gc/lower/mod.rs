@@ -85,7 +85,7 @@ fn lower_function(
     let liveness = liveness::Liveness::compute(unit, &cfg, &bases);
     let frame = frame::Frame::plan(&cfg, &bases, &liveness);
     frame.emit(unit, function, &cfg, &liveness);
-    expand::expand(unit, expansions, &cfg, &liveness, &frame);
+    expand::expand(expansions, function, &cfg, &liveness, &frame);
     useless_barriers.into_iter().for_each(Value::erase);
     address::lower(unit, function, &cfg, &bases)
 }

@@ -31,7 +31,7 @@ mod plan;
 mod rewrite;
 
 use super::cfg::Cfg;
-use crate::gc::markers::Markers;
+use crate::gc::markers::{Markers, UNOPTIMISED};
 use crate::llvm::{Builder, LlvmError, Opcode, TargetMachine, Value};
 use crate::pipeline;
 use crate::translate::unit::Unit;
@@ -67,7 +67,8 @@ struct Pass<'p, 'c, 'm> {
 /// LLVM does not know a pass: a bug of this compiler.
 pub(crate) fn run(unit: &Unit<'_, '_>, target: &TargetMachine) -> Result<(), LlvmError> {
     let pass = Pass { unit, markers: Markers::declare(unit.context, unit.llvm, &unit.types) };
-    for function in unit.llvm.functions().into_iter().filter(|f| f.is_definition()) {
+    let is_optimised = |f: &Value| f.is_definition() && !f.has_attribute(UNOPTIMISED);
+    for function in unit.llvm.functions().into_iter().filter(is_optimised) {
         if !objects::sites(&pass, function).is_empty() {
             run_on(&pass, target, function)?;
         }
