@@ -268,7 +268,7 @@ impl Default for Tuning {
             reserve_percent: 3,
             release_slack_bytes: 16 << 20,
             mark_stack_entries: 4 << 20,
-            parallel_from_objects: 16 << 10,
+            parallel_from_objects: 64 << 10,
             await_helpers: false,
             remembered_blocks: 128 << 10,
             verify_skip_objects: 1024,

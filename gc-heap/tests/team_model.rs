@@ -13,6 +13,7 @@
 //! | the leader makes new work when all is done | [`interleavings::a_second_round`] |
 //! | helpers that wait for the end | [`interleavings::patient_helpers`] |
 //! | sessions follow each other, a helper comes between | [`interleavings::two_sessions`] |
+//! | a mutator stands by | [`interleavings::an_assistant`] |
 //! | the leader gives up with work left, and opens another session | [`interleavings::giving_up`] |
 //!
 //! Where work is to be shared, it must be so in some interleaving: a team that never shares loses nothing.
@@ -223,6 +224,25 @@ mod interleavings {
             }
             model.write_trace();
             helper.join().unwrap()
+        });
+    }
+
+    #[test]
+    fn an_assistant() {
+        check(PREEMPTIONS, || {
+            let model = Model::new(1, false);
+            assert!(model.team.stand_by() && model.team.has_assistants());
+            let assistant = Arc::clone(&model);
+            let assistant = thread::spawn(move || {
+                let taken = if assistant.team.is_open() { assistant.help() } else { 0 };
+                assistant.team.stand_down();
+                taken
+            });
+            model.session(4);
+            assert!(!model.team.is_open());
+            let taken = assistant.join().unwrap();
+            assert!(!model.team.has_assistants() && model.team.reserve_place(), "the place is free again");
+            taken
         });
     }
 

@@ -34,9 +34,29 @@ use world::{INTERRUPT, MemberId, Poll, StoreAddress, WaitsAt, World};
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
-    pub(crate) use loom::thread::yield_now as spin;
 
     pub(crate) const SPINS: u32 = 1;
+    pub(crate) const STOP_SPINS: u32 = 1;
+
+    /// One that looks once.
+    #[derive(Debug, Default)]
+    pub(crate) struct Assistant;
+
+    impl Assistant {
+        pub(crate) fn stand_by(&self, is_over: impl Fn() -> bool) {
+            if !is_over() {
+                loom::thread::yield_now();
+            }
+        }
+    }
+
+    pub(crate) fn spin(_: u32) {
+        loom::thread::yield_now();
+    }
+
+    pub(crate) fn cores() -> usize {
+        2
+    }
 }
 
 #[path = "../src/thread/world.rs"]
@@ -64,7 +84,7 @@ unsafe impl Sync for Model {}
 impl Model {
     fn new() -> Arc<Self> {
         let polls = std::array::from_fn(|_| Box::new(sync::AtomicU32::new(0)));
-        let (world, first) = World::new(poll(&polls[0]));
+        let (world, first) = World::new(poll(&polls[0]), sync::Assistant);
         Arc::new(Self { world, first, heap: Default::default(), store: UnsafeCell::default(), polls })
     }
 

@@ -14,11 +14,31 @@ use world::{INTERRUPT, MemberId, Poll, StoreAddress, WaitsAt, World};
 
 /// What [`world`] takes for its own.
 mod sync {
-    pub(crate) use std::hint::spin_loop as spin;
     pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
     pub(crate) const SPINS: u32 = 100;
+    pub(crate) const STOP_SPINS: u32 = 100;
+
+    /// One that looks once.
+    #[derive(Debug, Default)]
+    pub(crate) struct Assistant;
+
+    impl Assistant {
+        pub(crate) fn stand_by(&self, is_over: impl Fn() -> bool) {
+            if !is_over() {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    pub(crate) fn spin(_: u32) {
+        std::thread::yield_now();
+    }
+
+    pub(crate) fn cores() -> usize {
+        2
+    }
 }
 
 #[path = "../src/thread/world.rs"]
@@ -160,7 +180,7 @@ impl Fixture {
 fn members_do_everything_at_once() {
     let polls: Vec<_> = (0..=MEMBERS).map(|_| AtomicU32::new(0)).collect();
     // SAFETY: the words live as long as the fixture: moving the list does not move them.
-    let (world, first) = World::new(unsafe { Poll::new(NonNull::from(&polls[MEMBERS])) });
+    let (world, first) = World::new(unsafe { Poll::new(NonNull::from(&polls[MEMBERS])) }, sync::Assistant);
     let fixture = Fixture { world, polls, heap: Default::default(), store: Cell::default(), stops: Cell::default() };
     let is_over = AtomicBool::new(false);
     let touched: Vec<_> = std::thread::scope(|scope| {

@@ -42,7 +42,7 @@ use crate::os::System;
 use crate::space::Space;
 use crate::state::HeapState;
 use crate::stats::{Cause, Stats};
-use crate::trace::{MarkStack, team_of};
+use crate::trace::{Assistant, MarkStack, team_of};
 use crate::verify::{Verifier, VerifyError};
 use dolmen_abi::collector::{AllocBuffer, Barrier, MAX_INLINE_ALLOC_BYTES, Protocol};
 use dolmen_abi::layout::array_size_bytes;
@@ -137,6 +137,12 @@ impl Heap {
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.state.options.collector.protocol()
+    }
+
+    /// What a mutator does while a collection has stopped it.
+    #[must_use]
+    pub fn assistant(&self) -> Assistant {
+        Assistant::new(&self.state.team)
     }
 
     /// Address of the object in memory. Valid until the next call that takes a [`Runtime`], unless the object

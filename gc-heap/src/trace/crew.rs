@@ -90,12 +90,7 @@ impl Crew {
         let mut stack = MarkStack::new(0);
         loop {
             let team = self.next_call();
-            if let Some(job) = team.join() {
-                // What it holds of the job would be lost, and the leader would wait for it for ever.
-                let abort = AbortOnPanic;
-                marker::help(&team, job, &mut stack);
-                std::mem::forget(abort);
-            }
+            take_part(&team, &mut stack);
             team.dismiss();
         }
     }
@@ -115,6 +110,16 @@ impl Crew {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Helps a team as long as a session is open and has work; the bytes of the objects scanned. The caller has a place.
+pub fn take_part(team: &MarkTeam, stack: &mut MarkStack) -> u64 {
+    let Some(job) = team.join() else { return 0 };
+    // What it holds of the job would be lost, and the leader would wait for it for ever.
+    let abort = AbortOnPanic;
+    let bytes = marker::help(team, job, stack);
+    std::mem::forget(abort);
+    bytes
 }
 
 /// Ends the process when it is dropped.

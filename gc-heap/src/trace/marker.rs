@@ -70,24 +70,26 @@ pub struct Elements {
     end: u32,
 }
 
-/// A helper's part in a session of a team.
-pub(super) fn help(team: &MarkTeam, job: Job, stack: &mut MarkStack) {
+/// A helper's part in a session of a team: the bytes of the objects that it has scanned.
+pub(super) fn help(team: &MarkTeam, job: Job, stack: &mut MarkStack) -> u64 {
     // SAFETY: the trace lives until the session is closed, which is after this member has left; it is not used after
     // that.
     let trace = unsafe { job.trace() };
     stack.set_limit(trace.stack_entries);
     let mut marker = Marker::new(trace, stack);
-    marker.until_look = LOOK_OBJECTS;
+    marker.begin_to_share();
+    let mut bytes = 0;
     loop {
         marker.visit_remembered();
         marker.drain::<true>();
-        marker.count_live_bytes();
+        bytes += marker.count_live_bytes();
         match team.take_or_leave() {
             Some(parcel) => marker.adopt(parcel),
             None => break,
         }
     }
     stack.shrink();
+    bytes
 }
 
 impl<'a> Marker<'a> {
@@ -103,7 +105,8 @@ impl<'a> Marker<'a> {
             live_bytes: 0,
         };
         let until_look = trace.alone_objects.max(1);
-        Self { hot, trace, stack, arrays: Vec::new(), limit: None, is_late: false, is_enough: false, until_look }
+        let (arrays, limit, is_late, is_enough) = (Vec::new(), None, false, false);
+        Self { hot, trace, stack, arrays, limit, is_late, is_enough, until_look }
     }
 
     /// Sets the end of the time for this marker, which works alone.
@@ -225,7 +228,8 @@ impl<'a> Marker<'a> {
         }
     }
 
-    /// Takes a part of the work out, the oldest, which leads to most other.
+    /// Takes a part of the work out, of the oldest, which leads to most other: every second object, because the oldest
+    /// half of a tree's may lead to nearly all of it, and whoever gives that away is out of work next.
     fn parcel(&mut self) -> Option<Parcel> {
         if let Some(oldest) = self.arrays.first_mut() {
             let half = (oldest.end - oldest.next) / 2;
@@ -241,11 +245,15 @@ impl<'a> Marker<'a> {
             return None;
         }
         // SAFETY: the stack has `len` entries, of which these are the lowest; nobody else refers to them now.
-        units.extend_from_slice(unsafe { std::slice::from_raw_parts(self.hot.stack, count) });
+        let oldest = unsafe { std::slice::from_raw_parts_mut(self.hot.stack, 2 * count) };
+        for i in 0..count {
+            units.push(oldest[2 * i]);
+            oldest[i] = oldest[2 * i + 1];
+        }
         self.hot.len -= count;
-        // SAFETY: as many of the highest entries move to where the lowest were, or all that are left; the ranges
-        // do not overlap, since `count` is at most half of the entries.
-        unsafe { self.hot.stack.copy_from_nonoverlapping(self.hot.stack.add(self.hot.len), count) };
+        let moved = (self.hot.len - count).min(count);
+        // SAFETY: as many of the highest entries move to where there is room now, or all that are left above it.
+        unsafe { self.hot.stack.add(count).copy_from(self.hot.stack.add(self.hot.len + count - moved), moved) };
         Some(Parcel::Objects(units))
     }
 
@@ -266,10 +274,12 @@ impl<'a> Marker<'a> {
         }
     }
 
-    /// Adds the count of bytes to the trace's.
-    pub fn count_live_bytes(&mut self) {
+    /// Adds the count of bytes to the trace's; what was added.
+    pub fn count_live_bytes(&mut self) -> u64 {
+        let bytes = std::mem::take(&mut self.hot.live_bytes);
         // The sum is read when all members have ended, which orders it.
-        self.trace.live_bytes.fetch_add(std::mem::take(&mut self.hot.live_bytes), Ordering::Relaxed);
+        self.trace.live_bytes.fetch_add(bytes, Ordering::Relaxed);
+        bytes
     }
 
     /// Gives most of the stack's memory back.

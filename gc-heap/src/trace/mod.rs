@@ -8,7 +8,8 @@
 //! | this one | a trace from begin to end, by the thread that collects |
 //! | [`marker`], [`hot`] | one thread that marks: its stack, and the inner loop |
 //! | [`remembered`], [`card`] | the list of dirty cards, and what they hold |
-//! | [`team`], [`crew`] | how threads share a trace; where they come from |
+//! | [`team`] | how threads share a trace |
+//! | [`crew`], [`assistant`] | where they come from |
 //!
 //! **Speed.** Whether a reference is null, an `i31`, or marked already cannot be predicted, so `visit` has no
 //! branch: what is no object is turned into word 0, whose mark bit is always set, and the stack pointer moves by
@@ -17,7 +18,7 @@
 //!
 //! **Several threads.** A trace begins with the thread that collects, which marks as if it was the only one. When it has
 //! marked `parallel_from_objects` objects, or there are many dirty cards, it opens a session of the heap's team and
-//! calls for helpers. From then on mark bits are set by atomic operations, so each object is scanned by the one
+//! calls for helpers, unless a stopped mutator stands by. From then on mark bits are set by atomic operations, so each object is scanned by the one
 //! thread that found its bit clear. Each thread has a stack of its own; whoever has plenty gives the oldest half of it to whoever
 //! has nothing, and halves what is left of its arrays. The roots are visited by the thread that collects.
 //!
@@ -37,6 +38,7 @@
 
 #![allow(unsafe_code, reason = "helpers get at the trace by its address")]
 
+mod assistant;
 mod card;
 mod crew;
 mod hot;
@@ -47,6 +49,7 @@ mod stack;
 mod sync;
 mod team;
 
+pub use assistant::Assistant;
 pub use remembered::Remembered;
 pub use stack::MarkStack;
 
@@ -67,7 +70,7 @@ use std::time::{Duration, Instant};
 pub type MarkTeam = team::Team<Job, Parcel>;
 
 /// What a dirty card is counted as, in objects.
-const CARD_OBJECTS: u32 = 8;
+const CARD_OBJECTS: u32 = 32;
 
 /// Waits for helpers that were called, where they are awaited, and how long one is.
 const AWAIT_TIMES: u32 = 1000;
@@ -82,7 +85,7 @@ pub struct Trace<'a> {
     remembered: Remembered,
     /// Entries of a mark stack at most.
     stack_entries: usize,
-    /// Objects that one thread marks alone before it calls for helpers.
+    /// Objects that one thread marks alone before others may take part.
     alone_objects: u32,
     /// Bytes of the objects scanned.
     live_bytes: AtomicU64,
@@ -284,9 +287,11 @@ impl<'a> Tracer<'a> {
         team.open(Job::new(self.trace));
         self.session = Some(Session(team));
         self.marker.begin_to_share();
-        crew.call(team);
+        if !team.has_assistants() {
+            crew.call(team);
+        }
         if team.is_patient() {
-            (1..team.places()).for_each(|_| crew.call(team));
+            (0..team.places()).for_each(|_| crew.call(team));
             let is_complete = |_: &u32| team.helpers() == team.places();
             let _ = (0..AWAIT_TIMES).inspect(|_| std::thread::sleep(AWAIT_TIME)).find(is_complete);
         }

@@ -24,6 +24,9 @@
 //! **Nothing outlives the session.** A helper has the job only between `join` and the end of the `take` that returns
 //! nothing; [`Team::close`] returns when no helper is in between.
 //!
+//! **Standing by.** Who has nothing to do but to wait for the end of the collection keeps a place and watches for a session
+//! ([`Team::stand_by`]). It joins sooner than one that must be woken.
+//!
 //! **Waiting.** Hungry members look at a counter of news without the lock. A helper that has looked [`PATIENCE`] times
 //! leaves; the leader sleeps, and is woken by parcels, by the end of all work, and by helpers that leave.
 //!
@@ -48,8 +51,12 @@ pub struct Team<J, T> {
     news: AtomicU32,
     /// Hungry members for whom there is no parcel.
     hungry: AtomicU32,
-    /// Helpers that were called and have not left.
+    /// Helpers that were called and have not left, and those that stand by.
     called: AtomicU32,
+    /// Those that stand by.
+    standing_by: AtomicU32,
+    /// 1 while a session is open.
+    is_open: AtomicU32,
 }
 
 struct State<J, T> {
@@ -82,6 +89,8 @@ impl<J: Copy, T> Team<J, T> {
             news: AtomicU32::new(0),
             hungry: AtomicU32::new(0),
             called: AtomicU32::new(0),
+            standing_by: AtomicU32::new(0),
+            is_open: AtomicU32::new(0),
         }
     }
 
@@ -101,6 +110,8 @@ impl<J: Copy, T> Team<J, T> {
         debug_assert!(state.job.is_none() && state.helpers == 0);
         state.job = Some(job);
         state.busy = 1;
+        // A hint: who joins takes the lock.
+        self.is_open.store(1, Ordering::Relaxed);
     }
 
     /// Becomes a busy helper, if a session is open. The job must not be used after [`Team::take`] returned nothing.
@@ -110,6 +121,35 @@ impl<J: Copy, T> Team<J, T> {
         state.busy += 1;
         state.helpers += 1;
         Some(job)
+    }
+
+    /// Keeps a place for the caller, which watches for a session; false if all are taken. It must be followed by
+    /// [`Team::stand_down`].
+    pub fn stand_by(&self) -> bool {
+        let has_place = self.reserve_place();
+        // A hint for who would call others.
+        self.standing_by.fetch_add(has_place.into(), Ordering::Relaxed);
+        has_place
+    }
+
+    /// Gives up what [`Team::stand_by`] kept.
+    pub fn stand_down(&self) {
+        // As above.
+        self.standing_by.fetch_sub(1, Ordering::Relaxed);
+        self.dismiss();
+    }
+
+    /// Whether somebody stands by.
+    pub fn has_assistants(&self) -> bool {
+        // As above.
+        self.standing_by.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a session may be open.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        // A hint, as in `open`.
+        self.is_open.load(Ordering::Relaxed) != 0
     }
 
     /// Helpers that are in the session now.
@@ -173,6 +213,8 @@ impl<J: Copy, T> Team<J, T> {
     pub fn close(&self) {
         let mut state = self.lock();
         state.is_closing = true;
+        // A hint, as in `open`.
+        self.is_open.store(0, Ordering::Relaxed);
         self.tell(&state);
         let mut looks = 0;
         while state.helpers > 0 {

@@ -96,7 +96,8 @@ impl StoreInner {
             cards: heap.card_base(),
             builtins: crate::builtins::table_address(),
         };
-        let thread = OwnedThread::new(engine.config().max_stack_bytes, bases).map_err(StoreError::Thread)?;
+        let thread = OwnedThread::new(engine.config().max_stack_bytes, bases, heap.assistant());
+        let thread = thread.map_err(StoreError::Thread)?;
         Ok(Self {
             // Relaxed: only uniqueness matters.
             id: StoreId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),

@@ -58,7 +58,7 @@ use dolmen_abi::collector::AllocBuffer;
 use dolmen_abi::context::{ThreadContext, ValueSlot};
 use dolmen_abi::reference::NULL_REF;
 use dolmen_abi::trap::TrapCode;
-use dolmen_gc_heap::{ObjRef, Stock};
+use dolmen_gc_heap::{Assistant, ObjRef, Stock};
 use entry::{enter, status};
 use smallvec::SmallVec;
 use stack::Stacks;
@@ -147,9 +147,9 @@ impl OwnedThread {
     /// # Errors
     ///
     /// The operating system's, if it has no memory left or refuses the signal handler.
-    pub(crate) fn new(stack_bytes: usize, bases: ThreadBases) -> io::Result<Self> {
+    pub(crate) fn new(stack_bytes: usize, bases: ThreadBases, assistant: Assistant) -> io::Result<Self> {
         Self::in_world(stack_bytes, bases, |poll| {
-            let (world, member) = World::new(poll);
+            let (world, member) = World::new(poll, assistant);
             (Arc::new(world), member)
         })
     }

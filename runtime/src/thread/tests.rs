@@ -293,7 +293,7 @@ impl Fixture {
         let builtins =
             Box::new([trap_gate as *const () as u64, throw_gate as *const () as u64, host_gate as *const () as u64]);
         let bases = ThreadBases { heap: 0, types: 0, cards: 0, builtins: builtins.as_ptr() as u64 };
-        let mut thread = OwnedThread::new(1 << 20, bases).expect("thread");
+        let mut thread = OwnedThread::new(1 << 20, bases, Assistant::default()).expect("thread");
         let section = Box::leak(unwind_section().into_boxed_slice());
         let text = (&raw const dt_start) as u64..(&raw const dt_end) as u64;
         let tables = UnwindTables::parse(bytes(section), text.end - text.start).expect("tables");

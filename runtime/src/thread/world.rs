@@ -42,9 +42,13 @@
 //! core from those who are awaited. So sleepers are counted, a stop is woken by the last member that stops, and who
 //! finds the store taken looks again for as long as refilling a buffer takes before it sleeps.
 //!
+//! To be woken takes longer than most stops. So if there is a core for everybody who is awake, nobody sleeps at once: who
+//! stops the world looks for running members to stop, and a member that is stopped *stands by*, which may be of use to
+//! who has stopped it.
+//!
 //! As long as a store has one thread, it is the holder for ever and none of this is called.
 
-use super::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, SPINS, spin};
+use super::sync::{Assistant, AtomicU32, Condvar, Mutex, MutexGuard, Ordering, SPINS, STOP_SPINS, cores, spin};
 use std::ptr::NonNull;
 
 /// Bit of a poll word: the world is to stop.
@@ -100,6 +104,11 @@ pub(crate) struct World {
     events: [Condvar; EVENTS],
     /// Whether there is a holder, for those who do not have the mutex.
     is_held: AtomicU32,
+    /// Number of members that run, for the same.
+    running: AtomicU32,
+    /// Whether the world is stopped, or to stop, for the same.
+    is_stopped: AtomicU32,
+    assistant: Assistant,
 }
 
 /// What members sleep for.
@@ -127,6 +136,8 @@ struct State {
     store: StoreAddress,
     /// Number of members that run.
     running: usize,
+    /// Members that stand by.
+    standing_by: usize,
     /// Stops of the holder that have not ended.
     stops: usize,
     /// Whether one of them ends when the holder gives up the store.
@@ -195,13 +206,6 @@ impl State {
         index.is_ok_and(|index| self.members[index].suspended > 0)
     }
 
-    fn set_runs(&mut self, id: MemberId, runs: bool) {
-        let member = self.member(id);
-        if std::mem::replace(&mut member.runs, runs) != runs {
-            self.running = if runs { self.running + 1 } else { self.running - 1 };
-        }
-    }
-
     fn add(&mut self, poll: Poll) -> MemberId {
         let id = MemberId(self.next_id);
         self.next_id += 1;
@@ -209,19 +213,15 @@ impl State {
         id
     }
 
-    /// Ends one stop; returns whether the world goes on.
-    fn end_stop(&mut self) -> bool {
-        self.stops = self.stops.checked_sub(1).expect("a stop to end");
-        if self.stops == 0 {
-            self.members.iter().for_each(|member| member.poll.clear(STOP));
-        }
-        self.stops == 0
+    /// Whether there is a core for so many more than those that run and stand by.
+    fn has_cores(&self, more: usize) -> bool {
+        self.running + self.standing_by + more <= cores()
     }
 }
 
 impl World {
     /// A world whose first member holds the store.
-    pub(crate) fn new(poll: Poll) -> (Self, MemberId) {
+    pub(crate) fn new(poll: Poll, assistant: Assistant) -> (Self, MemberId) {
         let id = MemberId(0);
         let first = Member { id, poll, runs: false, suspended: 0, waits_at: None };
         let state = State {
@@ -230,6 +230,7 @@ impl World {
             holder: Some(id),
             store: StoreAddress(std::ptr::null_mut()),
             running: 0,
+            standing_by: 0,
             stops: 0,
             until_release: false,
             is_shared: false,
@@ -237,7 +238,9 @@ impl World {
             sleepers: [0; EVENTS],
         };
         let events = std::array::from_fn(|_| Condvar::new());
-        (Self { state: Mutex::new(state), events, is_held: AtomicU32::new(1) }, id)
+        let hint = AtomicU32::new;
+        let (is_held, running, is_stopped) = (hint(1), hint(0), hint(0));
+        (Self { state: Mutex::new(state), events, is_held, running, is_stopped, assistant }, id)
     }
 
     /// Adds a member in the state host.
@@ -301,7 +304,7 @@ impl World {
     pub(crate) fn acquire(&self, id: MemberId) -> StoreAddress {
         let mut state = self.lock();
         self.stop_running(&mut state, id);
-        let mut may_spin = true;
+        let (mut may_spin, mut may_stand_by) = (true, true);
         loop {
             if state.is_suspended(id) {
                 // The wake-up that came here may have been meant for whoever can use it.
@@ -312,8 +315,10 @@ impl World {
                 return state.store;
             } else if std::mem::take(&mut may_spin) && state.stops == 0 {
                 drop(state);
-                self.spin_while_held();
+                Self::spin_while(&self.is_held, SPINS);
                 state = self.lock();
+            } else if std::mem::take(&mut may_stand_by) && state.stops > 0 && state.has_cores(2) {
+                state = self.stand_by(state);
             } else {
                 state = self.sleep(state, Event::Free);
             }
@@ -372,9 +377,7 @@ impl World {
     pub(crate) fn resume(&self, id: MemberId) {
         let mut state = self.lock();
         assert!(state.holder == Some(id), "the holder resumes");
-        if state.end_stop() {
-            self.wake_all(&state, Event::Resumed);
-        }
+        self.end_stop(&mut state);
     }
 
     /// Suspends a member; returns when it does not run. `false` if it has left, or the store is closed.
@@ -460,8 +463,8 @@ impl World {
 
     fn release(&self, state: &mut State, id: MemberId, store: StoreAddress) {
         assert!(state.holder == Some(id), "the holder gives up the store");
-        if std::mem::take(&mut state.until_release) && state.end_stop() {
-            self.wake_all(state, Event::Resumed);
+        if std::mem::take(&mut state.until_release) {
+            self.end_stop(state);
         }
         assert!(state.stops == 0, "the world is resumed before the store is given up");
         self.set_holder(state, None);
@@ -470,7 +473,7 @@ impl World {
 
     fn stop_running(&self, state: &mut State, id: MemberId) {
         if state.member(id).runs {
-            state.set_runs(id, false);
+            self.set_runs(state, id, false);
             self.wake_all(state, Event::Stopped);
             if state.running == 0 {
                 self.wake_all(state, Event::Quiet);
@@ -479,23 +482,67 @@ impl World {
     }
 
     fn start_running<'s>(&'s self, mut state: MutexGuard<'s, State>, id: MemberId) -> MutexGuard<'s, State> {
+        let mut may_stand_by = true;
         while state.stops > 0 || state.is_suspended(id) {
             // The store was given up before the wait: somebody else may take it.
             self.wake_one(&state, Event::Free);
-            state = self.sleep(state, Event::Resumed);
+            // One core is the holder's, who has stopped the world.
+            if std::mem::take(&mut may_stand_by) && !state.is_suspended(id) && state.has_cores(2) {
+                state = self.stand_by(state);
+            } else {
+                state = self.sleep(state, Event::Resumed);
+            }
         }
-        state.set_runs(id, true);
+        self.set_runs(&mut state, id, true);
         state
     }
 
-    fn stop_locked(&self, mut state: MutexGuard<'_, State>, id: MemberId) {
+    /// Waits for the stopped world to go on, but not for long.
+    fn stand_by<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        state.standing_by += 1;
+        drop(state);
+        // Relaxed: a hint, which the mutex backs.
+        self.assistant.stand_by(|| self.is_stopped.load(Ordering::Relaxed) == 0);
+        let mut state = self.lock();
+        state.standing_by -= 1;
+        state
+    }
+
+    fn stop_locked<'s>(&'s self, mut state: MutexGuard<'s, State>, id: MemberId) {
         assert!(state.holder == Some(id), "the holder stops the world");
         state.stops += 1;
         if state.stops == 1 {
             state.members.iter().filter(|member| member.id != id).for_each(|member| member.poll.set(STOP));
+            // Relaxed: see `stand_by`.
+            self.is_stopped.store(1, Ordering::Relaxed);
+        }
+        if state.running > 0 && state.has_cores(1) {
+            drop(state);
+            Self::spin_while(&self.running, STOP_SPINS);
+            state = self.lock();
         }
         while state.running > 0 {
             state = self.sleep(state, Event::Quiet);
+        }
+    }
+
+    /// Ends one stop.
+    fn end_stop(&self, state: &mut State) {
+        state.stops = state.stops.checked_sub(1).expect("a stop to end");
+        if state.stops == 0 {
+            state.members.iter().for_each(|member| member.poll.clear(STOP));
+            // Relaxed: see `stand_by`.
+            self.is_stopped.store(0, Ordering::Relaxed);
+            self.wake_all(state, Event::Resumed);
+        }
+    }
+
+    fn set_runs(&self, state: &mut State, id: MemberId, runs: bool) {
+        let member = state.member(id);
+        if std::mem::replace(&mut member.runs, runs) != runs {
+            state.running = if runs { state.running + 1 } else { state.running - 1 };
+            // Relaxed: a hint, which the mutex backs.
+            self.running.store(state.running as u32, Ordering::Relaxed);
         }
     }
 
@@ -505,14 +552,14 @@ impl World {
         self.is_held.store(holder.is_some().into(), Ordering::Relaxed);
     }
 
-    /// Waits for the holder to give the store up, but not for long.
-    fn spin_while_held(&self) {
-        for _ in 0..SPINS {
-            // Relaxed: see `set_holder`.
-            if self.is_held.load(Ordering::Relaxed) == 0 {
+    /// Waits until a hint is 0, but not for long.
+    fn spin_while(hint: &AtomicU32, spins: u32) {
+        for n in 0..spins {
+            // Relaxed: see `set_holder`, `set_runs`.
+            if hint.load(Ordering::Relaxed) == 0 {
                 break;
             }
-            spin();
+            spin(n);
         }
     }
 

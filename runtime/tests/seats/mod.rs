@@ -87,7 +87,7 @@ impl OwnedThread {
     fn first() -> Self {
         let poll = Box::new(AtomicU32::new(0));
         // SAFETY: the word lives as long as the record, which leaves before.
-        let (world, member) = World::new(unsafe { Poll::new(NonNull::from(&*poll)) });
+        let (world, member) = World::new(unsafe { Poll::new(NonNull::from(&*poll)) }, crate::sync::Assistant);
         Self::new(poll, Arc::new(world), member, false)
     }
 
