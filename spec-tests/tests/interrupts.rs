@@ -368,3 +368,84 @@ fn pieces_make_up_the_whole() {
     });
     other.join(&mut store).unwrap();
 }
+
+/// Operations each of which works for as long as the limits of tables and some hundred megabytes allow. Those that are
+/// bounded by the size of a segment are left out: they end soon.
+const HUGE: &str = r#"(module
+  (type $longs (array (mut i64)))
+  (type $refs (array (mut anyref)))
+  (memory 8192)
+  (table $table 10000000 funcref)
+  (global $longs (mut (ref null $longs)) (ref.null $longs))
+  (global $refs (mut (ref null $refs)) (ref.null $refs))
+  (func (export "prepare")
+    (global.set $longs (array.new_default $longs (i32.const 0x2000000)))
+    (global.set $refs (array.new_default $refs (i32.const 0x4000000))))
+  (func (export "memory.fill") (memory.fill (i32.const 0) (i32.const 7) (i32.const 0x20000000)))
+  (func (export "memory.copy") (memory.copy (i32.const 0) (i32.const 0x10000001) (i32.const 0x0fffffff)))
+  (func (export "array.fill")
+    (array.fill $longs (global.get $longs) (i32.const 0) (i64.const 0x12345) (i32.const 0x2000000)))
+  (func (export "array.fill of references")
+    (array.fill $refs (global.get $refs) (i32.const 0) (ref.i31 (i32.const 7)) (i32.const 0x4000000)))
+  (func (export "array.copy") (array.copy $longs $longs
+    (global.get $longs) (i32.const 0) (global.get $longs) (i32.const 1) (i32.const 0x1ffffff)))
+  (func (export "array.copy of references") (array.copy $refs $refs
+    (global.get $refs) (i32.const 1) (global.get $refs) (i32.const 0) (i32.const 0x3ffffff)))
+  (func (export "table.fill") (table.fill $table (i32.const 0) (ref.null func) (i32.const 10000000)))
+  (func (export "table.copy") (table.copy $table $table (i32.const 0) (i32.const 1) (i32.const 9999999))))"#;
+
+/// Attempts to interrupt each at most.
+const HUGE_ATTEMPTS: usize = 200;
+
+const HUGE_OPERATIONS: [&str; 8] = [
+    "memory.fill",
+    "memory.copy",
+    "array.fill",
+    "array.fill of references",
+    "array.copy",
+    "array.copy of references",
+    "table.fill",
+    "table.copy",
+];
+
+/// One operation is cut short: interrupted after a fourth of its time, it ends before two thirds of it are over. All of them
+/// take so little that the thread that interrupts may be late, so there are several attempts; without polls inside the
+/// operation none would succeed.
+#[test]
+fn one_huge_operation_is_cut_short() {
+    let (mut store, instance) = start(HUGE);
+    func(&mut store, instance, "prepare").call(&mut store, &[], &mut []).unwrap();
+    let handle = store.interrupt_handle().unwrap();
+    for name in HUGE_OPERATIONS {
+        let huge = func(&mut store, instance, name);
+        let mut run = || {
+            let begin = Instant::now();
+            let result = huge.call(&mut store, &[], &mut []);
+            (result, begin, begin.elapsed())
+        };
+        // The first time the system makes the memory.
+        let whole = (0..4).map(|_| run()).map(|(result, _, took)| result.map(|()| took).unwrap()).min().unwrap();
+        let cut_short = (0..HUGE_ATTEMPTS).find_map(|_| {
+            let interrupter = std::thread::spawn({
+                let handle = handle.clone();
+                move || {
+                    std::thread::sleep(whole / 4);
+                    let now = Instant::now();
+                    handle.interrupt();
+                    now
+                }
+            });
+            let (result, begin, took) = run();
+            let interrupted = interrupter.join().unwrap().saturating_duration_since(begin);
+            match result {
+                Err(Error::Trap(trap)) if trap.code == TrapCode::Interrupt => {}
+                Err(error) => panic!("{name}: {error}"),
+                // The interruption came later: the next call has it.
+                Ok(()) => assert!(run().0.is_err(), "{name}"),
+            }
+            (interrupted > whole / 8 && took < whole * 2 / 3).then_some((interrupted, took))
+        });
+        let (interrupted, took) = cut_short.unwrap_or_else(|| panic!("{name}: never cut short, whole {whole:?}"));
+        println!("{name}: whole {whole:?}; interrupted after {interrupted:?}, it took {took:?}");
+    }
+}
