@@ -72,6 +72,10 @@ fn steps(all: bool) -> Vec<(&'static str, Command)> {
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
     doc.args(["--keep-going", "--features", COMPILER_FEATURE]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
+    // Its pages have the name of the Rust library's, so they are left out above, and go elsewhere here.
+    let mut library_doc = cargo(&["rustdoc", "-p", "dolmen-c-api", "--lib", "--target-dir", "target/c-library-docs"]);
+    library_doc.args(["--", "--document-private-items"]);
+    library_doc.env("RUSTDOCFLAGS", "-D warnings");
     let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--release"]);
     clippy.args(["--features", COMPILER_FEATURE, "--", "-D", "warnings"]);
     let mut tests = cargo(&["test", "--workspace", "--release", "--no-fail-fast", "--features", COMPILER_FEATURE]);
@@ -84,6 +88,7 @@ fn steps(all: bool) -> Vec<(&'static str, Command)> {
         ("heap under AddressSanitizer", address_step()),
         ("clippy", clippy),
         ("docs", doc),
+        ("docs of the C library", library_doc),
     ]
 }
 
