@@ -588,6 +588,34 @@ fn an_object_on_the_shadow_stack_stays_remembered() {
     assert_eq!(w.read(young, 0), t.node);
 }
 
+/// A heap gives up after some collections in a row that left it nearly full, not after as many in all.
+#[test]
+fn a_heap_that_had_room_again_does_not_give_up() {
+    const MAX: u64 = 1 << 20;
+    let tuning = Tuning { starved_fraction: 4, ..Tuning::default() };
+    let collector = Collector::MarkSweep;
+    let (mut w, t) = world(HeapOptions { collector, max_bytes: MAX, log: true, tuning, ..HeapOptions::default() });
+    let count = |w: &World, cause: Cause| w.runtime.log.iter().filter(|c| c.cause == cause).count();
+    // Makes garbage until there were so many more collections because of that.
+    let collect = |w: &mut World, cause: Cause, times: usize| {
+        let end = count(w, cause) + times;
+        while count(w, cause) < end {
+            w.alloc_struct(t.node).unwrap();
+        }
+    };
+    for round in 0..3 {
+        while (w.runtime.roots.len() as u64) * 16 < MAX / 5 * 4 {
+            let node = w.alloc_struct(t.node).unwrap();
+            w.runtime.roots.push(node);
+        }
+        collect(&mut w, Cause::Exhausted, tuning.starved_collections as usize - 1);
+        w.runtime.roots.clear();
+        w.collect();
+        collect(&mut w, Cause::Budget, 1);
+        assert!(w.heap.stats().live_bytes < MAX / 4, "round {round}: {:?}", w.heap.stats());
+    }
+}
+
 /// Each dirty card takes time in the next minor collection.
 #[test]
 fn a_nursery_ends_early_when_many_cards_are_dirty() {

@@ -15,7 +15,7 @@
 //! after the sweep of a major collection, if blocks in use exceed live bytes by too much:
 //!   pin        what pinned roots refer to
 //!   repeat, while memory was too short for all that should be copied, and some was gained:
-//!     choose   the sparsest blocks as sources                   one walk over the headers of shared blocks
+//!     choose   the sparsest blocks as sources                   their mark bits and lines; the headers of the sources
 //!     copy     every object of the sources that is not pinned into holes of other blocks, then into free blocks;
 //!              leave its new place where it was; move its mark bit
 //!     rewrite  all references into sources: live objects by their mark bits, in address order; slots; weak handles;

@@ -13,9 +13,11 @@ use crate::object::size_bytes;
 use crate::space::Space;
 use crate::space::mark_bits::WORDS_PER_BLOCK;
 use crate::trace::prefetch::prefetch;
-use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
-use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES};
+use dolmen_abi::collector::ARRAY_ELEMENTS_REF_UNITS;
+use dolmen_abi::object::{ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
+use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES, REF_UNIT_BYTES};
 use dolmen_abi::type_desc::{Kind, NO_TYPE_WORD, TypeDesc};
+use std::ops::Range;
 
 /// Stands in place of the type word of an object that was copied.
 const FORWARDED: u32 = NO_TYPE_WORD;
@@ -25,8 +27,8 @@ const FORWARD_OFFSET: u32 = 4;
 
 const _: () = assert!(FORWARD_OFFSET + REF_BYTES <= OBJECT_ALIGN_BYTES, "every object has room for its new place");
 
-/// Objects between the prefetch of a header and its use in a walk.
-const PREFETCH_OBJECTS: usize = 8;
+/// Objects between the prefetch of a header and its use in a walk. The objects of a sparse block share no cache lines.
+const PREFETCH_OBJECTS: usize = 24;
 
 /// Most objects that a block can hold.
 const MAX_OBJECTS: usize = (BLOCK_BYTES / OBJECT_ALIGN_BYTES) as usize;
@@ -36,13 +38,6 @@ const MAX_OBJECTS: usize = (BLOCK_BYTES / OBJECT_ALIGN_BYTES) as usize;
 pub struct Objects {
     heap: *mut u8,
     type_base: *const u8,
-}
-
-/// The place of a reference in an object.
-#[derive(Clone, Copy, Default)]
-pub struct Slot {
-    unit: u32,
-    offset: u32,
 }
 
 impl Objects {
@@ -62,15 +57,16 @@ impl Objects {
             }
         }
         let units = &units[..count];
+        units.iter().take(PREFETCH_OBJECTS).for_each(|&unit| self.prefetch(unit));
         for (i, &unit) in units.iter().enumerate() {
             if let Some(&ahead) = units.get(i + PREFETCH_OBJECTS) {
-                prefetch(self.at(ahead, 0));
+                self.prefetch(ahead);
             }
             f(space, unit);
         }
     }
 
-    /// Starts to bring the header of an object near.
+    /// Starts to bring what lies at a word near.
     #[inline]
     pub fn prefetch(&self, unit: u32) {
         prefetch(self.at(unit, 0));
@@ -98,38 +94,44 @@ impl Objects {
         if self.read(unit, TYPE_WORD_OFFSET) == FORWARDED { self.read(unit, FORWARD_OFFSET) } else { unit }
     }
 
-    /// Calls `f` with the place of each reference of an object, to be read and changed, and the reference.
-    #[inline]
-    pub fn for_each_slot(&self, unit: u32, types: &dyn TypeTable, mut f: impl FnMut(Slot, u32)) {
-        let type_word = self.read(unit, TYPE_WORD_OFFSET);
-        let desc = self.desc(type_word);
-        let mut visit = |offset: u32| f(Slot { unit, offset }, self.read(unit, offset));
-        match Kind::of_type_word(type_word) {
-            Some(Kind::Struct | Kind::Exn) => {
-                let mut map = desc.ref_map;
-                while map != 0 {
-                    visit(map.trailing_zeros() * REF_BYTES);
-                    map &= map - 1;
-                }
-                if desc.ref_list_len != 0 {
-                    types.with_ref_list(desc.ref_list_start, desc.ref_list_len, &mut |offsets| {
-                        offsets.iter().for_each(|&offset| visit(offset));
-                    });
-                }
-            }
-            Some(Kind::Array) if desc.elem_is_ref != 0 => {
-                let length = self.read(unit, ARRAY_LENGTH_OFFSET);
-                (0..length).for_each(|i| visit(ARRAY_ELEMENTS_OFFSET + i * REF_BYTES));
-            }
-            _ => {}
+    /// Calls `f` with the place of each reference of a struct or exception.
+    pub fn for_each_field(&self, unit: u32, types: &dyn TypeTable, mut f: impl FnMut(u32)) {
+        let desc = self.desc_of(unit);
+        // Arrays have an empty map.
+        let mut map = desc.ref_map;
+        while map != 0 {
+            f(unit + map.trailing_zeros());
+            map &= map - 1;
         }
+        if desc.ref_list_len != 0 {
+            types.with_ref_list(desc.ref_list_start, desc.ref_list_len, &mut |offsets| {
+                offsets.iter().for_each(|&offset| f(unit + offset / REF_UNIT_BYTES));
+            });
+        }
+    }
+
+    /// The places of the elements of an array of references.
+    #[inline]
+    pub fn elements_of(&self, array: u32) -> Range<u32> {
+        let start = array + ARRAY_ELEMENTS_REF_UNITS;
+        start..start + self.read(array, ARRAY_LENGTH_OFFSET)
+    }
+
+    #[inline]
+    pub fn desc_of<'t>(&self, unit: u32) -> &'t TypeDesc {
+        self.desc(self.read(unit, TYPE_WORD_OFFSET))
+    }
+
+    /// The reference at a place in an object.
+    #[inline]
+    pub fn slot(&self, at: u32) -> u32 {
+        self.read(at, 0)
     }
 
     /// Lets a reference of an object name the new place of what it names.
     #[inline]
-    pub fn forward_slot(&self, slot: Slot) {
-        let word = self.forward(self.read(slot.unit, slot.offset));
-        self.write(slot.unit, slot.offset, word);
+    pub fn forward_slot(&self, at: u32) {
+        self.write(at, 0, self.forward(self.read(at, 0)));
     }
 
     #[inline]

@@ -118,6 +118,11 @@ impl MarkBits {
         &self.words()[start..start + WORDS_PER_BLOCK]
     }
 
+    /// How many marked objects start in a block.
+    pub fn count(&self, block: Block) -> u32 {
+        self.block_words(block).iter().map(|word| word.count_ones()).sum()
+    }
+
     /// Clears the bits of the blocks `start..end`.
     pub fn clear(&mut self, start: Block, end: Block) {
         let range = (start.0 as usize) << LOG_BLOCK_WORDS..(end.0 as usize) << LOG_BLOCK_WORDS;
