@@ -4,32 +4,9 @@ mod mock;
 
 use dolmen_abi::collector::AllocBuffer;
 use dolmen_gc_heap::{Cause, Heap, HeapOptions, RootKind, RootVisitor, Runtime, Tuning};
+use mock::two::TwoMutators;
 use mock::{MockTypes, REF};
 use std::sync::{Arc, Mutex};
-
-/// A runtime with two mutators of which one asks.
-#[derive(Default)]
-struct TwoMutators {
-    buffers: [AllocBuffer; 2],
-    current: usize,
-    roots: Vec<u32>,
-}
-
-impl Runtime for TwoMutators {
-    fn stop_mutators(&mut self) {}
-    fn resume_mutators(&mut self) {}
-    fn current_buffer(&mut self) -> &mut AllocBuffer {
-        &mut self.buffers[self.current]
-    }
-    fn visit_buffers(&mut self, visit: &mut dyn FnMut(&mut AllocBuffer)) {
-        self.buffers.iter_mut().for_each(visit);
-    }
-    fn scan_roots(&mut self, visitor: &mut dyn RootVisitor) {
-        visitor.visit(RootKind::Handle, 0);
-        visitor.visit_slice(RootKind::ShadowStack, &self.roots);
-    }
-    fn drop_host_object(&mut self, _data: u64) {}
-}
 
 #[test]
 fn mutators_have_buffers_of_their_own() {

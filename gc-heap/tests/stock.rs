@@ -2,43 +2,13 @@
 
 mod mock;
 
-use dolmen_abi::collector::AllocBuffer;
-use dolmen_gc_heap::{Cause, Heap, HeapOptions, ObjRef, RootKind, RootVisitor, Runtime, Stock, Tuning};
+use dolmen_gc_heap::{Cause, Heap, HeapOptions, ObjRef, Stock, Tuning};
+use mock::two::TwoMutators;
 use mock::{I8, MockTypes, REF};
 use std::sync::Arc;
 
 /// Bytes of a `node`.
 const NODE_BYTES: u64 = 8;
-
-/// A runtime with two mutators of which one asks.
-#[derive(Default)]
-struct TwoMutators {
-    buffers: [AllocBuffer; 2],
-    stocks: [Stock; 2],
-    current: usize,
-    roots: Vec<u32>,
-}
-
-impl Runtime for TwoMutators {
-    fn stop_mutators(&mut self) {}
-    fn resume_mutators(&mut self) {}
-    fn current_buffer(&mut self) -> &mut AllocBuffer {
-        &mut self.buffers[self.current]
-    }
-    fn current_stock(&mut self) -> Option<&mut Stock> {
-        Some(&mut self.stocks[self.current])
-    }
-    fn visit_buffers(&mut self, visit: &mut dyn FnMut(&mut AllocBuffer)) {
-        self.buffers.iter_mut().for_each(visit);
-    }
-    fn visit_stocks(&mut self, visit: &mut dyn FnMut(&mut Stock)) {
-        self.stocks.iter_mut().for_each(visit);
-    }
-    fn scan_roots(&mut self, visitor: &mut dyn RootVisitor) {
-        visitor.visit_slice(RootKind::ShadowStack, &self.roots);
-    }
-    fn drop_host_object(&mut self, _data: u64) {}
-}
 
 struct World {
     heap: Heap,
@@ -54,7 +24,7 @@ impl World {
         let tuning = Tuning { min_nursery_bytes: 32 << 20, ..Tuning::default() };
         let options = HeapOptions { verify: true, max_bytes, tuning, ..HeapOptions::default() };
         let heap = Heap::new(options, Arc::new(types)).unwrap();
-        Self { heap, runtime: TwoMutators::default(), node, bytes }
+        Self { heap, runtime: TwoMutators { has_stocks: true, ..TwoMutators::default() }, node, bytes }
     }
 
     /// Allocates where the buffer has no room: a node, or an array of so many bytes. Whether it was from the stock.

@@ -6,6 +6,8 @@
 #![allow(dead_code, reason = "each test file uses a part of the mock")]
 #![allow(unsafe_code, reason = "plays compiled code, which works on raw memory")]
 
+pub mod two;
+
 use dolmen_abi::collector::{AllocBuffer, CARD_DIRTY, LOG_CARD_REF_UNITS, MAX_INLINE_ALLOC_BYTES};
 use dolmen_abi::layout::{array_size_bytes, exception_layout, struct_layout};
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, EXTERN_BYTES, FUNC_BYTES};
