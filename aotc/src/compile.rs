@@ -153,16 +153,14 @@ const BODIES_PER_CHUNK: usize = 64;
 
 /// Looks through all function bodies, which are valid, if they can hold something of interest.
 fn scan_bodies(module: &Module<'_>, jobs: usize, observer: &dyn Observer) -> Result<Vec<Stores>, CompileError> {
-    if !values::is_worthwhile(module) {
-        return Ok(vec![]);
-    }
+    let Some(interest) = values::Interest::of(module) else { return Ok(vec![]) };
     let chunks: Vec<_> = module.bodies.chunks(BODIES_PER_CHUNK).collect();
     in_parallel(chunks.len(), jobs, |chunk| {
         observer.timed(Stage::Scan, || {
             let mut allocations = FuncValidatorAllocations::default();
             let mut stores = Stores::default();
             for body in chunks[chunk] {
-                allocations = values::scan(module, body, allocations, &mut stores)?;
+                allocations = values::scan(module, body, interest, allocations, &mut stores)?;
             }
             Ok(stores)
         })

@@ -24,6 +24,7 @@ pub(crate) struct MetadataKind {
     pub(crate) dereferenceable: u32,
     pub(crate) align: u32,
     pub(crate) range: u32,
+    pub(crate) nonnull: u32,
     /// What LLVM's passes have done with a loop, at the branch back to its header.
     pub(crate) loops: u32,
     /// Marks the stores of an object's header and immutable fields, which its allocation performs anyway.
@@ -153,6 +154,7 @@ impl Context {
             dereferenceable: self.metadata_kind("dereferenceable"),
             align: self.metadata_kind("align"),
             range: self.metadata_kind("range"),
+            nonnull: self.metadata_kind("nonnull"),
             loops: self.metadata_kind("llvm.loop"),
             allocation_store: self.metadata_kind("dolmen.allocation"),
         }

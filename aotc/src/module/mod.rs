@@ -13,6 +13,7 @@ pub(crate) mod call_trees;
 pub(crate) mod constants;
 mod hints;
 mod names;
+pub(crate) mod places;
 pub(crate) mod private;
 mod sections;
 pub(crate) mod types;

@@ -9,14 +9,15 @@
 //! may only choose what code compares with; see [`crate::translate::devirtualise`].
 //!
 //! The pass also notes which types direct calls pass for each parameter of more general type, through parameters that
-//! are passed on.
+//! are passed on, and what [`places`] wants to know.
 //!
 //! It follows the validator beside a stack of its own, of what is known about each operand. Locals are not followed:
 //! of what goes through one only the local's type is known.
 
 use super::constants::{Constant, plain_constant};
+use super::places::{PlaceStores, Places};
 use super::types::{heap_type, val_type};
-use super::{Body, Module};
+use super::{Body, Module, places};
 use crate::error::CompileError;
 use dolmen_abi::types::{CompositeType, HeapType, RefType, StorageType, TypeIdx, ValType};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -75,6 +76,7 @@ pub(crate) struct Stores {
     passed: HashMap<Param, BTreeSet<TypeIdx>>,
     /// Parameters that are passed on as other ones.
     passed_on: BTreeSet<(Param, Param)>,
+    places: PlaceStores,
 }
 
 /// A parameter: a function and a position.
@@ -95,6 +97,7 @@ impl Stores {
             extend_passed(self.passed.entry(param).or_default(), &types);
         }
         self.passed_on.extend(other.passed_on);
+        self.places.merge(other.places);
     }
 }
 
@@ -117,10 +120,27 @@ pub(crate) struct FieldValues {
     /// Functions that references are made of, by the canonical index of their type.
     funcs: BTreeMap<u32, Vec<u32>>,
     passed: HashMap<Param, BTreeSet<TypeIdx>>,
+    pub(crate) places: Places,
 }
 
-/// Whether a module has fields worth looking at: functions in structs.
-pub(crate) fn is_worthwhile(module: &Module<'_>) -> bool {
+/// What to look for in bodies.
+#[derive(Clone, Copy)]
+pub(crate) struct Interest {
+    /// References that fields can hold.
+    values: bool,
+    /// What is never stored in places.
+    places: bool,
+}
+
+impl Interest {
+    /// What is of interest in a module, if anything is.
+    pub(crate) fn of(module: &Module<'_>) -> Option<Self> {
+        let interest = Self { values: has_functions_in_structs(module), places: places::is_closed(module) };
+        (interest.values || interest.places).then_some(interest)
+    }
+}
+
+fn has_functions_in_structs(module: &Module<'_>) -> bool {
     module.types.iter().any(|ty| match &ty.composite {
         CompositeType::Struct(fields) => fields.iter().any(|field| is_function(module, field.storage)),
         CompositeType::Func(_) | CompositeType::Array(_) => false,
@@ -165,7 +185,7 @@ impl FieldValues {
         }
         let mut passed = all.passed;
         pass_on(&mut passed, &all.passed_on);
-        Self { fields, funcs, passed }
+        Self { fields, funcs, passed, places: Places::new(module, all.places) }
     }
 
     /// What a field of objects of a type, or of its subtypes, can hold.
@@ -234,6 +254,7 @@ struct Known {
 pub(crate) fn scan(
     module: &Module<'_>,
     body: &Body<'_>,
+    interest: Interest,
     allocations: FuncValidatorAllocations,
     stores: &mut Stores,
 ) -> Result<FuncValidatorAllocations, CompileError> {
@@ -248,7 +269,13 @@ pub(crate) fn scan(
         let offset = reader.original_position();
         let operator = reader.read()?;
         let pushed = operator.operator_arity(&validator.visitor(offset)).map_or(0, |(_, pushed)| pushed as usize);
-        let value = Scanner { module, func, locals: &locals, stack: &stack, stores }.step(&operator);
+        let mut value = Known::default();
+        if interest.values {
+            value = Scanner { module, func, locals: &locals, stack: &stack, stores }.step(&operator);
+        }
+        if interest.places {
+            stores.places.step(module, &operator, |depth| validator.get_operand_type(depth).flatten());
+        }
         validator.op(offset, &operator)?;
         let height = validator.operand_stack_height() as usize;
         stack.resize(height.saturating_sub(pushed), Known::default());

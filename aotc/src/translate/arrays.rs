@@ -104,9 +104,15 @@ impl FunctionTranslator<'_, '_, '_> {
     /// After the elements of a fresh array were set: if they are never null, no other thread may find one that is,
     /// so LLVM must not think that a later store makes one of these superfluous.
     fn finish_elements(&self, ty: TypeIdx) {
-        if is_non_null(self.element(ty).0.storage) {
+        if self.is_never_null(ty) {
             self.b.compiler_fence();
         }
+    }
+
+    /// Whether elements are references that are never null, by their type or by all that is stored there.
+    fn is_never_null(&self, ty: TypeIdx) -> bool {
+        let (module, storage) = (self.unit.module, self.element(ty).0.storage);
+        is_non_null(storage) || storage.is_ref() && module.field_values.places.is_never_null_element(module, ty)
     }
 
     fn translate_array_new_from(&mut self, builtin: Builtin, ty: TypeIdx, segment: u32) {
@@ -123,7 +129,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let (element, class) = self.element(ty);
         let address = self.element_address(array.value, element, index);
         let value = self.load_storage(address, element, class, extension);
-        self.push(value, element.storage.unpacked());
+        self.push_loaded(value, element.storage, self.is_never_null(ty));
     }
 
     fn translate_array_set(&mut self, ty: TypeIdx) {

@@ -301,6 +301,11 @@ impl<'c, 'm> Unit<'c, 'm> {
         load.set_metadata(self.metadata.invariant_load, self.empty);
     }
 
+    /// Marks a load as giving a reference that is not null.
+    pub(crate) fn mark_non_null(&self, load: Value) {
+        load.set_metadata(self.metadata.nonnull, self.empty);
+    }
+
     /// Marks a loaded array length as one that arrays have: it is no negative number.
     pub(crate) fn mark_length(&self, load: Value) {
         const _: () = assert!(MAX_OBJECT_BYTES <= i32::MAX as u64);
