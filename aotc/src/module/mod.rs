@@ -11,9 +11,9 @@
 
 pub(crate) mod call_trees;
 pub(crate) mod constants;
+pub(crate) mod elements;
 mod hints;
 mod names;
-pub(crate) mod places;
 pub(crate) mod private;
 mod sections;
 pub(crate) mod types;

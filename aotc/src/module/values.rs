@@ -9,15 +9,15 @@
 //! may only choose what code compares with; see [`crate::translate::devirtualise`].
 //!
 //! The pass also notes which types direct calls pass for each parameter of more general type, through parameters that
-//! are passed on, and what [`places`] wants to know.
+//! are passed on, and what [`elements`] wants to know.
 //!
 //! It follows the validator beside a stack of its own, of what is known about each operand. Locals are not followed:
 //! of what goes through one only the local's type is known.
 
 use super::constants::{Constant, plain_constant};
-use super::places::{PlaceStores, Places};
+use super::elements::{ElementStores, Elements};
 use super::types::{heap_type, val_type};
-use super::{Body, Module, places};
+use super::{Body, Module, elements};
 use crate::error::CompileError;
 use dolmen_abi::types::{CompositeType, HeapType, RefType, StorageType, TypeIdx, ValType};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -76,7 +76,7 @@ pub(crate) struct Stores {
     passed: HashMap<Param, BTreeSet<TypeIdx>>,
     /// Parameters that are passed on as other ones.
     passed_on: BTreeSet<(Param, Param)>,
-    places: PlaceStores,
+    elements: ElementStores,
 }
 
 /// A parameter: a function and a position.
@@ -97,7 +97,7 @@ impl Stores {
             extend_passed(self.passed.entry(param).or_default(), &types);
         }
         self.passed_on.extend(other.passed_on);
-        self.places.merge(other.places);
+        self.elements.merge(other.elements);
     }
 }
 
@@ -120,7 +120,7 @@ pub(crate) struct FieldValues {
     /// Functions that references are made of, by the canonical index of their type.
     funcs: BTreeMap<u32, Vec<u32>>,
     passed: HashMap<Param, BTreeSet<TypeIdx>>,
-    pub(crate) places: Places,
+    pub(crate) elements: Elements,
 }
 
 /// What to look for in bodies.
@@ -128,15 +128,15 @@ pub(crate) struct FieldValues {
 pub(crate) struct Interest {
     /// References that fields can hold.
     values: bool,
-    /// What is never stored in places.
-    places: bool,
+    /// Elements that are never null.
+    elements: bool,
 }
 
 impl Interest {
     /// What is of interest in a module, if anything is.
     pub(crate) fn of(module: &Module<'_>) -> Option<Self> {
-        let interest = Self { values: has_functions_in_structs(module), places: places::is_closed(module) };
-        (interest.values || interest.places).then_some(interest)
+        let interest = Self { values: has_functions_in_structs(module), elements: elements::is_worthwhile(module) };
+        (interest.values || interest.elements).then_some(interest)
     }
 }
 
@@ -185,7 +185,7 @@ impl FieldValues {
         }
         let mut passed = all.passed;
         pass_on(&mut passed, &all.passed_on);
-        Self { fields, funcs, passed, places: Places::new(module, all.places) }
+        Self { fields, funcs, passed, elements: Elements::new(module, all.elements) }
     }
 
     /// What a field of objects of a type, or of its subtypes, can hold.
@@ -273,8 +273,8 @@ pub(crate) fn scan(
         if interest.values {
             value = Scanner { module, func, locals: &locals, stack: &stack, stores }.step(&operator);
         }
-        if interest.places {
-            stores.places.step(module, &operator, |depth| validator.get_operand_type(depth).flatten());
+        if interest.elements {
+            stores.elements.step(module, &operator, |depth| validator.get_operand_type(depth).flatten());
         }
         validator.op(offset, &operator)?;
         let height = validator.operand_stack_height() as usize;

@@ -9,6 +9,7 @@
 use crate::llvm::{Cast, IntPredicate, Op, Value};
 use crate::translate::alias::AliasClass;
 use crate::translate::function::FunctionTranslator;
+use crate::translate::reference::non_null;
 use crate::translate::stack::Operand;
 use crate::translate::structs::{Extension, is_non_null};
 use dolmen_abi::builtin::Builtin;
@@ -112,7 +113,7 @@ impl FunctionTranslator<'_, '_, '_> {
     /// Whether elements are references that are never null, by their type or by all that is stored there.
     fn is_never_null(&self, ty: TypeIdx) -> bool {
         let (module, storage) = (self.unit.module, self.element(ty).0.storage);
-        is_non_null(storage) || storage.is_ref() && module.field_values.places.is_never_null_element(module, ty)
+        is_non_null(storage) || storage.is_ref() && module.field_values.elements.are_never_null(module, ty)
     }
 
     fn translate_array_new_from(&mut self, builtin: Builtin, ty: TypeIdx, segment: u32) {
@@ -129,7 +130,12 @@ impl FunctionTranslator<'_, '_, '_> {
         let (element, class) = self.element(ty);
         let address = self.element_address(array.value, element, index);
         let value = self.load_storage(address, element, class, extension);
-        self.push_loaded(value, element.storage, self.is_never_null(ty));
+        let mut loaded = element.storage.unpacked();
+        if self.is_never_null(ty) {
+            self.unit.mark_non_null(value);
+            loaded = non_null(loaded);
+        }
+        self.push(value, loaded);
     }
 
     fn translate_array_set(&mut self, ty: TypeIdx) {

@@ -4,7 +4,6 @@ use crate::llvm::{Cast, Type, Value};
 use crate::translate::alias::AliasClass;
 use crate::translate::devirtualise::Fact;
 use crate::translate::function::FunctionTranslator;
-use crate::translate::reference::non_null;
 use dolmen_abi::object::TYPE_WORD_OFFSET;
 use dolmen_abi::trap::TrapCode;
 use dolmen_abi::types::{CompositeType, FieldType, RefType, StorageType, TypeIdx, ValType};
@@ -20,12 +19,9 @@ pub(crate) enum Extension {
 
 /// A field of a struct type.
 struct Field {
-    /// Mutable only if the module writes it.
     ty: FieldType,
     offset: u32,
     class: AliasClass,
-    /// Whether it is a reference that is never null, by its type or by all that is stored there.
-    is_non_null: bool,
 }
 
 impl FunctionTranslator<'_, '_, '_> {
@@ -65,7 +61,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let fields: Vec<_> = (0..count).map(|index| self.field(ty, index)).collect();
         // What no reader may find zero, even one in another thread that has got the reference by a race: what is
         // loaded as invariant, and references that are never null.
-        let is_set_by_allocation = |field: &Field| !field.ty.mutable || field.is_non_null;
+        let is_set_by_allocation = |field: &Field| !field.ty.mutable || is_non_null(field.ty.storage);
         let mut set_by_allocation = Vec::new();
         for (field, value) in fields.iter().zip(&values).filter(|(field, _)| is_set_by_allocation(field)) {
             set_by_allocation.push(self.i32(field.offset));
@@ -94,7 +90,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.trap_if_null(object, TrapCode::NullStructReference);
         let address = self.object_address(object.value, field.offset);
         let value = self.load_storage(address, field.ty, field.class, extension);
-        self.push_loaded(value, field.ty.storage, field.is_non_null);
+        self.push(value, field.ty.storage.unpacked());
         if field.ty.storage.is_ref() {
             let fact = known.map_or_else(|| self.field_fact(object, ty, index, value), Fact::Is);
             self.note_fact(Some(fact));
@@ -124,11 +120,8 @@ impl FunctionTranslator<'_, '_, '_> {
             panic!("type {} is not a struct type", ty.0)
         };
         let declaring = module.canonical[module.declaring_type(ty, index).0 as usize];
-        let storage = fields[index].storage;
-        let (places, position) = (&module.field_values.places, index as u32);
         Field {
-            ty: FieldType { storage, mutable: fields[index].mutable && !places.is_never_written(module, ty, position) },
-            is_non_null: is_non_null(storage) || storage.is_ref() && places.is_never_null_field(module, ty, position),
+            ty: fields[index],
             offset: self.unit.struct_layout(ty).offsets[index],
             class: self.unit.alias.field(self.unit.context, declaring, index),
         }
@@ -201,16 +194,6 @@ impl FunctionTranslator<'_, '_, '_> {
             self.unit.mark_invariant(load);
         }
         self.unpack(load, ty.storage, extend)
-    }
-
-    /// Pushes what was loaded from a field or element, of which it may be known that it is not null.
-    pub(crate) fn push_loaded(&mut self, value: Value, storage: StorageType, is_non_null: bool) {
-        if is_non_null {
-            self.unit.mark_non_null(value);
-            self.push(value, non_null(storage.unpacked()));
-        } else {
-            self.push(value, storage.unpacked());
-        }
     }
 
     /// The type that memory holds.

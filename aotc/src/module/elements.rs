@@ -1,0 +1,230 @@
+//! Which elements a module never makes null.
+//!
+//! The problem: producers declare most references as nullable, also the elements of arrays that are complete once they
+//! are made. Each access then has a check that cannot fail. That costs little by itself, but a loop with checks is too
+//! large to be unrolled, and nothing in it becomes a vector.
+//!
+//! So all stores of the module are looked at. The elements of an array type are *never null* if whatever is stored there
+//! has a static type without null, and no array is made whose elements start as null. This is a fact, not a guess, which
+//! needs two things:
+//!
+//! 1. Nobody else stores. The module is *closed*: no reference crosses its boundary in either direction, but such as it
+//!    cannot look into (`externref`, if it never converts any). So no other module or host has one of its arrays,
+//!    whatever types it may have in common with it, and it has none of theirs.
+//! 2. Nobody reads before the first store, not even another thread that has got the reference by a race: elements of a
+//!    fresh array that may not be found null are followed by a fence ([`crate::translate`], arrays).
+//!
+//! An array may be used as one of a supertype, so elements are named by the topmost type. Constant expressions are not
+//! looked into: elements of the types that they make may be null.
+
+use super::{InitStep, Module};
+use dolmen_abi::meta::ExternIdx;
+use dolmen_abi::types::{CompositeType, ExternType, HeapType, RefType, StorageType, TypeIdx, ValType};
+use std::collections::BTreeSet;
+use wasmparser::{ConstExpr, Operator};
+
+/// What operators of bodies do to elements.
+#[derive(Debug, Default)]
+pub(crate) struct ElementStores {
+    /// By the canonical index of the topmost array type.
+    may_be_null: BTreeSet<u32>,
+    /// Whether references are converted from those that the module cannot look into, or to them.
+    converts: bool,
+}
+
+/// What is certain of the elements in a closed module; nothing of those in others.
+#[derive(Debug, Default)]
+pub(crate) struct Elements(Option<ElementStores>);
+
+/// Whether there is anything to find out: a closed module with arrays of nullable references.
+pub(crate) fn is_worthwhile(module: &Module<'_>) -> bool {
+    let is_nullable = |storage: StorageType| matches!(storage, StorageType::Val(ValType::Ref(ty)) if ty.nullable);
+    let is_array = |composite: &CompositeType| matches!(composite, CompositeType::Array(ty) if is_nullable(ty.storage));
+    module.types.iter().any(|ty| is_array(&ty.composite)) && is_closed(module)
+}
+
+/// Whether references cross the boundary of a module, but for those that it cannot look into.
+fn is_closed(module: &Module<'_>) -> bool {
+    let meta = &module.meta;
+    let is_inside = |ty: &ValType| match ty {
+        ValType::Ref(RefType { heap, .. }) => !matches!(heap, HeapType::Extern | HeapType::NoExtern),
+        _ => false,
+    };
+    let of_func = |ty: TypeIdx| {
+        let ty = module.func_type(ty);
+        ty.params.iter().chain(&ty.results).any(is_inside)
+    };
+    let imports = meta.imports.iter().any(|import| match import.ty {
+        ExternType::Func(ty) | ExternType::Tag(ty) => of_func(ty),
+        ExternType::Table(ty) => is_inside(&ValType::Ref(ty.element)),
+        ExternType::Global(ty) => is_inside(&ty.value),
+        ExternType::Memory(_) => false,
+    });
+    let exports = meta.exports.iter().any(|export| match export.index {
+        ExternIdx::Func(func) => of_func(meta.funcs[func as usize]),
+        ExternIdx::Table(table) => is_inside(&ValType::Ref(meta.tables[table as usize].element)),
+        ExternIdx::Global(global) => is_inside(&meta.globals[global as usize].value),
+        ExternIdx::Memory(_) | ExternIdx::Tag(_) => false,
+    });
+    // Any exception may leave the module, and the host can look into it.
+    let exceptions = meta.tags.iter().any(|&tag| of_func(tag));
+    !(imports || exports || exceptions)
+}
+
+impl ElementStores {
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.may_be_null.extend(other.may_be_null);
+        self.converts |= other.converts;
+    }
+
+    /// Notes what an operator stores; `operand` is the static type of the operand below so many others, if it is known.
+    pub(crate) fn step(
+        &mut self,
+        module: &Module<'_>,
+        operator: &Operator<'_>,
+        operand: impl Fn(usize) -> Option<wasmparser::ValType>,
+    ) {
+        let may_be_null =
+            |depth: usize| operand(depth).is_none_or(|ty| ty.as_reference_type().is_some_and(|ty| ty.is_nullable()));
+        let ty = match *operator {
+            Operator::ArrayNewFixed { array_type_index: ty, array_size } => {
+                (0..array_size as usize).any(may_be_null).then_some(ty)
+            }
+            Operator::ArraySet { array_type_index: ty } => may_be_null(0).then_some(ty),
+            Operator::ArrayNew { array_type_index: ty } | Operator::ArrayFill { array_type_index: ty } => {
+                may_be_null(1).then_some(ty)
+            }
+            Operator::ArrayCopy { array_type_index_dst: to, array_type_index_src: from } => {
+                (topmost(module, TypeIdx(to)) != topmost(module, TypeIdx(from))).then_some(to)
+            }
+            Operator::ArrayNewDefault { array_type_index: ty }
+            | Operator::ArrayNewElem { array_type_index: ty, .. }
+            | Operator::ArrayInitElem { array_type_index: ty, .. }
+            | Operator::ArrayAtomicSet { array_type_index: ty, .. }
+            | Operator::ArrayAtomicRmwXchg { array_type_index: ty, .. }
+            | Operator::ArrayAtomicRmwCmpxchg { array_type_index: ty, .. } => Some(ty),
+            Operator::AnyConvertExtern | Operator::ExternConvertAny => {
+                self.converts = true;
+                None
+            }
+            _ => None,
+        };
+        self.may_be_null.extend(ty.map(|ty| topmost(module, TypeIdx(ty))));
+    }
+
+    /// Notes what a constant expression may make: nothing is known of its operands.
+    fn constant_expression(&mut self, module: &Module<'_>, expression: &ConstExpr<'_>) {
+        for operator in expression.get_operators_reader().into_iter().flatten() {
+            self.step(module, &operator, |_| None);
+        }
+    }
+}
+
+impl Elements {
+    /// Sums up what all bodies of a module store.
+    pub(crate) fn new(module: &Module<'_>, mut stores: ElementStores) -> Self {
+        for step in &module.init {
+            match step {
+                InitStep::Global { value, .. } | InitStep::Table { value, .. } | InitStep::ElemItem { value, .. } => {
+                    stores.constant_expression(module, value);
+                }
+                InitStep::ActiveElem { .. } | InitStep::ActiveData { .. } | InitStep::ElemDrop { .. } => {}
+            }
+        }
+        Self((!stores.converts && is_closed(module)).then_some(stores))
+    }
+
+    /// Whether the elements of an array type are never null; of use only if they are references.
+    pub(crate) fn are_never_null(&self, module: &Module<'_>, ty: TypeIdx) -> bool {
+        self.0.as_ref().is_some_and(|stores| !stores.may_be_null.contains(&topmost(module, ty)))
+    }
+}
+
+/// Canonical index of the topmost supertype.
+fn topmost(module: &Module<'_>, ty: TypeIdx) -> u32 {
+    let supertypes = std::iter::successors(Some(ty), |&ty| module.sub_type(ty).supertype);
+    module.canonical[supertypes.last().unwrap_or(ty).0 as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::values::{self, FieldValues, Interest};
+    use super::*;
+    use crate::features::Features;
+    use wasmparser::FuncValidatorAllocations;
+
+    /// Whether the elements of a module's first type are never null.
+    fn are_never_null(fields: &str) -> bool {
+        let wasm = wat::parse_str(format!("(module {fields})")).expect("the text is right");
+        let module = Module::decode(&wasm, Features::default()).expect("the module is valid");
+        let mut stores = values::Stores::default();
+        if let Some(interest) = Interest::of(&module) {
+            for body in &module.bodies {
+                let allocations = FuncValidatorAllocations::default();
+                values::scan(&module, body, interest, allocations, &mut stores).expect("the body is valid");
+            }
+        }
+        FieldValues::new(&module, vec![stores]).elements.are_never_null(&module, TypeIdx(0))
+    }
+
+    const ARRAY: &str = "(type $a (array (mut anyref)))";
+
+    #[test]
+    fn nothing_is_known_if_references_cross_the_boundary() {
+        let closed = [
+            r#"(func (export "f") (param i32 externref) (result i64) unreachable)"#,
+            r#"(import "m" "f" (func (param externref f64)))"#,
+            r#"(table 1 anyref) (global (mut anyref) (ref.null any)) (memory (export "m") 1)"#,
+            "(tag (param i32))",
+        ];
+        for text in closed {
+            assert!(are_never_null(&format!("{ARRAY} {text}")), "{text}");
+        }
+        let open = [
+            r#"(func (export "f") (param anyref))"#,
+            r#"(func (export "f") (result (ref null $a)) unreachable)"#,
+            r#"(func (export "f") (param funcref))"#,
+            r#"(import "m" "f" (func (result eqref)))"#,
+            r#"(import "m" "g" (global structref))"#,
+            r#"(global (export "g") (ref null $a) (ref.null $a))"#,
+            r#"(import "m" "t" (table 1 funcref))"#,
+            r#"(table (export "t") 1 anyref)"#,
+            r#"(import "m" "t" (tag (param anyref)))"#,
+            "(tag (param (ref null $a)))",
+            "(func (param externref) (drop (any.convert_extern (local.get 0))))",
+            "(func (param anyref) (drop (extern.convert_any (local.get 0))))",
+        ];
+        for text in open {
+            assert!(!are_never_null(&format!("{ARRAY} {text}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn constant_expressions_may_make_any_element_null() {
+        assert!(!are_never_null(&format!("{ARRAY} (global (ref $a) (array.new_fixed $a 1 (ref.i31 (i32.const 1))))")));
+    }
+
+    #[test]
+    fn elements_are_stored_in_many_ways() {
+        let never_null = |body: &str| {
+            let types = "(type $a (sub (array (mut anyref)))) (type $b (sub $a (array (mut anyref))))
+                (type $other (array (mut anyref))) (elem $e anyref (ref.null any))";
+            are_never_null(&format!("{types} (func (param (ref $a) (ref $b) (ref $other) (ref any) anyref) {body})"))
+        };
+        assert!(never_null("(drop (array.new_fixed $b 2 (local.get 3) (local.get 3)))"));
+        assert!(never_null("(drop (array.new $a (local.get 3) (i32.const 7)))"));
+        assert!(never_null("(array.set $b (local.get 1) (i32.const 0) (local.get 3))"));
+        assert!(never_null("(array.fill $a (local.get 0) (i32.const 0) (local.get 3) (i32.const 2))"));
+        assert!(never_null("(array.copy $a $b (local.get 0) (i32.const 0) (local.get 1) (i32.const 0) (i32.const 2))"));
+        assert!(!never_null("(drop (array.new_fixed $b 2 (local.get 3) (local.get 4)))"));
+        assert!(!never_null("(drop (array.new $a (local.get 4) (i32.const 7)))"));
+        assert!(!never_null("(drop (array.new_default $b (i32.const 7)))"));
+        assert!(!never_null("(drop (array.new_elem $b $e (i32.const 0) (i32.const 1)))"));
+        assert!(!never_null("(array.init_elem $a $e (local.get 0) (i32.const 0) (i32.const 0) (i32.const 1))"));
+        assert!(!never_null("(array.set $b (local.get 1) (i32.const 0) (local.get 4))"));
+        assert!(!never_null("(array.fill $a (local.get 0) (i32.const 0) (local.get 4) (i32.const 2))"));
+        assert!(!never_null(
+            "(array.copy $a $other (local.get 0) (i32.const 0) (local.get 2) (i32.const 0) (i32.const 2))"
+        ));
+    }
+}
