@@ -245,7 +245,7 @@ impl Default for Tuning {
             nursery_percent: 50,
             nursery_survivors: 32,
             minor_survivor_bytes: 4 << 20,
-            max_dirty_cards: 52 << 10,
+            max_dirty_cards: 44 << 10,
             dirty_card_bytes: 64,
             card_check_bytes: 256 << 10,
             min_nursery_bytes: 2 << 20,
