@@ -19,7 +19,13 @@ const MINUTES: u64 = 60;
 const ENTRIES: u64 = 20_000;
 
 fn small() -> Tuning {
-    Tuning { nursery_bytes: 1 << 20, min_budget_bytes: 2 << 20, release_slack_bytes: 1 << 20, ..Tuning::default() }
+    Tuning {
+        nursery_bytes: 1 << 20,
+        building_nursery_bytes: 1 << 20,
+        min_budget_bytes: 2 << 20,
+        release_slack_bytes: 1 << 20,
+        ..Tuning::default()
+    }
 }
 
 #[test]

@@ -484,7 +484,7 @@ fn a_soft_limit_may_change_while_the_heap_is_in_use() {
         used.max().unwrap()
     }
     for collector in [Collector::Generational, Collector::MarkSweep] {
-        let tuning = Tuning { min_nursery_bytes: 32 << 20, ..Tuning::default() };
+        let tuning = Tuning { min_nursery_bytes: 32 << 20, building_nursery_bytes: 32 << 20, ..Tuning::default() };
         let (mut w, t) = world(HeapOptions { collector, tuning, log: true, ..HeapOptions::default() });
         w.runtime.roots.push(0);
         for _ in 0..(4 << 20) / 16 {
@@ -649,6 +649,26 @@ fn a_nursery_ends_early_when_many_cards_are_dirty() {
     let many = minors(true, false);
     assert!(many > 40, "{many} minor collections, a card is dirtied for every 16 bytes");
     assert_eq!(minors(false, true), usual, "what is on the shadow stack is dirty all the time");
+}
+
+#[test]
+fn nurseries_are_small_while_everything_survives() {
+    // Minor collections for 16 MiB, of which one object in so many is kept.
+    let minors = |kept_one_in: u32| {
+        let (mut w, t) = world(HeapOptions::default());
+        w.runtime.roots.push(0);
+        for i in 0..(16 << 20) / 16 {
+            let node = w.alloc_struct(t.node).unwrap();
+            if i % kept_one_in == 0 {
+                w.store(node, 4, w.runtime.roots[0]);
+                w.runtime.roots[0] = node;
+            }
+        }
+        w.heap.stats().minor
+    };
+    let [all, half] = [1, 2].map(minors);
+    assert!((16..=24).contains(&all), "{all} where everything survives");
+    assert!(half <= 8, "{half} where half survives");
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl World {
     fn new(max_bytes: u64) -> Self {
         let mut types = MockTypes::new();
         let (node, bytes) = (types.add_struct(&[REF]), types.add_array(I8));
-        let tuning = Tuning { min_nursery_bytes: 32 << 20, ..Tuning::default() };
+        let tuning = Tuning { min_nursery_bytes: 32 << 20, building_nursery_bytes: 32 << 20, ..Tuning::default() };
         let options = HeapOptions { verify: true, max_bytes, tuning, ..HeapOptions::default() };
         let heap = Heap::new(options, Arc::new(types)).unwrap();
         Self { heap, runtime: TwoMutators { has_stocks: true, ..TwoMutators::default() }, node, bytes }

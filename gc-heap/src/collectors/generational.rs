@@ -19,6 +19,9 @@ use crate::verify::VerifyError;
 /// Under allocation stress one collection in so many is major.
 const STRESS_MAJOR_INTERVAL: u64 = 4;
 
+/// A program is building something when no more than one byte in so many died.
+const BUILDING_DEAD_FRACTION: u64 = 32;
+
 /// A minor collection in parts ends when so many nurseries were handed out.
 const MAX_PART_NURSERIES: u64 = 2;
 
@@ -185,15 +188,19 @@ impl Collect for Generational {
 impl Generational {
     /// Bytes that may be handed out before the next minor collection.
     fn nursery_bytes(&self, heap: &HeapState) -> u64 {
-        nursery_bytes(heap).min(self.paced_bytes.unwrap_or(heap.options.tuning.min_nursery_bytes))
+        nursery_bytes(heap).min(self.paced_bytes.unwrap_or(heap.options.tuning.building_nursery_bytes))
     }
 
     /// Chooses the next nursery after a minor collection: so many times as large as what survived, at least half and at
     /// most twice as large as the last; but no larger than that `minor_survivor_bytes` would survive it if the share of
-    /// survivors stayed.
+    /// survivors stayed. A small one where nothing dies anyway.
     fn pace(&mut self, heap: &HeapState, collection: &Collection, survivors: u64) {
         let tuning = &heap.options.tuning;
         let used = collection.allocated_bytes;
+        if heap.mutators <= 1 && survivors >= used - used / BUILDING_DEAD_FRACTION {
+            self.paced_bytes = Some(tuning.building_nursery_bytes);
+            return;
+        }
         let by_share = u128::from(used) * u128::from(tuning.minor_survivor_bytes) / u128::from(survivors.max(1));
         let wanted = survivors.saturating_mul(tuning.nursery_survivors).clamp(used / 2, used.saturating_mul(2));
         let paced = u64::try_from(by_share).unwrap_or(u64::MAX).min(wanted);
