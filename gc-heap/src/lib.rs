@@ -63,5 +63,5 @@ pub use interface::to_heap::{AllocError, Heap};
 pub use interface::to_runtime::{RootKind, RootVisitor, Runtime, TypeTable};
 pub use options::{HeapOptions, Tuning};
 pub use stats::{Cause, Collection, Scope, Stats};
-pub use trace::Assistant;
+pub use trace::{Assistant, spin};
 pub use verify::VerifyError;

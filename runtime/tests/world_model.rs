@@ -31,33 +31,9 @@ use std::ptr::NonNull;
 use world::{INTERRUPT, MemberId, Poll, StoreAddress, WaitsAt, World};
 
 /// What [`world`] takes for the standard library's.
-mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
-
-    pub(crate) const SPINS: u32 = 1;
-    pub(crate) const STOP_SPINS: u32 = 1;
-
-    /// One that looks once.
-    #[derive(Debug, Default)]
-    pub(crate) struct Assistant;
-
-    impl Assistant {
-        pub(crate) fn stand_by(&self, is_over: impl Fn() -> bool) {
-            if !is_over() {
-                loom::thread::yield_now();
-            }
-        }
-    }
-
-    pub(crate) fn spin(_: u32) {
-        loom::thread::yield_now();
-    }
-
-    pub(crate) fn cores() -> usize {
-        2
-    }
-}
+#[path = "loom_sync/mod.rs"]
+#[allow(dead_code, reason = "nobody sleeps in this model")]
+mod sync;
 
 #[path = "../src/thread/world.rs"]
 #[allow(dead_code, reason = "the model uses a part of the protocol")]

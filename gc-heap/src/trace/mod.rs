@@ -19,7 +19,7 @@
 //! **Several threads.** A trace begins with the thread that collects, which marks as if it was the only one. When it has
 //! marked `parallel_from_objects` objects, or there are many dirty cards, it opens a session of the heap's team and
 //! calls for helpers, unless a stopped mutator stands by. From then on mark bits are set by atomic operations, so each object is scanned by the one
-//! thread that found its bit clear. Each thread has a stack of its own; whoever has plenty gives the oldest half of it to whoever
+//! thread that found its bit clear. Each thread has a stack of its own; whoever has plenty gives some of the oldest of it to whoever
 //! has nothing, and halves what is left of its arrays. The roots are visited by the thread that collects.
 //!
 //! **Memory is bounded.** Arrays are scanned chunk by chunk, so their elements do not flood the stack. When the
@@ -52,6 +52,7 @@ mod team;
 pub use assistant::Assistant;
 pub use remembered::Remembered;
 pub use stack::MarkStack;
+pub use sync::spin;
 
 use crate::barrier::CardTable;
 use crate::block::{Block, BlockState, BlockTable};

@@ -11,7 +11,7 @@ pub(crate) const PATIENCE: u32 = 1000;
 const YIELD_INTERVAL: u32 = 64;
 
 /// Waits a moment; the `n`-th time in a row.
-pub(crate) fn spin(n: u32) {
+pub fn spin(n: u32) {
     if n % YIELD_INTERVAL == YIELD_INTERVAL - 1 {
         std::thread::yield_now();
     } else {

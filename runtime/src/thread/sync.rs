@@ -1,7 +1,7 @@
 //! The primitives that [`world`](super::world), [`seat`](super::seat) and [`unlocked`](super::unlocked) are built on: the
 //! standard library's, and `loom`'s in their model tests.
 
-pub(crate) use dolmen_gc_heap::Assistant;
+pub(crate) use dolmen_gc_heap::{Assistant, spin};
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,18 +13,6 @@ pub(crate) const SPINS: u32 = 300;
 
 /// The same for who stops the world: for some tens of microseconds, in which running members get to a safepoint.
 pub(crate) const STOP_SPINS: u32 = 3000;
-
-/// Looks between two offers of the processor to other threads.
-const YIELD_INTERVAL: u32 = 64;
-
-/// Waits a moment; the `n`-th time in a row.
-pub(crate) fn spin(n: u32) {
-    if n % YIELD_INTERVAL == YIELD_INTERVAL - 1 {
-        std::thread::yield_now();
-    } else {
-        std::hint::spin_loop();
-    }
-}
 
 /// Processors that there are for this process.
 pub(crate) fn cores() -> usize {
