@@ -7,7 +7,7 @@
 
 use crate::artifact::{self, ArtifactInput};
 use crate::convention;
-use crate::cpu::Cpu;
+use crate::cpu::{Arch, Cpu};
 use crate::error::CompileError;
 use crate::gc;
 use crate::llvm::{CodegenFile, Context, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
@@ -127,9 +127,13 @@ pub fn compile_observed(wasm: &[u8], options: &Options, observer: &dyn Observer)
 
 impl Settings {
     pub(crate) fn resolve(options: &Options) -> Result<Self, CompileError> {
+        let cpu = Cpu::resolve(&options.target_cpu)?;
+        if cpu.arch != Arch::X86_64 && matches!(options.emit, Emit::Artifact | Emit::Obj) {
+            return Err(CompileError::TextOnly("AArch64"));
+        }
         Ok(Self {
             opt_level: options.opt_level,
-            cpu: Cpu::resolve(&options.target_cpu)?,
+            cpu,
             protocol: Protocol { motion: gc::MOTION, ..options.collector.protocol() },
             polls: options.polls,
             emit: options.emit,
@@ -144,7 +148,7 @@ impl Settings {
             OptLevel::O2 => CodegenLevel::Default,
             OptLevel::O3 => CodegenLevel::Aggressive,
         };
-        Ok(TargetMachine::new(self.cpu.base, &self.cpu.feature_string(), level)?)
+        Ok(TargetMachine::new(self.cpu.arch.triple(), self.cpu.base, &self.cpu.feature_string(), level)?)
     }
 }
 
@@ -430,6 +434,7 @@ fn assemble(
 mod tests {
     use super::*;
     use crate::features::Features;
+    use crate::options::TargetCpu;
 
     /// The sizes of the partitions of a module of such functions.
     fn partition_sizes(funcs: usize, instructions: impl Fn(usize) -> usize) -> Vec<usize> {
@@ -464,6 +469,16 @@ mod tests {
         assert_eq!(have_code(text, OptLevel::O0), [true; 5]);
         for level in [OptLevel::O1, OptLevel::O2, OptLevel::O3] {
             assert_eq!(have_code(text, level), [false, false, true, true, true], "{level:?}");
+        }
+    }
+
+    #[test]
+    fn code_for_another_machine_is_text() {
+        let options = |emit| Options { emit, target_cpu: TargetCpu::AArch64, ..Options::default() };
+        let wasm = wat::parse_str(r#"(module (func (export "f")))"#).expect("the text is right");
+        assert!(compile(&wasm, &options(Emit::Asm)).is_ok());
+        for emit in [Emit::Artifact, Emit::Obj] {
+            assert!(matches!(compile(&wasm, &options(emit)), Err(CompileError::TextOnly(_))));
         }
     }
 

@@ -17,6 +17,7 @@
 //!
 //! **Returns.** A path that calls nothing gets a return of its own, so that the frame can be made on the other paths only.
 
+use crate::cpu::Arch;
 use crate::llvm::{Builder, C_CC, Cast, FAST_CC, Opcode, TAIL_CC, TypeKind, Value, attribute_index};
 use crate::remat;
 use crate::returns;
@@ -42,7 +43,7 @@ pub(crate) fn apply(unit: &Unit<'_, '_>) {
         let mut has_gates = false;
         for call in calls(function) {
             match call.call_string_attribute(GATE_CALL).and_then(|number| number.parse::<usize>().ok()) {
-                Some(number) if call.opcode() == Opcode::Call => {
+                Some(number) if call.opcode() == Opcode::Call && unit.arch == Arch::X86_64 => {
                     replace_gate_call(unit, call, Builtin::ALL[number]);
                     has_gates = true;
                 }

@@ -7,10 +7,35 @@
 use crate::error::CompileError;
 use crate::llvm;
 use crate::options::TargetCpu;
+use std::ffi::CStr;
+
+/// The architecture that code is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arch {
+    /// This machine's.
+    X86_64,
+    AArch64,
+}
+
+impl Arch {
+    /// The target's name for LLVM; none for this machine's.
+    pub(crate) fn triple(self) -> Option<&'static CStr> {
+        match self {
+            Self::X86_64 => None,
+            Self::AArch64 => Some(c"aarch64-unknown-linux-gnu"),
+        }
+    }
+
+    /// Whether other cores see one core's stores in their order.
+    pub(crate) fn keeps_store_order(self) -> bool {
+        self == Self::X86_64
+    }
+}
 
 /// What LLVM is told of the target.
 #[derive(Clone, Debug)]
 pub(crate) struct Cpu {
+    pub(crate) arch: Arch,
     /// LLVM's CPU whose instructions are the baseline.
     pub(crate) base: &'static str,
     /// LLVM's CPU to tune for.
@@ -63,6 +88,9 @@ impl Cpu {
         match target {
             TargetCpu::Native => Ok(Self::native()),
             TargetCpu::Generic => Ok(Self::of_level(2, "generic")),
+            TargetCpu::AArch64 => {
+                Ok(Self { arch: Arch::AArch64, base: "generic", tune: "generic".to_owned(), features: vec![] })
+            }
             TargetCpu::Named(name) => match NAMES.iter().find(|(known, _)| known == name) {
                 Some(&(_, level)) => {
                     Ok(Self::of_level(level, if name.starts_with("x86-64") { "generic" } else { name }))
@@ -86,7 +114,7 @@ impl Cpu {
 
     fn new(tune: String, mut features: Vec<String>) -> Self {
         features.sort_unstable();
-        Self { base: "x86-64", tune, features }
+        Self { arch: Arch::X86_64, base: "x86-64", tune, features }
     }
 
     /// Whether code may use a feature beyond the baseline, by LLVM's name.

@@ -28,6 +28,9 @@ pub enum CompileError {
     /// The target CPU is unknown or not of this machine's architecture.
     #[error("unknown target CPU `{0}`")]
     UnknownCpu(String),
+    /// Code for the target can be shown, but not run.
+    #[error("{0} is no target of artifacts and objects, only of text")]
+    TextOnly(&'static str),
     /// The profile cannot be used.
     #[error("{0}")]
     Profile(#[from] dolmen_abi::profile::ProfileError),

@@ -44,6 +44,9 @@ pub enum TargetCpu {
     Generic,
     /// The one with this LLVM name.
     Named(String),
+    /// Any AArch64. Its code is there to be looked at ([`Emit::LlvmIr`], [`Emit::Asm`]): the runtime does not run on it,
+    /// so nothing else is made.
+    AArch64,
 }
 
 /// What to make of a module.

@@ -454,6 +454,11 @@ impl<'c> Builder<'c> {
         Value(unsafe { LLVMBuildFence(self.raw, ordering.raw(), 0, UNNAMED) })
     }
 
+    /// Makes other threads that see a store behind it see all that are in front of it.
+    pub(crate) fn release_fence(&self) {
+        self.fence(Ordering::Release);
+    }
+
     /// Keeps LLVM from moving stores in front of it behind it, or doing without them; no instruction on any machine.
     pub(crate) fn compiler_fence(&self) {
         // SAFETY: the builder has a position.

@@ -82,6 +82,12 @@ impl Value {
         }
     }
 
+    /// Whether the instruction is a fence for other threads, and not only for LLVM.
+    pub(crate) fn is_fence(self) -> bool {
+        // SAFETY: the handle is an instruction's by contract of this function, and a fence's when it is asked more.
+        unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMFence && LLVMIsAtomicSingleThread(self.0) == 0 }
+    }
+
     /// Whether the instruction is a bitwise or.
     pub(crate) fn is_or(self) -> bool {
         // SAFETY: the handle is an instruction's by contract of this function.

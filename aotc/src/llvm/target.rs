@@ -69,6 +69,11 @@ fn initialise() {
         LLVM_InitializeNativeAsmPrinter();
         // For inline assembly.
         LLVM_InitializeNativeAsmParser();
+        // To show code for it.
+        LLVMInitializeAArch64TargetInfo();
+        LLVMInitializeAArch64Target();
+        LLVMInitializeAArch64TargetMC();
+        LLVMInitializeAArch64AsmPrinter();
     }
     let arguments: Vec<_> = COMMAND_LINE.iter().map(|argument| argument.as_ptr()).collect();
     // SAFETY: the arguments are as many strings as said; LLVM copies what it keeps. This runs once, before any
@@ -97,16 +102,20 @@ pub(crate) fn host_features() -> String {
     take_message(unsafe { LLVMGetHostCPUFeatures() })
 }
 
+fn host_triple() -> CString {
+    // SAFETY: no precondition.
+    CString::new(take_message(unsafe { LLVMGetDefaultTargetTriple() })).unwrap_or_default()
+}
+
 impl TargetMachine {
-    /// A machine for this host's triple.
+    /// A machine for a triple, or this host's.
     ///
     /// # Errors
     ///
     /// LLVM was built without the target.
-    pub(crate) fn new(cpu: &str, features: &str, level: OptLevel) -> Result<Self, LlvmError> {
+    pub(crate) fn new(triple: Option<&CStr>, cpu: &str, features: &str, level: OptLevel) -> Result<Self, LlvmError> {
         INITIALISE.call_once(initialise);
-        // SAFETY: no precondition.
-        let triple = CString::new(take_message(unsafe { LLVMGetDefaultTargetTriple() })).unwrap_or_default();
+        let triple = triple.map_or_else(host_triple, CStr::to_owned);
         let mut target = std::ptr::null_mut();
         let mut message = std::ptr::null_mut();
         // SAFETY: the out pointers are valid; a message is set on failure only.

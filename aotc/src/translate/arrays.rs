@@ -102,11 +102,12 @@ impl FunctionTranslator<'_, '_, '_> {
         self.push(array, Self::ref_to(ty));
     }
 
-    /// After the elements of a fresh array were set: if they are never null, no other thread may find one that is,
-    /// so LLVM must not think that a later store makes one of these superfluous.
+    /// After the elements of a fresh array were set: if they are never null, no other thread may find one that is. Where
+    /// fences are needed at all, immutable elements get one too, so that others find them as they will always be.
     fn finish_elements(&self, ty: TypeIdx) {
-        if self.is_never_null(ty) {
-            self.b.compiler_fence();
+        let is_immutable = !self.element(ty).0.mutable;
+        if self.is_never_null(ty) || self.unit.fences && is_immutable {
+            self.unit.fence_elements(&self.b);
         }
     }
 

@@ -6,7 +6,7 @@
 //! Reference: WebAssembly 3.0, section 4.6 "Table instructions".
 
 use crate::error::CompileError;
-use crate::llvm::{IntPredicate, Value};
+use crate::llvm::{IntPredicate, Ordering, Value};
 use crate::translate::function::FunctionTranslator;
 use crate::translate::memory::fixed_size;
 use dolmen_abi::builtin::Builtin;
@@ -113,7 +113,12 @@ impl FunctionTranslator<'_, '_, '_> {
             Some(len) => self.i64(len),
             None => {
                 let definition = self.table_definition(table);
-                self.load_definition(definition, self.unit.types.i64, offset_of!(TableDef, len))
+                let len = self.load_definition(definition, self.unit.types.i64, offset_of!(TableDef, len));
+                if self.unit.fences {
+                    // Whoever sees the length must see the elements, which may be ones that are never null.
+                    len.set_ordering(Ordering::Acquire);
+                }
+                len
             }
         }
     }

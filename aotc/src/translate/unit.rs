@@ -5,6 +5,7 @@
 //! which of them it also defines is decided in [`crate::compile()`].
 
 use crate::convention::GATE_CALL;
+use crate::cpu::Arch;
 use crate::gc::markers::Markers;
 use crate::llvm::{
     Block, Builder, C_CC, Context, Metadata, MetadataKind, Module as LlvmModule, PRESERVE_ALL_CC, TAIL_CC, Type, Value,
@@ -82,6 +83,10 @@ pub(crate) struct Unit<'c, 'm> {
     pub(crate) metadata: MetadataKind,
     pub(crate) markers: Markers,
     pub(crate) polls: bool,
+    pub(crate) arch: Arch,
+    /// Whether other threads that get a reference by a race find the object whole only behind a fence. Without polls
+    /// there are no other threads.
+    pub(crate) fences: bool,
     /// Whether code may use x86-64's SSSE3: its instructions for what LLVM's IR has no words for.
     pub(crate) ssse3: bool,
     pub(crate) barrier: dolmen_abi::collector::Barrier,
@@ -115,6 +120,8 @@ impl<'c, 'm> Unit<'c, 'm> {
             metadata: context.metadata_kinds(),
             markers: Markers::declare(context, llvm, &types),
             polls: options.polls,
+            arch: options.cpu.arch,
+            fences: options.polls && !options.cpu.arch.keeps_store_order(),
             barrier: options.protocol.barrier,
             unlikely: context.metadata_node(&weights),
             empty: context.metadata_node(&[]),
@@ -335,6 +342,12 @@ impl<'c, 'm> Unit<'c, 'm> {
     /// Marks a store as one that the object's allocation performs too.
     pub(crate) fn mark_allocation_store(&self, store: Value) {
         store.set_metadata(self.metadata.allocation_store, self.empty);
+    }
+
+    /// Behind the stores of references that a fresh object must have before another thread can find it: LLVM must not
+    /// think that later stores make them superfluous, and the processor not show them late.
+    pub(crate) fn fence_elements(&self, b: &Builder<'_>) {
+        if self.fences { b.release_fence() } else { b.compiler_fence() }
     }
 
     /// The address of a field of a context.

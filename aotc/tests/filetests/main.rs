@@ -5,11 +5,13 @@
 //! must not contain:
 //!
 //! ```text
-//! ;; emit: ir | asm [polls]        the form that is looked at, and whether with polls; the first line
+//! ;; emit: ir | asm [OPTION...]    the form that is looked at; the first line
 //! ;; FUNC: name                    from here on: the code of the function `$name`
 //! ;; CHECK: fragment               the next line with the fragment, behind the one of the CHECK before
 //! ;; NOT: fragment                 no line between the CHECKs around it has the fragment
 //! ```
+//!
+//! Options are `polls`, `aarch64` (instead of x86-64) and `shared` (the proposal shared-everything-threads).
 //!
 //! Runs of blanks count as one blank. Code is for one fixed CPU, so fragments name instructions, and registers
 //! only where the calling convention fixes them.
@@ -67,19 +69,32 @@ fn wat_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn check_file(text: &str) -> Result<(), String> {
-    let (emit, polls) = match text.lines().next() {
-        Some(";; emit: ir") => (Emit::LlvmIr, false),
-        Some(";; emit: ir polls") => (Emit::LlvmIr, true),
-        Some(";; emit: asm polls") => (Emit::Asm, true),
-        Some(";; emit: asm") => (Emit::Asm, false),
-        other => return Err(format!("the first line says what to emit, not {other:?}")),
-    };
     let wasm = wat::parse_str(text).map_err(|e| e.to_string())?;
-    let target_cpu = TargetCpu::Named("x86-64-v3".into());
-    let options = Options { emit, target_cpu, polls, jobs: 1, ..Options::default() };
-    let code = compile(&wasm, &options).map_err(|e| e.to_string())?;
+    let code = compile(&wasm, &options(text.lines().next().unwrap_or_default())?).map_err(|e| e.to_string())?;
     let code = String::from_utf8(code).map_err(|e| e.to_string())?;
     check_code(&code, &directives(text))
+}
+
+/// What the first line of a file asks for.
+fn options(line: &str) -> Result<Options, String> {
+    let wrong = || format!("the first line says what to emit, not `{line}`");
+    let mut words = line.strip_prefix(";; emit: ").ok_or_else(wrong)?.split(' ');
+    let emit = match words.next() {
+        Some("ir") => Emit::LlvmIr,
+        Some("asm") => Emit::Asm,
+        _ => return Err(wrong()),
+    };
+    let target_cpu = TargetCpu::Named("x86-64-v3".into());
+    let mut options = Options { emit, target_cpu, polls: false, jobs: 1, ..Options::default() };
+    for word in words {
+        match word {
+            "polls" => options.polls = true,
+            "aarch64" => options.target_cpu = TargetCpu::AArch64,
+            "shared" => options.features = "all,shared-everything-threads".parse().map_err(|_| wrong())?,
+            _ => return Err(wrong()),
+        }
+    }
+    Ok(options)
 }
 
 fn directives(text: &str) -> Vec<Directive> {

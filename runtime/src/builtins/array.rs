@@ -29,6 +29,7 @@ pub(super) fn array_new_data(
     let source = data_segment(store, instance, segment).get(range(offset, bytes)).ok_or(DATA_OUT_OF_BOUNDS)?;
     let array = new_array(store, type_word, length)?;
     copy_bytes(store, array, 0, source)?;
+    object::publish();
     Ok(Reference(array.word()))
 }
 
@@ -46,6 +47,7 @@ pub(super) fn array_new_elem(
     let array = new_array(store, type_word, length)?;
     // The segment is read after the allocation, whose collector may have moved what it refers to.
     copy_references(store, array, 0, instance, segment, source)?;
+    object::publish();
     Ok(Reference(array.word()))
 }
 

@@ -91,6 +91,8 @@ pub(crate) fn initialise<T>(store: &mut StoreData<T>, number: u32) -> Result<(),
             unsafe { enter(store, Callee { entry, code, instance: context }, &mut [], &NO_VALUES) }?;
         }
     }
+    // The globals have their values.
+    object::publish();
     let Some(start) = module.meta().start else { return Ok(()) };
     match module.defined_code(start) {
         Some((entry, code)) => {

@@ -61,6 +61,7 @@ pub(super) fn instantiate<T>(store: &mut StoreData<T>, module: &Module, imports:
     inner.instances.push(instance);
     let handle = Instance::from_number(inner, number);
     connect_host_funcs(inner, handle, number);
+    object::publish();
     call::initialise(store, number)?;
     Ok(handle)
 }

@@ -276,5 +276,6 @@ fn new_array(inner: &mut StoreInner, ty: &ArrayType, len: u32, elements: Element
 
 /// The handle of an object that was just made.
 fn fresh(store: &mut StoreInner, object: ObjRef) -> AnyRef {
+    object::publish();
     AnyRef::from_word(store, object.word()).expect("an object is not null")
 }

@@ -198,6 +198,7 @@ impl ExternRef {
         let (heap, mut runtime) = inner.heap_and_runtime();
         match heap.alloc_extern(&mut runtime, type_word, number) {
             Ok(object) => {
+                object::publish();
                 let root = inner.roots.add(object.word());
                 Ok(Self(Reference::Object(Handle { store: inner.id, root, type_word })))
             }

@@ -8,6 +8,7 @@ use dolmen_abi::object::{
     FUNC_INDEX_OFFSET, FUNC_INSTANCE_OFFSET, TYPE_WORD_OFFSET,
 };
 use dolmen_gc_heap::{AllocError, Heap, ObjRef};
+use std::sync::atomic::{Ordering, fence};
 
 /// A function object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,14 @@ pub(crate) struct FuncObject {
     pub(crate) entry: u64,
 }
 
+/// Ends the making of objects and instances: who gets a reference to them that this thread stores later, even by a race,
+/// finds them as they are now (`docs/threads.md`). Compiled code does the same behind its allocations.
+pub(crate) fn publish() {
+    // Release: what was stored is seen before the reference is, by loads through it, which depend on it. Nothing is needed on
+    // x86-64 for that, and no instruction made.
+    fence(Ordering::Release);
+}
+
 /// Makes a function object, which lives as long as the heap.
 ///
 /// # Errors
@@ -34,6 +43,7 @@ pub(crate) fn new_func(heap: &mut Heap, func: FuncObject) -> Result<ObjRef, Allo
     write(heap, object, FUNC_CODE_OFFSET, func.code);
     write(heap, object, FUNC_INSTANCE_OFFSET, func.instance);
     write(heap, object, FUNC_ENTRY_OFFSET, func.entry);
+    publish();
     Ok(object)
 }
 

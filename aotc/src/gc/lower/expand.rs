@@ -16,7 +16,7 @@ use dolmen_abi::collector::MAX_INLINE_ALLOC_BYTES;
 use dolmen_abi::context::ThreadContext;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What a marker stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,13 +94,14 @@ impl<'u, 'c, 'm> Expansions<'u, 'c, 'm> {
     }
 }
 
-/// Replaces all markers of a function.
+/// Replaces all markers of a function, with a fence behind those in `fenced`.
 pub(super) fn expand(
     expansions: &Expansions<'_, '_, '_>,
     function: Value,
     cfg: &Cfg,
     liveness: &Liveness,
     frame: &Frame,
+    fenced: &HashSet<Value>,
 ) {
     let unit = expansions.unit;
     let b = Builder::new(unit.context);
@@ -136,6 +137,9 @@ pub(super) fn expand(
                 }
                 store_field(unit, &b, args[0], call, offset, value);
             }
+        }
+        if fenced.contains(&marker) {
+            b.release_fence();
         }
         if sequence != Sequence::Poll {
             marker.replace_all_uses_with(call);

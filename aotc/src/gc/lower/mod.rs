@@ -16,7 +16,7 @@
 //! 4. [`frame`]: a shadow stack slot for each reference that is live across a call, shared between references
 //!    that are never live together; one store for each, as late and as far outside loops as its calls allow.
 //! 5. [`expand`]: allocation and poll markers become inline sequences; references that are live across their slow
-//!    paths only are pushed there.
+//!    paths only are pushed there. [`fences`] order what they store, where the processor does not.
 //! 6. [`address`]: accesses through references become accesses at `heap_base + (reference << 2) + offset`, and
 //!    barrier markers stores to the card table. Copies of a few elements become loops ([`copy`]).
 //!
@@ -29,6 +29,7 @@ mod bases;
 mod copy;
 mod effects;
 mod expand;
+mod fences;
 mod frame;
 mod liveness;
 mod polls;
@@ -85,7 +86,8 @@ fn lower_function(
     let liveness = liveness::Liveness::compute(unit, &cfg, &bases);
     let frame = frame::Frame::plan(&cfg, &bases, &liveness);
     frame.emit(unit, function, &cfg, &liveness);
-    expand::expand(expansions, function, &cfg, &liveness, &frame);
+    let fenced = fences::find(unit, &cfg, &bases);
+    expand::expand(expansions, function, &cfg, &liveness, &frame, &fenced);
     useless_barriers.into_iter().for_each(Value::erase);
     address::lower(unit, function, &cfg, &bases)
 }

@@ -85,7 +85,7 @@ impl Rewrite<'_, '_, '_> {
         }
         if matches!(shape, Shape::Array { .. }) {
             // The elements may be ones that are never null: see where translation sets them.
-            self.b.compiler_fence();
+            self.unit.fence_elements(&self.b);
         }
         for &index in &materialisation.uses {
             self.take(&self.plan.group.uses[index], object);
