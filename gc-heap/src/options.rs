@@ -44,11 +44,12 @@
 //! ms, share of run time 13.3, 13.8 and 14.8 %; binary_trees 0.9, 2.4 and 1.2 ms, 9.5, 18.5 and 17.4 %.
 //!
 //! It also visits each card that the program has dirtied, which takes some tens of nanoseconds. So a nursery ends early
-//! when more than `max(max_dirty_cards, handed out / dirty_card_bytes)` have become dirty since the last collection; a
-//! sample of the cards, every `card_check_bytes`, tells. hashmap, which overwrites values all over its table, dirtied up
-//! to 93,000 for each nursery without that, and had a 99th percentile of 5.6 instead of 3.6 ms and a share of 10.8 instead
-//! of 12.0 %. big_heap allocates 130 bytes for each card that it dirties: there short nurseries would cost much time, since
-//! the longer one is, the more often is the same card dirtied.
+//! when more than `max(max_dirty_cards, handed out / dirty_card_bytes)` have become dirty since the last collection. A
+//! sample of the cards tells, every `card_check_bytes`, and more often when one card for each object would soon be too
+//! many. hashmap overwrites values all over its table; without that it dirtied up to 93,000 for each nursery, for a 99th
+//! percentile of 5.6 ms. Limits of 44, 38, 32 and 26 Ki cards lead to 2.3, 1.8, 1.9 and 1.7 ms, and a share of 11.4, 12.4,
+//! 12.8 and 13.2 %. big_heap allocates 130 bytes for each card that it dirties: there short nurseries would cost much
+//! time, since the longer one is, the more often is the same card dirtied.
 //!
 //! Who sets a *minor pause* gets shorter ones at the price of time: a minor collection that has marked for so long stops
 //! early (`collectors/cycle.rs`) and goes on when `max(min_step_bytes, marked / 2)` further bytes were handed out, where
@@ -128,7 +129,7 @@ pub struct Tuning {
     pub max_dirty_cards: u64,
     /// or one for each so many bytes handed out, if those are more.
     pub dirty_card_bytes: u64,
-    /// Bytes handed out between two looks at the cards.
+    /// Bytes handed out between two looks at the cards, at most.
     pub card_check_bytes: u64,
     /// Bytes handed out between minor collections, at least.
     pub min_nursery_bytes: u64,
@@ -253,7 +254,7 @@ impl Default for Tuning {
             nursery_percent: 50,
             nursery_survivors: 32,
             minor_survivor_bytes: 4 << 20,
-            max_dirty_cards: 44 << 10,
+            max_dirty_cards: 36 << 10,
             dirty_card_bytes: 64,
             card_check_bytes: 256 << 10,
             min_nursery_bytes: 2 << 20,

@@ -159,7 +159,7 @@ pub fn mark(heap: &mut HeapState, runtime: &mut dyn Runtime, plan: Plan, phases:
     let limit = limit.map(|(cards, pause)| Limit { deadline: clock.last + pause, check_objects, cards });
     let minor_cards = cards.filter(|_| scope == Scope::Minor);
     let remembered = minor_cards.map(|cards| Remembered::take(cards, space, options.tuning.remembered_blocks));
-    let trace = Trace::new(space, &**types, team, remembered.unwrap_or_default(), options);
+    let trace = Trace::new(space, &**types, team, remembered, options);
     let mut tracer = Tracer::new(&trace, mark_stack, marked_bytes, limit);
     if let Some(cards) = minor_cards {
         tracer.visit_remembered(cards);

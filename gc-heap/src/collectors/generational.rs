@@ -22,6 +22,13 @@ const STRESS_MAJOR_INTERVAL: u64 = 4;
 /// A program is building something when no more than one byte in so many died.
 const BUILDING_DEAD_FRACTION: u64 = 32;
 
+/// A program that dirties a card for each object of so many bytes is looked at again before there are too many, as
+/// near as the smallest step lets it.
+const CARD_OBJECT_BYTES: u64 = 16;
+
+/// The smallest step between two looks is such a part of the largest.
+const CARD_CHECK_FRACTION: u64 = 4;
+
 /// A minor collection in parts ends when so many nurseries were handed out.
 const MAX_PART_NURSERIES: u64 = 2;
 
@@ -133,8 +140,11 @@ impl DirtyCards {
             return false;
         }
         let Tuning { max_dirty_cards, dirty_card_bytes, card_check_bytes, .. } = heap.options.tuning;
-        self.next_check_bytes = used + card_check_bytes;
-        estimate_dirty_cards(heap).saturating_sub(self.before) > max_dirty_cards.max(used / dirty_card_bytes)
+        let dirty = estimate_dirty_cards(heap).saturating_sub(self.before);
+        let left = max_dirty_cards.max(used / dirty_card_bytes).checked_sub(dirty);
+        let step = left.unwrap_or(0) * CARD_OBJECT_BYTES;
+        self.next_check_bytes = used + step.clamp(card_check_bytes / CARD_CHECK_FRACTION, card_check_bytes);
+        left.is_none()
     }
 }
 

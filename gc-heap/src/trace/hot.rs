@@ -10,6 +10,7 @@ use crate::large::MAX_SHARED_BYTES;
 use crate::line::{LINE_LIVE, LOG_LINE_UNITS};
 use crate::object::size_bytes;
 use crate::space::mark_bits::position;
+use crate::space::young::Young;
 use dolmen_abi::object::{ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::{I31_TAG, LOG_REF_SCALE, REF_BYTES, REF_UNIT_BYTES};
 use dolmen_abi::type_desc::{Kind, REF_MAP_WORDS, TypeDesc};
@@ -65,6 +66,23 @@ impl Hot {
         // SAFETY: callers made sure that `len` is below the capacity of the stack's memory.
         unsafe { self.stack.add(self.len).write(unit) };
         self.len += usize::from(is_new);
+    }
+
+    /// Pushes the object that a word refers to, if it is one that may be young. There is room for it.
+    #[inline(always)]
+    pub fn push_if_young(&mut self, word: u32, young: Young<'_>) {
+        let unit = object_or_null(word);
+        // SAFETY: callers made sure that `len` is below the capacity of the stack's memory.
+        unsafe { self.stack.add(self.len).write(unit) };
+        self.len += usize::from(young.may_hold(unit));
+    }
+
+    /// An entry that was written and has not been written over.
+    #[inline(always)]
+    pub fn entry(&self, at: usize) -> u32 {
+        debug_assert!(at < self.capacity);
+        // SAFETY: callers have pushed it, and entries keep what was pushed when `len` goes back.
+        unsafe { self.stack.add(at).read() }
     }
 
     /// Pushes an object. There is room for it.

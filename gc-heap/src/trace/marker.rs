@@ -29,7 +29,7 @@ use std::time::Instant;
 pub(super) const CHUNK_ELEMENTS: u32 = 1024;
 
 /// Elements of an array ahead of the visited one whose mark bits are prefetched.
-const PREFETCH_ELEMENTS: u32 = 16;
+const PREFETCH_ELEMENTS: usize = 16;
 
 /// Objects between prefetch and scan; a power of two.
 const QUEUE_OBJECTS: usize = 16;
@@ -262,7 +262,7 @@ impl<'a> Marker<'a> {
         match parcel {
             Parcel::Elements(elements) => self.scan_elements::<true>(elements),
             Parcel::Objects(units) => {
-                let has_room = self.hot.capacity - self.hot.len >= units.len() || self.make_room(units.len() as u32);
+                let has_room = self.has_room(units.len() as u32);
                 for unit in units {
                     if has_room {
                         self.hot.push(unit);
@@ -366,8 +366,33 @@ impl<'a> Marker<'a> {
                 chunk_end = end;
             }
         }
-        let first = self.hot.at(unit, ARRAY_ELEMENTS_OFFSET).cast::<u32>();
-        self.visit_chunk::<SHARED>(first.wrapping_add(next as usize), chunk_end - next);
+        let first = self.hot.at(unit, ARRAY_ELEMENTS_OFFSET).cast::<u32>().wrapping_add(next as usize);
+        let count = chunk_end - next;
+        if self.trace.is_minor && self.has_room(count) {
+            self.visit_young::<SHARED>(first, count);
+        } else {
+            self.visit_chunk::<SHARED>(first, count);
+        }
+    }
+
+    /// Visits what is young of `count` words of a live object, for which the stack has room: first pushes them without a
+    /// look at their marks, then takes back what is marked. Tables of hash maps have nulls and old objects in no order, and
+    /// their marks are far apart.
+    fn visit_young<const SHARED: bool>(&mut self, words: *const u32, count: u32) {
+        let mut hot = self.hot;
+        let start = hot.len;
+        let young = self.trace.space.young.view();
+        for i in 0..count as usize {
+            hot.push_if_young(read(words.wrapping_add(i)), young);
+        }
+        let end = std::mem::replace(&mut hot.len, start);
+        for at in start..end {
+            if at + PREFETCH_ELEMENTS < end {
+                prefetch(hot.marks.wrapping_add(position(hot.entry(at + PREFETCH_ELEMENTS)).0).cast());
+            }
+            hot.visit::<SHARED>(hot.entry(at));
+        }
+        self.hot = hot;
     }
 
     #[cold]
@@ -382,19 +407,19 @@ impl<'a> Marker<'a> {
 
     /// Visits `count` words of a root array or of a live object.
     pub fn visit_chunk<const SHARED: bool>(&mut self, words: *const u32, count: u32) {
-        if self.hot.capacity - self.hot.len < count as usize && !self.make_room(count) {
+        if !self.has_room(count) {
             self.visit_without_room::<SHARED>(words, count);
             return;
         }
-        let mut hot = self.hot;
+        let (mut hot, count) = (self.hot, count as usize);
         for i in 0..count {
             if i + PREFETCH_ELEMENTS < count {
-                let ahead = read(words.wrapping_add((i + PREFETCH_ELEMENTS) as usize));
+                let ahead = read(words.wrapping_add(i + PREFETCH_ELEMENTS));
                 prefetch(hot.marks.wrapping_add(position(ahead).0).cast());
             }
             // Arrays are mostly full or mostly empty: unlike in `visit` the branch is predicted, and a run of nulls
             // does not wait for itself at null's mark bit.
-            let word = read(words.wrapping_add(i as usize));
+            let word = read(words.wrapping_add(i));
             if is_object(word) {
                 hot.visit::<SHARED>(word);
             }
@@ -413,6 +438,11 @@ impl<'a> Marker<'a> {
                 self.trace.lose(word);
             }
         }
+    }
+
+    /// Whether the stack has room for `count` more entries, or can be given it.
+    fn has_room(&mut self, count: u32) -> bool {
+        self.hot.capacity - self.hot.len >= count as usize || self.make_room(count)
     }
 
     #[cold]

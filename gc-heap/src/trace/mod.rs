@@ -83,6 +83,8 @@ pub struct Trace<'a> {
     types: &'a dyn TypeTable,
     team: &'a Arc<MarkTeam>,
     crew: &'static Crew,
+    /// What may be left to mark is where [`young`](crate::space::young) says.
+    is_minor: bool,
     remembered: Remembered,
     /// Entries of a mark stack at most.
     stack_entries: usize,
@@ -167,12 +169,12 @@ pub fn team_of(options: &HeapOptions) -> Arc<MarkTeam> {
 }
 
 impl<'a> Trace<'a> {
-    /// A trace over a space, with what old objects may remember.
+    /// A trace over a space; a minor one with what old objects may remember.
     pub fn new(
         space: &'a Space,
         types: &'a dyn TypeTable,
         team: &'a Arc<MarkTeam>,
-        remembered: Remembered,
+        remembered: Option<Remembered>,
         options: &HeapOptions,
     ) -> Self {
         Self {
@@ -180,7 +182,8 @@ impl<'a> Trace<'a> {
             types,
             team,
             crew: crew::of(options),
-            remembered,
+            is_minor: remembered.is_some(),
+            remembered: remembered.unwrap_or_default(),
             stack_entries: options.tuning.mark_stack_entries,
             alone_objects: if options.awaits_helpers() { 0 } else { options.tuning.parallel_from_objects },
             live_bytes: AtomicU64::new(0),
