@@ -218,7 +218,7 @@ fn every_shape_ends_soon() {
                 });
                 let result = shape.call(&mut store, &[], &mut []);
                 let end = Instant::now();
-                assert!(matches!(result, Err(Error::Trap(trap)) if trap.code == TrapCode::Interrupt), "{name}");
+                assert!(is_interrupted(&result), "{name}");
                 end.saturating_duration_since(interrupter.join().unwrap())
             })
             .collect();
@@ -369,83 +369,133 @@ fn pieces_make_up_the_whole() {
     other.join(&mut store).unwrap();
 }
 
-/// Operations each of which works for as long as the limits of tables and some hundred megabytes allow. Those that are
-/// bounded by the size of a segment are left out: they end soon.
-const HUGE: &str = r#"(module
+/// Operations on 4 MiB of memory or 2^18 elements: several pieces. What they change is 0 or null before; the functions
+/// `… at` tell whether it is still.
+const LONG: &str = r#"(module
+  (type $bytes (array (mut i8)))
   (type $longs (array (mut i64)))
   (type $refs (array (mut anyref)))
-  (memory 8192)
-  (table $table 10000000 funcref)
-  (global $longs (mut (ref null $longs)) (ref.null $longs))
-  (global $refs (mut (ref null $refs)) (ref.null $refs))
-  (func (export "prepare")
-    (global.set $longs (array.new_default $longs (i32.const 0x2000000)))
-    (global.set $refs (array.new_default $refs (i32.const 0x4000000))))
-  (func (export "memory.fill") (memory.fill (i32.const 0) (i32.const 7) (i32.const 0x20000000)))
-  (func (export "memory.copy") (memory.copy (i32.const 0) (i32.const 0x10000001) (i32.const 0x0fffffff)))
-  (func (export "array.fill")
-    (array.fill $longs (global.get $longs) (i32.const 0) (i64.const 0x12345) (i32.const 0x2000000)))
-  (func (export "array.fill of references")
-    (array.fill $refs (global.get $refs) (i32.const 0) (ref.i31 (i32.const 7)) (i32.const 0x4000000)))
-  (func (export "array.copy") (array.copy $longs $longs
-    (global.get $longs) (i32.const 0) (global.get $longs) (i32.const 1) (i32.const 0x1ffffff)))
-  (func (export "array.copy of references") (array.copy $refs $refs
-    (global.get $refs) (i32.const 1) (global.get $refs) (i32.const 0) (i32.const 0x3ffffff)))
-  (func (export "table.fill") (table.fill $table (i32.const 0) (ref.null func) (i32.const 10000000)))
-  (func (export "table.copy") (table.copy $table $table (i32.const 0) (i32.const 1) (i32.const 9999999))))"#;
+  (type $funcs (array (mut funcref)))
+  (memory $memory 64)
+  (memory $source 64)
+  (table $table 0x40000 funcref)
+  (table $full 0x40000 (ref $void) (ref.func $f))
+  (type $void (func))
+  (data $data "DATA")
+  (elem $elem func FUNCS)
+  (global $bytes (mut (ref $bytes)) (array.new_default $bytes (i32.const 0x40000)))
+  (global $longs (mut (ref $longs)) (array.new_default $longs (i32.const 0x40000)))
+  (global $refs (mut (ref $refs)) (array.new_default $refs (i32.const 0x40000)))
+  (global $funcs (mut (ref $funcs)) (array.new_default $funcs (i32.const 0x40000)))
+  (global $from_longs (ref $longs) (array.new $longs (i64.const 1) (i32.const 0x40000)))
+  (global $from_refs (ref $refs) (array.new $refs (ref.i31 (i32.const 1)) (i32.const 0x40000)))
+  (func $f (type $void))
+  (func (export "prepare") (memory.fill $source (i32.const 0) (i32.const 1) (i32.const 0x400000)))
+  (func (export "memory at") (param i32) (result i32) (i32.load8_u $memory (i32.shl (local.get 0) (i32.const 4))))
+  (func (export "bytes at") (param i32) (result i32) (array.get_u $bytes (global.get $bytes) (local.get 0)))
+  (func (export "longs at") (param i32) (result i32) (i32.wrap_i64 (array.get $longs (global.get $longs) (local.get 0))))
+  (func (export "refs at") (param i32) (result i32) (ref.test (ref any) (array.get $refs (global.get $refs) (local.get 0))))
+  (func (export "funcs at") (param i32) (result i32)
+    (ref.test (ref func) (array.get $funcs (global.get $funcs) (local.get 0))))
+  (func (export "table at") (param i32) (result i32) (ref.test (ref func) (table.get $table (local.get 0))))
+  (func (export "memory.fill") (param i32) (memory.fill $memory (i32.const 0) (i32.const 1) (i32.const 0x400000)))
+  (func (export "memory.copy") (param i32) (memory.copy $memory $source (i32.const 0) (i32.const 0) (i32.const 0x400000)))
+  (func (export "memory.init") (param i32) (memory.init $memory $data (i32.const 0) (i32.const 0) (i32.const 0x400000)))
+  (func (export "array.fill") (param i32)
+    (array.fill $longs (global.get $longs) (i32.const 0) (i64.const 1) (local.get 0)))
+  (func (export "array.fill of references") (param i32)
+    (array.fill $refs (global.get $refs) (i32.const 0) (ref.i31 (i32.const 1)) (local.get 0)))
+  (func (export "array.copy") (param i32) (array.copy $longs $longs
+    (global.get $longs) (i32.const 0) (global.get $from_longs) (i32.const 0) (local.get 0)))
+  (func (export "array.copy of references") (param i32) (array.copy $refs $refs
+    (global.get $refs) (i32.const 0) (global.get $from_refs) (i32.const 0) (local.get 0)))
+  (func (export "array.init_data") (param i32)
+    (array.init_data $bytes $data (global.get $bytes) (i32.const 0) (i32.const 0) (i32.const 0x40000)))
+  (func (export "array.init_elem") (param i32)
+    (array.init_elem $funcs $elem (global.get $funcs) (i32.const 0) (i32.const 0) (i32.const 0x40000)))
+  (func (export "table.fill") (param i32) (table.fill $table (i32.const 0) (ref.func $f) (i32.const 0x40000)))
+  (func (export "table.copy") (param i32) (table.copy $table $full (i32.const 0) (i32.const 0) (i32.const 0x40000)))
+  (func (export "table.init") (param i32) (table.init $table $elem (i32.const 0) (i32.const 0) (i32.const 0x40000)))
+  (func (export "clear table") (table.fill $table (i32.const 0) (ref.null func) (i32.const 0x40000)))
+  (func (export "clear memory") (memory.fill $memory (i32.const 0) (i32.const 0) (i32.const 0x400000)))
+  (func (export "clear longs") (global.set $longs (array.new_default $longs (i32.const 0x40000))))
+  (func (export "clear refs") (global.set $refs (array.new_default $refs (i32.const 0x40000))))
+  (func (export "clear bytes") (global.set $bytes (array.new_default $bytes (i32.const 0x40000))))
+  (func (export "clear funcs") (global.set $funcs (array.new_default $funcs (i32.const 0x40000))))
+  (func (export "array.new_data") (param i32) (drop (array.new_data $bytes $data (i32.const 0) (local.get 0))))
+  (func (export "array.new_elem") (param i32) (drop (array.new_elem $funcs $elem (i32.const 0) (local.get 0)))))"#;
 
-/// Attempts to interrupt each at most.
-const HUGE_ATTEMPTS: usize = 200;
+/// Places that `… at` knows.
+const PLACES: i32 = 0x40000;
 
-const HUGE_OPERATIONS: [&str; 8] = [
-    "memory.fill",
-    "memory.copy",
-    "array.fill",
-    "array.fill of references",
-    "array.copy",
-    "array.copy of references",
-    "table.fill",
-    "table.copy",
+/// Operations with what they change.
+const LONG_OPERATIONS: [(&str, &str); 12] = [
+    ("memory.fill", "memory"),
+    ("memory.copy", "memory"),
+    ("memory.init", "memory"),
+    ("array.fill", "longs"),
+    ("array.fill of references", "refs"),
+    ("array.copy", "longs"),
+    ("array.copy of references", "refs"),
+    ("array.init_data", "bytes"),
+    ("array.init_elem", "funcs"),
+    ("table.fill", "table"),
+    ("table.copy", "table"),
+    ("table.init", "table"),
 ];
 
-/// One operation is cut short: interrupted after a fourth of its time, it ends before two thirds of it are over. All of them
-/// take so little that the thread that interrupts may be late, so there are several attempts; without polls inside the
-/// operation none would succeed.
-#[test]
-fn one_huge_operation_is_cut_short() {
-    let (mut store, instance) = start(HUGE);
+fn start_long() -> (Store<()>, Instance) {
+    let text = LONG.replace("DATA", &"!".repeat(0x40_0000)).replace("FUNCS", &"$f ".repeat(0x4_0000));
+    let (mut store, instance) = start(&text);
     func(&mut store, instance, "prepare").call(&mut store, &[], &mut []).unwrap();
+    (store, instance)
+}
+
+fn is_interrupted(result: &Result<(), Error>) -> bool {
+    matches!(result, Err(Error::Trap(trap)) if trap.code == TrapCode::Interrupt)
+}
+
+/// An operation that finds itself interrupted ends when some of it is done, and not half of it. No time is measured: the
+/// thread is interrupted before it begins, and polls nowhere else.
+#[test]
+fn long_operations_are_cut_short() {
+    let (mut store, instance) = start_long();
     let handle = store.interrupt_handle().unwrap();
-    for name in HUGE_OPERATIONS {
-        let huge = func(&mut store, instance, name);
-        let mut run = || {
-            let begin = Instant::now();
-            let result = huge.call(&mut store, &[], &mut []);
-            (result, begin, begin.elapsed())
+    // A constant in the code would let LLVM unroll the loop over four pieces.
+    let count = [Val::I32(PLACES)];
+    for (name, changed) in LONG_OPERATIONS {
+        let [operation, clear, at] =
+            [name, &format!("clear {changed}"), &format!("{changed} at")].map(|name| func(&mut store, instance, name));
+        let is_done = |store: &mut Store<()>, place: i32| {
+            let mut result = [Val::I32(0)];
+            at.call(store, &[Val::I32(place)], &mut result).unwrap();
+            !matches!(result, [Val::I32(0)])
         };
-        // The first time the system makes the memory.
-        let whole = (0..4).map(|_| run()).map(|(result, _, took)| result.map(|()| took).unwrap()).min().unwrap();
-        let cut_short = (0..HUGE_ATTEMPTS).find_map(|_| {
-            let interrupter = std::thread::spawn({
-                let handle = handle.clone();
-                move || {
-                    std::thread::sleep(whole / 4);
-                    let now = Instant::now();
-                    handle.interrupt();
-                    now
-                }
-            });
-            let (result, begin, took) = run();
-            let interrupted = interrupter.join().unwrap().saturating_duration_since(begin);
-            match result {
-                Err(Error::Trap(trap)) if trap.code == TrapCode::Interrupt => {}
-                Err(error) => panic!("{name}: {error}"),
-                // The interruption came later: the next call has it.
-                Ok(()) => assert!(run().0.is_err(), "{name}"),
-            }
-            (interrupted > whole / 8 && took < whole * 2 / 3).then_some((interrupted, took))
-        });
-        let (interrupted, took) = cut_short.unwrap_or_else(|| panic!("{name}: never cut short, whole {whole:?}"));
-        println!("{name}: whole {whole:?}; interrupted after {interrupted:?}, it took {took:?}");
+        clear.call(&mut store, &[], &mut []).unwrap();
+        assert!(!is_done(&mut store, 0), "{name}");
+        handle.interrupt();
+        let result = operation.call(&mut store, &count, &mut []);
+        assert!(is_interrupted(&result), "{name}: {result:?}");
+        let done = [0, PLACES / 2, PLACES - 1].map(|place| is_done(&mut store, place));
+        // Some copies begin at the end.
+        assert!(matches!(done, [true, false, false] | [false, false, true]), "{name}: {done:?}");
+        operation.call(&mut store, &count, &mut []).unwrap();
+        let done = [0, PLACES / 2, PLACES - 1].map(|place| is_done(&mut store, place));
+        assert_eq!(done, [true; 3], "{name}");
+    }
+}
+
+/// What fills a new array nobody sees if it is interrupted, but that it is: a short array has no poll.
+#[test]
+fn long_arrays_from_segments_are_cut_short() {
+    let (mut store, instance) = start_long();
+    let handle = store.interrupt_handle().unwrap();
+    for name in ["array.new_data", "array.new_elem"] {
+        let operation = func(&mut store, instance, name);
+        handle.interrupt();
+        operation.call(&mut store, &[Val::I32(1)], &mut []).unwrap();
+        let result = operation.call(&mut store, &[Val::I32(PLACES)], &mut []);
+        assert!(is_interrupted(&result), "{name}: {result:?}");
+        operation.call(&mut store, &[Val::I32(PLACES)], &mut []).unwrap();
     }
 }
