@@ -8,18 +8,17 @@
 //! has a static type without null, and no array is made whose elements start as null. This is a fact, not a guess, which
 //! needs two things:
 //!
-//! 1. Nobody else stores. The module is *closed*: no reference crosses its boundary in either direction, but such as it
-//!    cannot look into (`externref`, if it never converts any). So no other module or host has one of its arrays,
-//!    whatever types it may have in common with it, and it has none of theirs.
+//! 1. Nobody else stores. The module is closed ([`Boundary`]), so no other module or host has one of its arrays, whatever
+//!    types it may have in common with it, and it has none of theirs.
 //! 2. Nobody reads before the first store, not even another thread that has got the reference by a race: elements of a
 //!    fresh array that may not be found null are followed by a fence ([`crate::translate`], arrays).
 //!
 //! An array may be used as one of a supertype, so elements are named by the topmost type. Constant expressions are not
 //! looked into: elements of the types that they make may be null.
 
+use super::boundary::Boundary;
 use super::{InitStep, Module};
-use dolmen_abi::meta::ExternIdx;
-use dolmen_abi::types::{CompositeType, ExternType, HeapType, RefType, StorageType, TypeIdx, ValType};
+use dolmen_abi::types::{CompositeType, StorageType, TypeIdx, ValType};
 use std::collections::BTreeSet;
 use wasmparser::{ConstExpr, Operator};
 
@@ -40,35 +39,7 @@ pub(crate) struct Elements(Option<ElementStores>);
 pub(crate) fn is_worthwhile(module: &Module<'_>) -> bool {
     let is_nullable = |storage: StorageType| matches!(storage, StorageType::Val(ValType::Ref(ty)) if ty.nullable);
     let is_array = |composite: &CompositeType| matches!(composite, CompositeType::Array(ty) if is_nullable(ty.storage));
-    module.types.iter().any(|ty| is_array(&ty.composite)) && is_closed(module)
-}
-
-/// Whether references cross the boundary of a module, but for those that it cannot look into.
-fn is_closed(module: &Module<'_>) -> bool {
-    let meta = &module.meta;
-    let is_inside = |ty: &ValType| match ty {
-        ValType::Ref(RefType { heap, .. }) => !matches!(heap, HeapType::Extern | HeapType::NoExtern),
-        _ => false,
-    };
-    let of_func = |ty: TypeIdx| {
-        let ty = module.func_type(ty);
-        ty.params.iter().chain(&ty.results).any(is_inside)
-    };
-    let imports = meta.imports.iter().any(|import| match import.ty {
-        ExternType::Func(ty) | ExternType::Tag(ty) => of_func(ty),
-        ExternType::Table(ty) => is_inside(&ValType::Ref(ty.element)),
-        ExternType::Global(ty) => is_inside(&ty.value),
-        ExternType::Memory(_) => false,
-    });
-    let exports = meta.exports.iter().any(|export| match export.index {
-        ExternIdx::Func(func) => of_func(meta.funcs[func as usize]),
-        ExternIdx::Table(table) => is_inside(&ValType::Ref(meta.tables[table as usize].element)),
-        ExternIdx::Global(global) => is_inside(&meta.globals[global as usize].value),
-        ExternIdx::Memory(_) | ExternIdx::Tag(_) => false,
-    });
-    // Any exception may leave the module, and the host can look into it.
-    let exceptions = meta.tags.iter().any(|&tag| of_func(tag));
-    !(imports || exports || exceptions)
+    module.types.iter().any(|ty| is_array(&ty.composite)) && Boundary::of(module) != Boundary::Open
 }
 
 impl ElementStores {
@@ -131,7 +102,18 @@ impl Elements {
                 InitStep::ActiveElem { .. } | InitStep::ActiveData { .. } | InitStep::ElemDrop { .. } => {}
             }
         }
-        Self((!stores.converts && is_closed(module)).then_some(stores))
+        let is_closed = match Boundary::of(module) {
+            Boundary::Sealed => true,
+            // Bodies were looked through for conversions.
+            Boundary::Opaque => is_worthwhile(module) && !stores.converts,
+            Boundary::Open => false,
+        };
+        Self(is_closed.then_some(stores))
+    }
+
+    /// Whether the module is known to be closed.
+    pub(crate) fn are_inside(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Whether the elements of an array type are never null; of use only if they are references.
@@ -153,8 +135,8 @@ mod tests {
     use crate::features::Features;
     use wasmparser::FuncValidatorAllocations;
 
-    /// Whether the elements of a module's first type are never null.
-    fn are_never_null(fields: &str) -> bool {
+    /// What the bodies of a module tell of its fields.
+    fn examine<T>(fields: &str, examine: impl FnOnce(&Module<'_>, FieldValues) -> T) -> T {
         let wasm = wat::parse_str(format!("(module {fields})")).expect("the text is right");
         let module = Module::decode(&wasm, Features::default()).expect("the module is valid");
         let mut stores = values::Stores::default();
@@ -164,7 +146,13 @@ mod tests {
                 values::scan(&module, body, interest, allocations, &mut stores).expect("the body is valid");
             }
         }
-        FieldValues::new(&module, vec![stores]).elements.are_never_null(&module, TypeIdx(0))
+        let values = FieldValues::new(&module, vec![stores]);
+        examine(&module, values)
+    }
+
+    /// Whether the elements of a module's first type are never null.
+    fn are_never_null(fields: &str) -> bool {
+        examine(fields, |module, values| values.elements.are_never_null(module, TypeIdx(0)))
     }
 
     const ARRAY: &str = "(type $a (array (mut anyref)))";
@@ -176,6 +164,7 @@ mod tests {
             r#"(import "m" "f" (func (param externref f64)))"#,
             r#"(table 1 anyref) (global (mut anyref) (ref.null any)) (memory (export "m") 1)"#,
             "(tag (param i32))",
+            "(func (param externref) (drop (any.convert_extern (local.get 0))))",
         ];
         for text in closed {
             assert!(are_never_null(&format!("{ARRAY} {text}")), "{text}");
@@ -191,12 +180,27 @@ mod tests {
             r#"(table (export "t") 1 anyref)"#,
             r#"(import "m" "t" (tag (param anyref)))"#,
             "(tag (param (ref null $a)))",
-            "(func (param externref) (drop (any.convert_extern (local.get 0))))",
-            "(func (param anyref) (drop (extern.convert_any (local.get 0))))",
+            r#"(func (export "f") (param externref) (drop (any.convert_extern (local.get 0))))"#,
+            r#"(func (result externref) (extern.convert_any (ref.null any))) (tag (param externref))"#,
         ];
         for text in open {
             assert!(!are_never_null(&format!("{ARRAY} {text}")), "{text}");
         }
+    }
+
+    #[test]
+    fn functions_are_own_unless_a_reference_comes_from_elsewhere() {
+        let own = |fields: &str| examine(fields, |_, values| values.functions_are_own);
+        let table = "(table 1 funcref) (elem (i32.const 0) $f) (func $f)";
+        assert!(own(table));
+        assert!(own(&format!(r#"(import "m" "g" (func $g)) {table} (func (call $g))"#)));
+        assert!(!own(r#"(import "m" "g" (func $g)) (table 1 funcref) (elem (i32.const 0) $g)"#));
+        assert!(!own(r#"(import "m" "g" (func $g)) (global funcref (ref.func $g))"#));
+        assert!(!own(&format!("{table} (tag (param funcref))")));
+        assert!(!own(&format!(r#"{table} (export "t" (table 0))"#)));
+        // Nobody has looked for conversions here, but in the second module.
+        assert!(!own(&format!(r#"(import "m" "g" (func (result externref))) {table}"#)));
+        assert!(own(&format!(r#"(import "m" "g" (func (result externref))) {table} {ARRAY}"#)));
     }
 
     #[test]

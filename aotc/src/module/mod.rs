@@ -9,6 +9,7 @@
 //! correct, except inside function bodies: those are validated in parallel, and then looked through for what the whole
 //! module stores where ([`values`]).
 
+mod boundary;
 pub(crate) mod call_trees;
 pub(crate) mod constants;
 pub(crate) mod elements;
@@ -131,6 +132,11 @@ impl<'a> Module<'a> {
     /// The type of a function, by function index.
     pub(crate) fn type_of_func(&self, func: u32) -> &FuncType {
         self.func_type(self.meta.funcs[func as usize])
+    }
+
+    /// Whether a function, by function index, is the module's own, rather than imported.
+    pub(crate) fn defines(&self, func: u32) -> bool {
+        func as usize >= self.meta.imported_funcs()
     }
 
     /// The name of a function from the name section, or an empty string.

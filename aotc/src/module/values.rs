@@ -121,6 +121,8 @@ pub(crate) struct FieldValues {
     funcs: BTreeMap<u32, Vec<u32>>,
     passed: HashMap<Param, BTreeSet<TypeIdx>>,
     pub(crate) elements: Elements,
+    /// Whether every function reference that the module can come by is to a function of the instance that has it.
+    pub(crate) functions_are_own: bool,
 }
 
 /// What to look for in bodies.
@@ -185,7 +187,9 @@ impl FieldValues {
         }
         let mut passed = all.passed;
         pass_on(&mut passed, &all.passed_on);
-        Self { fields, funcs, passed, elements: Elements::new(module, all.elements) }
+        let elements = Elements::new(module, all.elements);
+        let functions_are_own = elements.are_inside() && module.meta.func_refs.iter().all(|&func| module.defines(func));
+        Self { fields, funcs, passed, elements, functions_are_own }
     }
 
     /// What a field of objects of a type, or of its subtypes, can hold.

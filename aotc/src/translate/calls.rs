@@ -73,7 +73,7 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// A function of the module, imported or defined.
     pub(crate) fn direct_callee(&self, func: u32) -> Callee {
-        if func as usize >= self.unit.module.meta.imported_funcs() {
+        if self.unit.module.defines(func) {
             return Callee { code: self.unit.function(func), instance: self.instance, polls: false, is_only: false };
         }
         let record = self.unit.layout.imported_funcs + func * size_of::<ImportedFunc>() as u32;
@@ -150,7 +150,10 @@ impl FunctionTranslator<'_, '_, '_> {
             self.unit.mark_invariant(load);
             load
         };
-        Callee { code: field(FUNC_CODE_OFFSET), instance: field(FUNC_INSTANCE_OFFSET), polls: false, is_only: false }
+        // Saves a load, one of two that a call waits for; and instances are in the register that callees want them in.
+        let is_own = self.unit.module.field_values.functions_are_own;
+        let instance = if is_own { self.instance } else { field(FUNC_INSTANCE_OFFSET) };
+        Callee { code: field(FUNC_CODE_OFFSET), instance, polls: false, is_only: false }
     }
 
     /// What a table's element calls; traps unless it is a function of a subtype of `ty`.

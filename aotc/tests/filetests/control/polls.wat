@@ -4,8 +4,9 @@
   (type $cell (struct (field $value i64) (field $next (ref null $cell))))
   (type $step (func (param (ref null $cell) i64) (result i64)))
 
-  ;; A tail call may be part of a loop.
+  ;; A tail call may be part of a loop. The function may be another instance's, as the argument comes from anywhere.
   ;; FUNC: jump
+  ;; CHECK: ), %rsi
   ;; CHECK: cmpl $0, 48(%rdi)
   ;; CHECK: jmpq *
   (func $jump (export "jump") (param $cell (ref null $cell)) (param $i i64) (param $step (ref $step)) (result i64)
