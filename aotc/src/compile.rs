@@ -72,6 +72,22 @@ pub fn compile(wasm: &[u8], options: &Options) -> Result<Vec<u8>, CompileError> 
 ///
 /// See [`compile`].
 pub fn compile_observed(wasm: &[u8], options: &Options, observer: &dyn Observer) -> Result<Vec<u8>, CompileError> {
+    std::thread::scope(|scope| {
+        let compile = || compile_on_this_thread(wasm, options, observer);
+        match deep_thread().spawn_scoped(scope, compile) {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => compile(),
+        }
+    })
+}
+
+/// A thread for LLVM, which recurses deeply on large functions. Address space is cheap.
+fn deep_thread() -> std::thread::Builder {
+    const STACK_BYTES: usize = 256 << 20;
+    std::thread::Builder::new().stack_size(STACK_BYTES)
+}
+
+fn compile_on_this_thread(wasm: &[u8], options: &Options, observer: &dyn Observer) -> Result<Vec<u8>, CompileError> {
     let settings = Settings::resolve(options)?;
     let mut module = observer.timed(Stage::Decode, || Module::decode(wasm, options.features))?;
     validate_bodies(&module, settings.jobs, observer)?;
@@ -227,14 +243,12 @@ fn partition(module: &Module<'_>) -> Vec<Range<usize>> {
     starts.zip(&ends).map(|(start, &end)| start..end).collect()
 }
 
-/// Runs `work` for each index on several threads; results in order, or the error with the least offset.
+/// Runs `work` for each index on this thread and others; results in order, or the error with the least offset.
 fn in_parallel<T: Send>(
     count: usize,
     jobs: usize,
     work: impl Fn(usize) -> Result<T, CompileError> + Sync,
 ) -> Result<Vec<T>, CompileError> {
-    // LLVM recurses deeply on large functions. Address space is cheap.
-    const STACK_BYTES: usize = 256 << 20;
     let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<Result<T, CompileError>>>> = (0..count).map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
@@ -245,10 +259,11 @@ fn in_parallel<T: Send>(
                 *results[index].lock().unwrap_or_else(|e| e.into_inner()) = Some(work(index));
             }
         };
-        let spawn = |_| std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, worker).is_ok();
-        if (0..jobs.min(count)).map(spawn).filter(|&ok| ok).count() == 0 {
-            worker();
+        for _ in 1..jobs.min(count) {
+            // Without this thread the others have more to do.
+            let _ = deep_thread().spawn_scoped(scope, worker);
         }
+        worker();
     });
     let mut first_error: Option<CompileError> = None;
     let mut values = Vec::with_capacity(count);

@@ -1,9 +1,9 @@
 //! What the workspace needs and a fresh machine lacks.
 //!
-//! The compiler links the shared libLLVM of version 22 through the crate `llvm-sys`, which asks `llvm-config`
-//! where it is and links the C++ standard library beside it. The compiler's memory allocator is built with `make`. On
-//! Debian and its relatives all of it comes from three packages; on other systems the user is told what to install and
-//! which variable names the place.
+//! The compiler links the archives of LLVM 22 (`aotc/build.rs`, which asks `llvm-config` where they are), the two
+//! libraries of compression that LLVM's objects name, and the C++ standard library. The compiler's memory allocator is
+//! built with `make`. On Debian and its relatives all of it comes from a few packages; on other systems the user is told
+//! what to install and which variable names the place.
 
 use crate::command::{Failure, execute, output_of};
 use std::path::{Path, PathBuf};
@@ -12,15 +12,18 @@ use std::process::{Command, Stdio};
 /// LLVM's major version.
 const LLVM_MAJOR: &str = "22";
 
-/// Variable that names LLVM's installation, of the crate `llvm-sys`; `.cargo/config.toml` holds its default.
+/// Variable that names LLVM's installation; `.cargo/config.toml` holds its default.
 const LLVM_PREFIX_VARIABLE: &str = "LLVM_SYS_221_PREFIX";
 
 /// Where Debian's packages put LLVM.
 const LLVM_PREFIX_DEFAULT: &str = "/usr/lib/llvm-22";
 
-/// What the linker needs: LLVM's library and `llvm-config`; the C++ standard library to link against. What the allocator is
-/// built with.
-const APT_PACKAGES: &[&str] = &["llvm-22-dev", "g++", "make"];
+/// What the linker needs: LLVM's archives and `llvm-config`, and what they need; the C++ standard library to link against.
+/// What the allocator is built with.
+const APT_PACKAGES: &[&str] = &["llvm-22-dev", "libzstd-dev", "zlib1g-dev", "g++", "make"];
+
+/// Libraries that are linked beside LLVM.
+const LIBRARIES: [(&str, &str); 3] = [("stdc++", "a C++ standard library"), ("z", "zlib"), ("zstd", "zstd")];
 
 /// Finds what is needed to build the workspace and installs what is missing.
 ///
@@ -59,8 +62,10 @@ fn missing_parts() -> Vec<String> {
     if !is_llvm(&prefix) {
         missing.push(format!("LLVM {LLVM_MAJOR} with development files in {}", prefix.display()));
     }
-    if !links("stdc++") {
-        missing.push("a C++ standard library to link against".to_owned());
+    for (library, what) in LIBRARIES {
+        if !links(library) {
+            missing.push(format!("{what} to link against"));
+        }
     }
     if output_of(Command::new("make").arg("--version")).is_none() {
         missing.push("make".to_owned());
@@ -72,13 +77,12 @@ fn llvm_prefix() -> PathBuf {
     std::env::var_os(LLVM_PREFIX_VARIABLE).map_or_else(|| PathBuf::from(LLVM_PREFIX_DEFAULT), PathBuf::from)
 }
 
-/// Whether there is an LLVM of our version with a shared library to link against.
+/// Whether there is an LLVM of our version to link against: its archives, or its shared library, which starts later.
 fn is_llvm(prefix: &Path) -> bool {
     let config = prefix.join("bin/llvm-config");
     let version = output_of(Command::new(&config).arg("--version"));
     version.is_some_and(|v| v.split('.').next() == Some(LLVM_MAJOR))
-        && output_of(Command::new(&config).args(["--link-shared", "--libs"])).is_some()
-        && prefix.join("lib/libLLVM.so").exists()
+        && ["lib/libLLVMCore.a", "lib/libLLVM.so"].iter().any(|library| prefix.join(library).exists())
 }
 
 /// Whether the C compiler can link a program against this library.
@@ -121,7 +125,7 @@ fn privileged(args: &[&str]) -> Result<Command, Failure> {
 fn by_hand(cause: &str) -> Failure {
     Failure::new(format!(
         "{cause}\n\
-         Dolmen's compiler needs LLVM {LLVM_MAJOR} with its development files and shared library (libLLVM.so), a \
+         Dolmen's compiler needs LLVM {LLVM_MAJOR} with its development files (libLLVM*.a, or libLLVM.so), zlib, zstd, a \
          C++ standard library, and make.\n\
          Debian, Ubuntu: apt-get install {packages}   (older releases: see https://apt.llvm.org)\n\
          elsewhere: install LLVM {LLVM_MAJOR} and set {LLVM_PREFIX_VARIABLE} to its prefix, the folder that holds \

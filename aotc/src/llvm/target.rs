@@ -65,10 +65,12 @@ const COMMAND_LINE: &[&CStr] = &[
 fn initialise() {
     // SAFETY: the initialisers have no precondition and run once.
     unsafe {
-        LLVM_InitializeNativeTarget();
-        LLVM_InitializeNativeAsmPrinter();
+        LLVMInitializeX86TargetInfo();
+        LLVMInitializeX86Target();
+        LLVMInitializeX86TargetMC();
+        LLVMInitializeX86AsmPrinter();
         // For inline assembly.
-        LLVM_InitializeNativeAsmParser();
+        LLVMInitializeX86AsmParser();
         // To show code for it.
         LLVMInitializeAArch64TargetInfo();
         LLVMInitializeAArch64Target();
