@@ -46,10 +46,11 @@
 //! It also visits each card that the program has dirtied, which takes some tens of nanoseconds. So a nursery ends early
 //! when more than `max(max_dirty_cards, handed out / dirty_card_bytes)` have become dirty since the last collection. A
 //! sample of the cards tells, every `card_check_bytes`, and more often when one card for each object would soon be too
-//! many. hashmap overwrites values all over its table; without that it dirtied up to 93,000 for each nursery, for a 99th
-//! percentile of 5.6 ms. Limits of 44, 38, 32 and 26 Ki cards lead to 2.3, 1.8, 1.9 and 1.7 ms, and a share of 11.4, 12.4,
-//! 12.8 and 13.2 %. big_heap allocates 130 bytes for each card that it dirties: there short nurseries would cost much
-//! time, since the longer one is, the more often is the same card dirtied.
+//! many. hashmap overwrites values all over its table: without that it dirtied up to 93,000 for each nursery. With limits
+//! of 44, 36 and 28 Ki cards the 99th percentile of its pauses is 2.9, 2.2 and 1.9 ms, and its share 12.5 % (ten
+//! processes, in turns); in minutes when the host was busy and no helper came, it was 4.4 ms with the first and 3.2 with
+//! the second. big_heap allocates 130 bytes for each card that it dirties: there short nurseries would cost much time,
+//! since the longer one is, the more often is the same card dirtied.
 //!
 //! Who sets a *minor pause* gets shorter ones at the price of time: a minor collection that has marked for so long stops
 //! early (`collectors/cycle.rs`) and goes on when `max(min_step_bytes, marked / 2)` further bytes were handed out, where
@@ -254,7 +255,7 @@ impl Default for Tuning {
             nursery_percent: 50,
             nursery_survivors: 32,
             minor_survivor_bytes: 4 << 20,
-            max_dirty_cards: 36 << 10,
+            max_dirty_cards: 28 << 10,
             dirty_card_bytes: 64,
             card_check_bytes: 256 << 10,
             min_nursery_bytes: 2 << 20,

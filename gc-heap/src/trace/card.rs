@@ -85,7 +85,17 @@ impl Marker<'_> {
         for at in entered.saturating_sub(QUEUE_CARDS)..entered {
             self.scan_card::<SHARED>(&queue[at % QUEUE_CARDS], &mut kept);
         }
-        self.visit_chunk::<SHARED>(kept.words.as_ptr(), kept.len as u32);
+        self.visit_all::<SHARED>(&mut kept);
+    }
+
+    /// Visits all that was kept, and forgets it.
+    fn visit_all<const SHARED: bool>(&mut self, kept: &mut Kept) {
+        let count = std::mem::take(&mut kept.len);
+        if self.has_room(count as u32) {
+            self.visit_kept::<SHARED>(kept.words.as_ptr(), count);
+        } else {
+            self.visit_without_room::<SHARED>(kept.words.as_ptr(), count as u32);
+        }
     }
 
     /// Starts to bring the mark bits of the dirty cards of a block near.
@@ -118,7 +128,7 @@ impl Marker<'_> {
     /// Keeps what is young of the references of a card.
     fn scan_card<const SHARED: bool>(&mut self, card: &Card, kept: &mut Kept) {
         if kept.len > KEPT_WORDS - MAX_WORDS {
-            self.visit_chunk::<SHARED>(kept.words.as_ptr(), std::mem::take(&mut kept.len) as u32);
+            self.visit_all::<SHARED>(kept);
         }
         let hot = &self.hot;
         let desc_of = |unit| hot.desc(hot.read_u32(unit, TYPE_WORD_OFFSET));

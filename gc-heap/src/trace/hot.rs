@@ -77,14 +77,6 @@ impl Hot {
         self.len += usize::from(young.may_hold(unit));
     }
 
-    /// An entry that was written and has not been written over.
-    #[inline(always)]
-    pub fn entry(&self, at: usize) -> u32 {
-        debug_assert!(at < self.capacity);
-        // SAFETY: callers have pushed it, and entries keep what was pushed when `len` goes back.
-        unsafe { self.stack.add(at).read() }
-    }
-
     /// Pushes an object. There is room for it.
     pub fn push(&mut self, unit: u32) {
         // SAFETY: callers made sure that `len` is below the capacity of the stack's memory.
@@ -132,8 +124,11 @@ impl Hot {
             for line in first..=last {
                 // SAFETY: as below, but that other threads use the table, too, by atomic operations.
                 let line = unsafe { AtomicU8::from_ptr(self.lines.add(line)) };
-                // Lines are read when all members have ended, which orders them.
-                line.store(LINE_LIVE, Ordering::Relaxed);
+                // Lines are read when all members have ended, which orders them. One that is live already, as most are,
+                // stays in the caches of all.
+                if line.load(Ordering::Relaxed) != LINE_LIVE {
+                    line.store(LINE_LIVE, Ordering::Relaxed);
+                }
             }
             return;
         }
@@ -144,6 +139,12 @@ impl Hot {
             // SAFETY: as above.
             unsafe { self.lines.add(first).write_bytes(LINE_LIVE, last - first + 1) };
         }
+    }
+
+    /// Address of the word that holds the mark bit of what a word refers to, for prefetches.
+    #[inline(always)]
+    pub fn mark_word(&self, word: u32) -> *const u8 {
+        self.marks.wrapping_add(position(word).0).cast()
     }
 
     pub fn bytes_of(&self, unit: u32, type_word: u32) -> u32 {

@@ -13,11 +13,11 @@
 #![allow(unsafe_code, reason = "moves entries of the stack; helpers get at the trace by its address")]
 
 use super::hot::{Hot, object_or_null, read};
-use super::prefetch::prefetch;
+use super::prefetch::{prefetch, prefetch_to_write};
 use super::stack::MarkStack;
 use super::{Job, Limit, MarkTeam, Parcel, Trace};
 use crate::block::Block;
-use crate::space::mark_bits::{WORDS_PER_BLOCK, position};
+use crate::space::mark_bits::WORDS_PER_BLOCK;
 use dolmen_abi::collector::ARRAY_ELEMENTS_REF_UNITS;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::{REF_BYTES, is_object};
@@ -380,17 +380,25 @@ impl<'a> Marker<'a> {
     /// their marks are far apart.
     fn visit_young<const SHARED: bool>(&mut self, words: *const u32, count: u32) {
         let mut hot = self.hot;
-        let start = hot.len;
         let young = self.trace.space.young.view();
         for i in 0..count as usize {
             hot.push_if_young(read(words.wrapping_add(i)), young);
         }
-        let end = std::mem::replace(&mut hot.len, start);
-        for at in start..end {
-            if at + PREFETCH_ELEMENTS < end {
-                prefetch(hot.marks.wrapping_add(position(hot.entry(at + PREFETCH_ELEMENTS)).0).cast());
+        let pushed = hot.stack.wrapping_add(self.hot.len);
+        self.visit_kept::<SHARED>(pushed, hot.len - self.hot.len);
+    }
+
+    /// Visits words that are young objects, most of them not marked yet, and for which the stack has room. They may be on
+    /// it, above its end.
+    pub fn visit_kept<const SHARED: bool>(&mut self, words: *const u32, count: usize) {
+        let mut hot = self.hot;
+        for i in 0..count {
+            if i + PREFETCH_ELEMENTS < count {
+                let ahead = hot.mark_word(read(words.wrapping_add(i + PREFETCH_ELEMENTS)));
+                // Young objects are near each other, and so are their marks, which all members write.
+                if SHARED { prefetch_to_write(ahead) } else { prefetch(ahead) }
             }
-            hot.visit::<SHARED>(hot.entry(at));
+            hot.visit::<SHARED>(read(words.wrapping_add(i)));
         }
         self.hot = hot;
     }
@@ -415,7 +423,7 @@ impl<'a> Marker<'a> {
         for i in 0..count {
             if i + PREFETCH_ELEMENTS < count {
                 let ahead = read(words.wrapping_add(i + PREFETCH_ELEMENTS));
-                prefetch(hot.marks.wrapping_add(position(ahead).0).cast());
+                prefetch(hot.mark_word(ahead));
             }
             // Arrays are mostly full or mostly empty: unlike in `visit` the branch is predicted, and a run of nulls
             // does not wait for itself at null's mark bit.
@@ -428,7 +436,7 @@ impl<'a> Marker<'a> {
     }
 
     #[cold]
-    fn visit_without_room<const SHARED: bool>(&mut self, words: *const u32, count: u32) {
+    pub fn visit_without_room<const SHARED: bool>(&mut self, words: *const u32, count: u32) {
         for i in 0..count {
             // One entry may still fit where the chunk did not.
             let word = read(words.wrapping_add(i as usize));
@@ -441,7 +449,7 @@ impl<'a> Marker<'a> {
     }
 
     /// Whether the stack has room for `count` more entries, or can be given it.
-    fn has_room(&mut self, count: u32) -> bool {
+    pub fn has_room(&mut self, count: u32) -> bool {
         self.hot.capacity - self.hot.len >= count as usize || self.make_room(count)
     }
 
