@@ -1,18 +1,23 @@
-//! Trees of calls that end, but not soon.
+//! Which calls may close a recursion, and trees of calls that end, but not soon.
 //!
-//! The problem: polls are in loops and in calls that may close a recursion. Code without either ends, yet a chain of
-//! functions each of which calls the next one twice takes time that is exponential in its length, and could neither be
-//! stopped nor interrupted. So functions from which much can be executed without a poll get one at their entry.
+//! The problem: every cycle of calls needs a poll, and calls that are in no cycle should do without. The functions are
+//! *ranked*, and a call polls if the rank of what it calls is not higher than that of its caller: whatever the ranks are,
+//! no cycle can go upwards all the way round. Nor can one of calls that inlining has put into other functions. Ranks are the
+//! reverse postorder of a depth-first search along direct calls: then no direct call polls that is in no cycle, and in most
+//! cycles one does, in whatever order the module has its functions.
 //!
-//! How much that is, the text of the module bounds. Let the *weight* of a function be
+//! Code without loops and cycles ends, yet a chain of functions each of which calls the next one twice takes time that
+//! is exponential in its length, and could neither be stopped nor interrupted. So functions from which much can be
+//! executed without a poll get one at their entry. How much that is, the text of the module bounds. Let the *weight* of a
+//! function be
 //!
 //! ```text
-//! weight(f) = bytes of f + Σ weight(callee)       over all its direct calls of later functions, which have no poll
+//! weight(f) = bytes of f + Σ weight(callee)       over all its direct calls of higher functions, which have no poll
 //!                        + LIGHT                  for each call through a reference
 //! weight(f) = 0, and f polls at its entry         if that is more than MAX_WEIGHT
 //! ```
 //!
-//! Calls of earlier functions poll, and a loop polls in each round, so both count once. Calls through references poll,
+//! Other calls poll, and a loop polls in each round, so both count once. Calls through references poll,
 //! too, unless they are made direct ([`devirtualise`](crate::translate::devirtualise)): then only calls of functions that
 //! weigh no more than `LIGHT` do not. What is executed between two polls is at most the sum of the weights along one
 //! chain of calls.
@@ -24,6 +29,7 @@
 
 use super::Module;
 use crate::error::CompileError;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use wasmparser::Operator;
 
@@ -33,9 +39,11 @@ const MAX_WEIGHT: u64 = 1 << 20;
 /// What functions weigh at most that can be called instead of a reference without a poll.
 const LIGHT: u64 = 1 << 10;
 
-/// How much functions execute without a poll.
+/// The ranks of functions, and how much they execute without a poll.
 #[derive(Debug, Default)]
 pub(crate) struct CallTrees {
+    /// By position of the defined function.
+    ranks: Vec<usize>,
     /// By position of the defined function; nothing if it polls at its entry.
     weights: Vec<Option<u64>>,
     /// By position: how many direct calls the whole module has.
@@ -45,9 +53,7 @@ pub(crate) struct CallTrees {
 /// What a function calls: how often in its text.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    later: BTreeMap<u32, u64>,
-    /// Of this function and earlier ones.
-    earlier: BTreeMap<u32, u64>,
+    direct: BTreeMap<u32, u64>,
     /// What it calls instead of returning, as often as it does.
     tail: Vec<u32>,
     through_references: u64,
@@ -57,7 +63,14 @@ pub(crate) struct Calls {
 impl Calls {
     /// The functions that are called directly, some of them several times.
     pub(crate) fn callees(&self) -> impl Iterator<Item = u32> {
-        self.later.keys().chain(self.earlier.keys()).chain(&self.tail).copied()
+        self.direct.keys().chain(&self.tail).copied()
+    }
+}
+
+impl Calls {
+    /// The positions of defined functions that are called, and how often.
+    fn defined(&self, imported: usize) -> impl Iterator<Item = (usize, u64)> {
+        self.direct.iter().filter_map(move |(&func, &times)| Some(((func as usize).checked_sub(imported)?, times)))
     }
 }
 
@@ -65,22 +78,30 @@ impl CallTrees {
     /// Given what each of the defined functions calls.
     pub(crate) fn new(module: &Module<'_>, calls: &[Calls]) -> Self {
         let imported = module.meta.imported_funcs();
+        let ranks = rank(imported, calls);
+        let mut from_highest: Vec<_> = (0..calls.len()).collect();
+        from_highest.sort_unstable_by_key(|&position| Reverse(ranks[position]));
         let mut weights: Vec<Option<u64>> = vec![None; calls.len()];
-        for (position, calls) in calls.iter().enumerate().rev() {
-            let own = calls.bytes.saturating_add(calls.through_references.saturating_mul(LIGHT));
-            let weight = calls.later.iter().fold(own, |sum, (&callee, times)| {
-                // What is too much already need not be known exactly.
-                sum.saturating_add(weights[callee as usize - imported].unwrap_or(0).saturating_mul(*times))
-            });
+        let mut callers = vec![0; calls.len()];
+        for position in from_highest {
+            let calls = &calls[position];
+            let mut weight = calls.bytes.saturating_add(calls.through_references.saturating_mul(LIGHT));
+            for (callee, times) in calls.defined(imported) {
+                callers[callee] += times;
+                if ranks[callee] > ranks[position] {
+                    // What is too much already need not be known exactly.
+                    weight = weight.saturating_add(weights[callee].unwrap_or(0).saturating_mul(times));
+                }
+            }
             weights[position] = (weight <= MAX_WEIGHT).then_some(weight);
         }
-        let mut callers = vec![0; calls.len()];
-        for (&callee, times) in calls.iter().flat_map(|calls| calls.later.iter().chain(&calls.earlier)) {
-            if let Some(position) = (callee as usize).checked_sub(imported) {
-                callers[position] += times;
-            }
-        }
-        Self { weights, callers }
+        Self { ranks, weights, callers }
+    }
+
+    /// Whether a call of one function in another, both defined, may close a cycle of calls.
+    pub(crate) fn may_recur(&self, module: &Module<'_>, caller: u32, callee: u32) -> bool {
+        let rank = |func: u32| self.ranks[func as usize - module.meta.imported_funcs()];
+        rank(callee) <= rank(caller)
     }
 
     /// Whether the module has one direct call of a function.
@@ -105,6 +126,33 @@ impl CallTrees {
     }
 }
 
+/// The rank of each defined function: its place in the reverse postorder.
+fn rank(imported: usize, calls: &[Calls]) -> Vec<usize> {
+    let mut ranks = vec![0; calls.len()];
+    let mut is_seen = vec![false; calls.len()];
+    let mut next = calls.len();
+    for root in 0..calls.len() {
+        if std::mem::replace(&mut is_seen[root], true) {
+            continue;
+        }
+        let mut path = vec![(root, calls[root].defined(imported))];
+        while let Some((position, callees)) = path.last_mut() {
+            match callees.by_ref().map(|(callee, _)| callee).find(|&callee| !is_seen[callee]) {
+                Some(callee) => {
+                    is_seen[callee] = true;
+                    path.push((callee, calls[callee].defined(imported)));
+                }
+                None => {
+                    next -= 1;
+                    ranks[*position] = next;
+                    path.pop();
+                }
+            }
+        }
+    }
+    ranks
+}
+
 /// Notes what the valid body of the defined function at a position calls.
 pub(crate) fn scan(module: &Module<'_>, position: usize) -> Result<Calls, CompileError> {
     let func = (module.meta.imported_funcs() + position) as u32;
@@ -113,12 +161,9 @@ pub(crate) fn scan(module: &Module<'_>, position: usize) -> Result<Calls, Compil
     let mut reader = body.get_operators_reader()?;
     while !reader.eof() {
         match reader.read()? {
-            Operator::Call { function_index } if function_index > func => {
-                *calls.later.entry(function_index).or_default() += 1;
-            }
             Operator::Call { function_index } => {
                 // A function that calls itself is called from elsewhere, too.
-                *calls.earlier.entry(function_index).or_default() += if function_index == func { 2 } else { 1 };
+                *calls.direct.entry(function_index).or_default() += if function_index == func { 2 } else { 1 };
             }
             Operator::ReturnCall { function_index } => calls.tail.push(function_index),
             Operator::CallRef { .. } | Operator::CallIndirect { .. } => calls.through_references += 1,
@@ -134,17 +179,45 @@ mod tests {
     use crate::features::Features;
 
     /// What holds for the functions of a module without imports.
-    fn facts_of(text: &str, holds: impl Fn(&CallTrees, &Module<'_>, u32) -> bool) -> Vec<bool> {
+    fn facts_of<T>(text: &str, fact: impl Fn(&CallTrees, &Module<'_>, u32) -> T) -> Vec<T> {
         let wasm = wat::parse_str(text).expect("the text is right");
         let module = Module::decode(&wasm, Features::default()).expect("the module is valid");
         let calls: Vec<_> = (0..module.bodies.len()).map(|position| scan(&module, position).expect("calls")).collect();
         let trees = CallTrees::new(&module, &calls);
-        (0..module.bodies.len() as u32).map(|func| holds(&trees, &module, func)).collect()
+        (0..module.bodies.len() as u32).map(|func| fact(&trees, &module, func)).collect()
     }
 
     /// Which functions of a module poll.
     fn polling_of(text: &str) -> Vec<bool> {
         facts_of(text, CallTrees::polls_at_entry)
+    }
+
+    /// The calls that poll, as pairs of caller and callee, of modules in which each function has the calls given.
+    fn polling_calls(calls: &[&[u32]]) -> Vec<(u32, u32)> {
+        let func = |callees: &&[u32]| {
+            let calls: String = callees.iter().map(|callee| format!("(call {callee})")).collect();
+            format!("(func {calls})")
+        };
+        let text = format!("(module {})", calls.iter().map(func).collect::<String>());
+        let polling = facts_of(&text, |trees, module, caller| {
+            let callees = calls[caller as usize].iter().copied();
+            let polling = callees.filter(|&callee| trees.may_recur(module, caller, callee));
+            polling.map(|callee| (caller, callee)).collect::<Vec<_>>()
+        });
+        polling.concat()
+    }
+
+    #[test]
+    fn calls_poll_only_in_cycles() {
+        // In any order.
+        assert_eq!(polling_calls(&[&[], &[0], &[1, 0], &[0, 2]]), []);
+        assert_eq!(polling_calls(&[&[3, 1], &[3], &[], &[2]]), []);
+        assert_eq!(polling_calls(&[&[0]]), [(0, 0)]);
+        // One call of a cycle is enough, with the functions in either order.
+        assert_eq!(polling_calls(&[&[1], &[2], &[0]]), [(2, 0)]);
+        assert_eq!(polling_calls(&[&[2], &[0], &[1]]), [(1, 0)]);
+        // What leads into a cycle, and out of it.
+        assert_eq!(polling_calls(&[&[], &[0, 2], &[1, 0], &[1]]), [(2, 1)]);
     }
 
     #[test]

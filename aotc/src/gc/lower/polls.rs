@@ -5,8 +5,8 @@
 //! - at the end of each block that jumps backwards, unless an allocation (whose buffer ends some time, and whose
 //!   slow path polls) lies on every path around the loop, or [`strips`](super::strips) has seen to it;
 //! - in front of each tail call, since a cycle of tail calls is a loop too;
-//! - in front of each call that may close a recursion: of a function with an index that is not greater than the
-//!   caller's, or of an unknown one. Every cycle of calls contains one of these. One poll in a block is enough, and none
+//! - in front of each call that may close a recursion: of a function that does not rank higher than the caller
+//!   ([`call_trees`]), or of an unknown one. Every cycle of calls contains one of these. One poll in a block is enough, and none
 //!   is needed where every path to the block's end allocates: then every round of the cycle does.
 //!
 //! Apart from that calls do not count: the callee may neither allocate nor loop. So that trees of such calls take no time
@@ -46,7 +46,7 @@ pub(super) fn insert(unit: &Unit<'_, '_>, expansions: &Expansions<'_, '_, '_>, c
         }
     }
     for (block, instructions) in cfg.instructions.iter().enumerate() {
-        let mut calls = instructions.iter().copied().filter(|&i| needs_poll(i));
+        let mut calls = instructions.iter().copied().filter(|&i| needs_poll(unit, i));
         if let Some(call) = calls.next()
             && !latches.contains(&block)
             && !allocates_between(cfg, 0, block)
@@ -57,26 +57,26 @@ pub(super) fn insert(unit: &Unit<'_, '_>, expansions: &Expansions<'_, '_, '_>, c
 }
 
 /// Whether an instruction is a call that may close a cycle, without a poll of its own.
-fn needs_poll(instruction: Value) -> bool {
+fn needs_poll(unit: &Unit<'_, '_>, instruction: Value) -> bool {
     match instruction.opcode() {
         Opcode::Call if instruction.is_must_tail() => !instruction.has_call_string_attribute(POLLED_CALL),
         Opcode::Call | Opcode::Invoke => {
             instruction.call_convention() == TAIL_CC
                 && !instruction.has_call_string_attribute(POLLED_CALL)
-                && (instruction.has_call_string_attribute(POLLING_CALL) || may_recur(instruction))
+                && (instruction.has_call_string_attribute(POLLING_CALL) || may_recur(unit, instruction))
         }
         _ => false,
     }
 }
 
 /// Whether a call in the convention of wasm functions may be a recursive one.
-fn may_recur(call: Value) -> bool {
+fn may_recur(unit: &Unit<'_, '_>, call: Value) -> bool {
     let caller = func_of_symbol(&call.block().parent().name());
     let callee = call.called_function().and_then(|callee| func_of_symbol(&callee.name()));
     // Init functions and trampolines have no index: nothing calls them but the host.
     match (caller, callee) {
         (None, _) => false,
-        (Some(caller), Some(callee)) => callee <= caller,
+        (Some(caller), Some(callee)) => unit.module.call_trees.may_recur(unit.module, caller, callee),
         (Some(_), None) => true,
     }
 }
