@@ -12,6 +12,7 @@ use crate::error::CompileError;
 use crate::gc;
 use crate::llvm::{CodegenFile, Context, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
 use crate::module::call_trees::{self, CallTrees, Calls};
+use crate::module::merged::Merged;
 use crate::module::values::{self, FieldValues, Stores};
 use crate::module::{InitStep, Module, private};
 use crate::observer::{Observer, Stage};
@@ -115,6 +116,7 @@ fn compile_on_this_thread(wasm: &[u8], options: &Options, observer: &dyn Observe
     if settings.opt_level != OptLevel::O0 {
         let is_importable = |position| is_importable(&module, position, IMPORT_BODY_BYTES);
         private = private::find(&module, &calls, &partitions, is_importable);
+        module.merged = Merged::new(&module, &calls, &private);
     }
     let job = Job {
         module: &module,
@@ -344,9 +346,13 @@ fn optimise(
     target: &TargetMachine,
 ) -> Result<(), CompileError> {
     let level = job.settings.opt_level;
+    if level != OptLevel::O0 {
+        merge(unit, range, target)?;
+    }
     unit.llvm.run_passes(pipeline::simplify(level), target)?;
     if level != OptLevel::O0 {
-        remove_inlined(job, unit, range, target)?;
+        let private = range.clone().filter(|&position| job.private[position]);
+        run_internally(unit, private, "globaldce", target)?;
     }
     if let Some(pipeline) = pipeline::optimise(level) {
         throws::run(unit, target)?;
@@ -357,19 +363,27 @@ fn optimise(
     Ok(())
 }
 
-/// Removes the functions of which no call is left, and nothing but calls in this partition there was.
-fn remove_inlined(
-    job: &Job<'_>,
+/// Makes functions part of their only callers, see [`merged`](crate::module::merged).
+fn merge(unit: &Unit<'_, '_>, range: &Range<usize>, target: &TargetMachine) -> Result<(), CompileError> {
+    let merged: Vec<_> = range.clone().filter(|&position| unit.module.merged.contains(position)).collect();
+    if merged.is_empty() {
+        return Ok(());
+    }
+    run_internally(unit, merged.into_iter(), pipeline::merge(), target)
+}
+
+/// Runs passes that remove those of the functions at some positions, private ones, of which no call is left.
+fn run_internally(
     unit: &Unit<'_, '_>,
-    range: &Range<usize>,
+    positions: impl Iterator<Item = usize>,
+    passes: &str,
     target: &TargetMachine,
 ) -> Result<(), CompileError> {
     let imported = unit.module.meta.imported_funcs();
-    let private = range.clone().filter(|&position| job.private[position]);
-    let symbols: Vec<_> = private.map(|position| unit.symbol((imported + position) as u32)).collect();
+    let symbols: Vec<_> = positions.map(|position| unit.symbol((imported + position) as u32)).collect();
     let remaining = || symbols.iter().filter_map(|symbol| unit.llvm.function(symbol));
     remaining().for_each(Value::set_internal);
-    unit.llvm.run_passes("globaldce", target)?;
+    unit.llvm.run_passes(passes, target)?;
     // Code generation and the artifact treat all functions alike.
     remaining().for_each(Value::set_hidden);
     Ok(())

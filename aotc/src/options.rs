@@ -120,6 +120,10 @@ pub(crate) const IMPORT_BODY_BYTES: usize = 96;
 /// and a call.
 pub(crate) const IMPORT_FORWARDER_BYTES: usize = 32;
 
+/// A function with one call becomes part of its caller if both bodies together have at most this many bytes: LLVM takes
+/// more than linear time in large functions.
+pub(crate) const MERGED_BODY_BYTES: usize = 4096;
+
 /// How much larger imported functions may be that a profile says are hot.
 pub(crate) const IMPORT_HOT_FACTOR: usize = 12;
 

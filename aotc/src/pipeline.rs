@@ -3,6 +3,7 @@
 //! The problem: passes of this compiler need LLVM's work before them (inlining, values instead of locals), and LLVM's
 //! work after them (what they find must reach the vectorisers). So LLVM's own pipeline of a level is run in two parts:
 //!
+//! 0. [`merge`]: functions with one call may become part of their caller.
 //! 1. [`simplify`]: the module's functions are inlined into each other and simplified, bottom-up along the call graph.
 //!    LLVM has a name for this half: what it does to a translation unit whose link it expects.
 //! 2. Passes of this compiler: [`crate::throws`] and [`crate::gc::scalar_replacement`], with [`after_throws`],
@@ -14,6 +15,11 @@
 //! 4. References are lowered, [`crate::gc::lower`], and [`clean_up`] is run.
 
 use crate::options::OptLevel;
+
+/// Inlining of what has to be inlined.
+pub(crate) fn merge() -> &'static str {
+    "always-inline,globaldce"
+}
 
 /// Inlining and simplification.
 pub(crate) fn simplify(level: OptLevel) -> &'static str {

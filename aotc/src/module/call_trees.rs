@@ -22,7 +22,8 @@
 //! weigh no more than `LIGHT` do not. What is executed between two polls is at most the sum of the weights along one
 //! chain of calls.
 //!
-//! The same pass counts the direct calls of each function, for the inliner: a function with only one is best inlined.
+//! The same pass counts the direct calls of each function, for the inliner: a function with only one is best inlined. It
+//! also notes what decides whether that is done before all else ([`merged`](super::merged)).
 //!
 //! Whole trees weigh little in real programs, and functions that are executed often stand at their leaves, so polls at
 //! entries are rare.
@@ -30,7 +31,7 @@
 use super::Module;
 use crate::error::CompileError;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wasmparser::Operator;
 
 /// What functions weigh that do not poll at their entry, at most: far below a millisecond, as each byte is executed once.
@@ -58,16 +59,42 @@ pub(crate) struct Calls {
     tail: Vec<u32>,
     through_references: u64,
     bytes: u64,
+    /// What it calls in loops, but not instead of returning.
+    in_loops: BTreeSet<u32>,
+    has_loops: bool,
+    has_exceptions: bool,
 }
 
 impl Calls {
     /// The functions that are called directly, some of them several times.
     pub(crate) fn callees(&self) -> impl Iterator<Item = u32> {
-        self.direct.keys().chain(&self.tail).copied()
+        self.returning_callees().chain(self.tail.iter().copied())
     }
-}
 
-impl Calls {
+    /// The same without those that it calls instead of returning.
+    pub(crate) fn returning_callees(&self) -> impl Iterator<Item = u32> {
+        self.direct.keys().copied()
+    }
+
+    /// The size of the body.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes as usize
+    }
+
+    /// Whether a function is called in a loop.
+    pub(crate) fn calls_in_loop(&self, func: u32) -> bool {
+        self.in_loops.contains(&func)
+    }
+
+    pub(crate) fn has_loops(&self) -> bool {
+        self.has_loops
+    }
+
+    /// Whether the function throws by itself, or catches.
+    pub(crate) fn has_exceptions(&self) -> bool {
+        self.has_exceptions
+    }
+
     /// The positions of defined functions that are called, and how often.
     fn defined(&self, imported: usize) -> impl Iterator<Item = (usize, u64)> {
         self.direct.iter().filter_map(move |(&func, &times)| Some(((func as usize).checked_sub(imported)?, times)))
@@ -85,6 +112,9 @@ impl CallTrees {
         let mut callers = vec![0; calls.len()];
         for position in from_highest {
             let calls = &calls[position];
+            for callee in calls.tail.iter().filter_map(|&func| (func as usize).checked_sub(imported)) {
+                callers[callee] += 1;
+            }
             let mut weight = calls.bytes.saturating_add(calls.through_references.saturating_mul(LIGHT));
             for (callee, times) in calls.defined(imported) {
                 callers[callee] += times;
@@ -159,11 +189,31 @@ pub(crate) fn scan(module: &Module<'_>, position: usize) -> Result<Calls, Compil
     let body = &module.bodies[position].body;
     let mut calls = Calls { bytes: body.as_bytes().len() as u64, ..Calls::default() };
     let mut reader = body.get_operators_reader()?;
+    // For each construct around the operator whether it is a loop or stands in one.
+    let mut in_loop = vec![false];
     while !reader.eof() {
-        match reader.read()? {
+        let operator = reader.read()?;
+        let is_in_loop = in_loop.last() == Some(&true);
+        match operator {
+            Operator::Loop { .. } => {
+                calls.has_loops = true;
+                in_loop.push(true);
+            }
+            Operator::Block { .. } | Operator::If { .. } => in_loop.push(is_in_loop),
+            Operator::TryTable { .. } | Operator::Try { .. } => {
+                calls.has_exceptions = true;
+                in_loop.push(is_in_loop);
+            }
+            Operator::End | Operator::Delegate { .. } => {
+                in_loop.pop();
+            }
+            Operator::Throw { .. } | Operator::ThrowRef => calls.has_exceptions = true,
             Operator::Call { function_index } => {
                 // A function that calls itself is called from elsewhere, too.
                 *calls.direct.entry(function_index).or_default() += if function_index == func { 2 } else { 1 };
+                if is_in_loop {
+                    calls.in_loops.insert(function_index);
+                }
             }
             Operator::ReturnCall { function_index } => calls.tail.push(function_index),
             Operator::CallRef { .. } | Operator::CallIndirect { .. } => calls.through_references += 1,

@@ -14,6 +14,7 @@ pub(crate) mod call_trees;
 pub(crate) mod constants;
 pub(crate) mod elements;
 mod hints;
+pub(crate) mod merged;
 mod names;
 pub(crate) mod private;
 mod sections;
@@ -29,6 +30,7 @@ use dolmen_abi::layout::descriptor_place;
 use dolmen_abi::meta::{ModuleMeta, Names};
 use dolmen_abi::types::{CompositeType, FuncType, HeapType, SubType, TypeIdx};
 use hints::BranchHints;
+use merged::Merged;
 use std::collections::BTreeSet;
 use values::FieldValues;
 use wasmparser::{ConstExpr, FuncToValidate, FunctionBody, Parser, ValidPayload, Validator, ValidatorResources};
@@ -59,6 +61,8 @@ pub(crate) struct Module<'a> {
     pub(crate) field_values: FieldValues,
     /// How much functions execute without a poll; nothing before bodies are validated, or if there are no polls.
     pub(crate) call_trees: CallTrees,
+    /// What becomes part of its caller; nothing before bodies are validated.
+    pub(crate) merged: Merged,
 }
 
 /// A function body to validate and translate.

@@ -3,6 +3,7 @@
 use super::call_trees::CallTrees;
 use super::constants::Constants;
 use super::hints::BranchHints;
+use super::merged::Merged;
 use super::values::FieldValues;
 use super::{Body, InitStep, Module, collect_func_refs, names, types};
 use crate::error::CompileError;
@@ -100,6 +101,7 @@ impl<'a> Sections<'a> {
             constants: Constants::default(),
             field_values: FieldValues::default(),
             call_trees: CallTrees::default(),
+            merged: Merged::default(),
         }
     }
 

@@ -24,8 +24,18 @@ pub(crate) struct Callee {
     /// Whether a call polls although it names a later function: it was one through a reference
     /// ([`CallTrees`](crate::module::call_trees::CallTrees)).
     polls: bool,
-    /// Whether the module calls the function here only, as far as direct calls go.
-    is_only: bool,
+    inlining: Inlining,
+}
+
+/// What LLVM's inliner is told about a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inlining {
+    /// Nothing.
+    Usual,
+    /// The module calls the function here only, as far as direct calls go.
+    OnlyCall,
+    /// The function becomes part of its caller.
+    Merged,
 }
 
 /// What LLVM's inliner may pay more, about five for an instruction, for a function that is called in one place only. It
@@ -45,8 +55,7 @@ impl FunctionTranslator<'_, '_, '_> {
     pub(crate) fn translate_call(&mut self, operator: &Operator<'_>) -> Result<bool, CompileError> {
         match *operator {
             Operator::Call { function_index } => {
-                let callee =
-                    Callee { is_only: self.is_only_call(function_index), ..self.direct_callee(function_index) };
+                let callee = Callee { inlining: self.inlining(function_index), ..self.direct_callee(function_index) };
                 self.call(callee, self.unit.module.type_of_func(function_index));
             }
             Operator::ReturnCall { function_index } => {
@@ -66,15 +75,28 @@ impl FunctionTranslator<'_, '_, '_> {
         Ok(true)
     }
 
-    /// Whether the module has no other direct call of a function.
-    fn is_only_call(&self, func: u32) -> bool {
-        self.unit.module.call_trees.is_called_once(self.unit.module, func)
+    /// What is to be done with a direct call of a function.
+    fn inlining(&self, func: u32) -> Inlining {
+        let module = self.unit.module;
+        let position = (func as usize).checked_sub(module.meta.imported_funcs());
+        if position.is_some_and(|position| module.merged.contains(position)) {
+            Inlining::Merged
+        } else if module.call_trees.is_called_once(module, func) {
+            Inlining::OnlyCall
+        } else {
+            Inlining::Usual
+        }
     }
 
     /// A function of the module, imported or defined.
     pub(crate) fn direct_callee(&self, func: u32) -> Callee {
         if self.unit.module.defines(func) {
-            return Callee { code: self.unit.function(func), instance: self.instance, polls: false, is_only: false };
+            return Callee {
+                code: self.unit.function(func),
+                instance: self.instance,
+                polls: false,
+                inlining: Inlining::Usual,
+            };
         }
         let record = self.unit.layout.imported_funcs + func * size_of::<ImportedFunc>() as u32;
         let field = |offset: usize| self.load_instance(self.unit.types.ptr, record + offset as u32);
@@ -82,7 +104,7 @@ impl FunctionTranslator<'_, '_, '_> {
             code: field(core::mem::offset_of!(ImportedFunc, code)),
             instance: field(core::mem::offset_of!(ImportedFunc, instance)),
             polls: false,
-            is_only: false,
+            inlining: Inlining::Usual,
         }
     }
 
@@ -153,7 +175,7 @@ impl FunctionTranslator<'_, '_, '_> {
         // Saves a load, one of two that a call waits for; and instances are in the register that callees want them in.
         let is_own = self.unit.module.field_values.functions_are_own;
         let instance = if is_own { self.instance } else { field(FUNC_INSTANCE_OFFSET) };
-        Callee { code: field(FUNC_CODE_OFFSET), instance, polls: false, is_only: false }
+        Callee { code: field(FUNC_CODE_OFFSET), instance, polls: false, inlining: Inlining::Usual }
     }
 
     /// What a table's element calls; traps unless it is a function of a subtype of `ty`.
@@ -197,9 +219,13 @@ impl FunctionTranslator<'_, '_, '_> {
             let polling = self.unit.context.string_attribute(markers::POLLING_CALL, "");
             result.add_call_attribute(attribute_index::FUNCTION, polling);
         }
-        if callee.is_only {
-            let bonus = self.unit.context.string_attribute("call-threshold-bonus", ONLY_CALL_BONUS);
-            result.add_call_attribute(attribute_index::FUNCTION, bonus);
+        let inlining = match callee.inlining {
+            Inlining::Usual => None,
+            Inlining::OnlyCall => Some(self.unit.context.string_attribute("call-threshold-bonus", ONLY_CALL_BONUS)),
+            Inlining::Merged => Some(self.unit.context.enum_attribute("alwaysinline", 0)),
+        };
+        if let Some(attribute) = inlining {
+            result.add_call_attribute(attribute_index::FUNCTION, attribute);
         }
         match call.signature.results.len().min(MAX_REGISTER_RESULTS) {
             0 => vec![],
