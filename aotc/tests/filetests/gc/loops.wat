@@ -123,8 +123,8 @@
     (array.fill $i16s (local.get $b) (i32.const 0) (local.get $v) (array.len (local.get $b))))
 
   ;; FUNC: sum_i32
-  ;; CHECK: vpaddd -96(%
-  ;; CHECK: vpaddd -64(%
+  ;; CHECK: vpaddd 8(%
+  ;; CHECK: vpaddd 40(%
   (func $sum_i32 (export "sum_i32") (param $a (ref $i32s)) (result i32) (local $i i32) (local $n i32) (local $s i32)
     (local.set $n (array.len (local.get $a)))
     (block $done
@@ -178,8 +178,8 @@
     (array.fill $i32s (local.get $b) (i32.const 0) (local.get $v) (array.len (local.get $b))))
 
   ;; FUNC: sum_i64
-  ;; CHECK: vpaddq -96(%
-  ;; CHECK: vpaddq -64(%
+  ;; CHECK: vpaddq 8(%
+  ;; CHECK: vpaddq 40(%
   (func $sum_i64 (export "sum_i64") (param $a (ref $i64s)) (result i64) (local $i i32) (local $n i32) (local $s i64)
     (local.set $n (array.len (local.get $a)))
     (block $done

@@ -58,7 +58,8 @@ pub struct Compiler {
 /// A child that has greeted.
 #[derive(Debug)]
 struct Running {
-    child: Child,
+    /// There until it is waited for.
+    child: Option<Child>,
     /// Nothing once the child shall end.
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
@@ -143,7 +144,7 @@ impl Running {
         };
         let diagnostics = Arc::default();
         let reader = Some(keep_diagnostics(stderr, Arc::clone(&diagnostics)));
-        let mut running = Self { child, stdin, stdout, diagnostics, reader };
+        let mut running = Self { child: Some(child), stdin, stdout, diagnostics, reader };
         match protocol::read_response(&mut running.stdout) {
             Ok(Some(Response::Hello(version))) if version == VERSION => Ok(running),
             Ok(Some(Response::Hello(found))) => Err(CompileFailure::Version { path: name(), found }),
@@ -178,7 +179,8 @@ impl Running {
     fn obituary(mut self) -> CompileFailure {
         // Its input ends, so a child that is still alive (its streams closed by mistake) ends, too.
         self.stdin = None;
-        let how = self.child.wait().map_or_else(|_| "is lost".into(), how_it_ended);
+        let status = self.child.take().and_then(|mut child| child.wait().ok());
+        let how = status.map_or_else(|| "is lost".into(), how_it_ended);
         if let Some(reader) = self.reader.take() {
             // A panic of that thread would only cost the diagnostics.
             let _ = reader.join();
@@ -190,11 +192,13 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// Ends the child, which has nothing to lose, without waiting for it to notice.
+    /// Ends the child, which has nothing to lose, without waiting for it to notice. That the system takes its memory apart
+    /// takes milliseconds, in which this process may end.
     fn drop(&mut self) {
-        // Both fail only if the child is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let Some(mut child) = self.child.take() else { return };
+        // Each fails only if the child is gone already, or in want of memory.
+        let _ = child.kill();
+        let _ = thread::Builder::new().spawn(move || child.wait());
     }
 }
 
