@@ -52,6 +52,7 @@ struct Candidate {
     block: Block,
     /// Bytes of its free lines.
     hole_bytes: u32,
+    objects: u32,
 }
 
 impl Sources {
@@ -150,27 +151,29 @@ fn sparsest(space: &mut Space, objects: &Objects, pins: &Pins, goal: Goal) -> Op
 
 /// All shared blocks, those that seem sparsest first, and the bytes of the holes of all.
 fn candidates(space: &Space, goal: Goal) -> Option<(Vec<Candidate>, u64)> {
-    let (mut candidates, mut all_hole_bytes) = (Vec::new(), 0);
-    let shared = || space.blocks.iter().filter(|&block| space.blocks.state(block).has_lines());
-    let objects: u64 = shared().map(|block| u64::from(space.marks.count(block))).sum();
-    let object_bytes = goal.live_bytes / objects.max(1);
-    for block in shared() {
+    let (mut candidates, mut all_hole_bytes, mut all_objects) = (Vec::new(), 0, 0);
+    for block in space.blocks.iter().filter(|&block| space.blocks.state(block).has_lines()) {
         let used_lines = used_mask(space.lines.of_block(block)).count_ones();
         let hole_bytes = BLOCK_BYTES - used_lines * LINE_BYTES;
+        let objects = space.marks.count(block);
         all_hole_bytes += u64::from(hole_bytes);
-        let about_bytes = estimate(space.marks.count(block), object_bytes, used_lines);
+        all_objects += u64::from(objects);
         candidates.try_reserve(1).ok()?;
-        candidates.push(Candidate { about_bytes, block, hole_bytes });
+        candidates.push(Candidate { about_bytes: 0, block, hole_bytes, objects });
+    }
+    let object_bytes = goal.live_bytes / all_objects.max(1);
+    for candidate in &mut candidates {
+        candidate.about_bytes = estimate(candidate.objects, object_bytes, BLOCK_BYTES - candidate.hole_bytes);
     }
     candidates.sort_unstable();
     Some((candidates, all_hole_bytes))
 }
 
-/// About how many bytes so many objects of a block have: objects are of the average size, unless they touch so many lines
-/// that they must be larger. Two lines of each may be touched by no more than a word.
-fn estimate(objects: u32, object_bytes: u64, used_lines: u32) -> u32 {
-    let average = (u64::from(objects) * object_bytes).min(u64::from(used_lines * LINE_BYTES)) as u32;
-    average.max(used_lines.saturating_sub(2 * objects) * LINE_BYTES)
+/// About how many bytes so many objects of a block have: objects are of the average size, unless they touch so many bytes
+/// of lines that they must be larger. Two lines of each may be touched by no more than a word.
+fn estimate(objects: u32, object_bytes: u64, used_bytes: u32) -> u32 {
+    let average = (u64::from(objects) * object_bytes).min(u64::from(used_bytes)) as u32;
+    average.max(used_bytes.saturating_sub(2 * objects * LINE_BYTES))
 }
 
 /// Bytes of the objects of a block, and how many there are.
