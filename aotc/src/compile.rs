@@ -13,7 +13,7 @@ use crate::gc;
 use crate::llvm::{CodegenFile, Context, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
 use crate::module::call_trees::{self, CallTrees, Calls};
 use crate::module::merged::Merged;
-use crate::module::values::{self, FieldValues, Stores};
+use crate::module::values::{self, StoredValues, Stores};
 use crate::module::{InitStep, Module, private};
 use crate::observer::{Observer, Stage};
 use crate::options::{
@@ -93,7 +93,7 @@ fn compile_on_this_thread(wasm: &[u8], options: &Options, observer: &dyn Observe
     let mut module = observer.timed(Stage::Decode, || Module::decode(wasm, options.features))?;
     validate_bodies(&module, settings.jobs, observer)?;
     if settings.opt_level != OptLevel::O0 {
-        module.field_values = FieldValues::new(&module, scan_bodies(&module, settings.jobs, observer)?);
+        module.stored_values = StoredValues::new(&module, scan_bodies(&module, settings.jobs, observer)?);
     }
     let mut calls = vec![];
     if settings.polls || settings.opt_level != OptLevel::O0 {

@@ -130,13 +130,13 @@ fn topmost(module: &Module<'_>, ty: TypeIdx) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::values::{self, FieldValues, Interest};
+    use super::super::values::{self, Interest, StoredValues};
     use super::*;
     use crate::features::Features;
     use wasmparser::FuncValidatorAllocations;
 
     /// What the bodies of a module tell of its fields.
-    fn examine<T>(fields: &str, examine: impl FnOnce(&Module<'_>, FieldValues) -> T) -> T {
+    fn examine<T>(fields: &str, examine: impl FnOnce(&Module<'_>, StoredValues) -> T) -> T {
         let wasm = wat::parse_str(format!("(module {fields})")).expect("the text is right");
         let module = Module::decode(&wasm, Features::default()).expect("the module is valid");
         let mut stores = values::Stores::default();
@@ -146,7 +146,7 @@ mod tests {
                 values::scan(&module, body, interest, allocations, &mut stores).expect("the body is valid");
             }
         }
-        let values = FieldValues::new(&module, vec![stores]);
+        let values = StoredValues::new(&module, vec![stores]);
         examine(&module, values)
     }
 

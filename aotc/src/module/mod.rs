@@ -32,7 +32,7 @@ use dolmen_abi::types::{CompositeType, FuncType, HeapType, SubType, TypeIdx};
 use hints::BranchHints;
 use merged::Merged;
 use std::collections::BTreeSet;
-use values::FieldValues;
+use values::StoredValues;
 use wasmparser::{ConstExpr, FuncToValidate, FunctionBody, Parser, ValidPayload, Validator, ValidatorResources};
 
 /// A decoded module.
@@ -58,7 +58,7 @@ pub(crate) struct Module<'a> {
     /// What immutable globals hold.
     pub(crate) constants: Constants,
     /// What fields can hold; nothing before bodies are validated.
-    pub(crate) field_values: FieldValues,
+    pub(crate) stored_values: StoredValues,
     /// How much functions execute without a poll; nothing before bodies are validated, or if there are no polls.
     pub(crate) call_trees: CallTrees,
     /// What becomes part of its caller; nothing before bodies are validated.

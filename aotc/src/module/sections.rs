@@ -4,7 +4,7 @@ use super::call_trees::CallTrees;
 use super::constants::Constants;
 use super::hints::BranchHints;
 use super::merged::Merged;
-use super::values::FieldValues;
+use super::values::StoredValues;
 use super::{Body, InitStep, Module, collect_func_refs, names, types};
 use crate::error::CompileError;
 use dolmen_abi::meta::{DataSegment, ElemItems, ElemSegment, Export, ExternIdx, Import, ModuleMeta, Names};
@@ -99,7 +99,7 @@ impl<'a> Sections<'a> {
             bodies: self.bodies,
             init,
             constants: Constants::default(),
-            field_values: FieldValues::default(),
+            stored_values: StoredValues::default(),
             call_trees: CallTrees::default(),
             merged: Merged::default(),
         }

@@ -112,9 +112,9 @@ fn extend_passed(into: &mut BTreeSet<TypeIdx>, types: &BTreeSet<TypeIdx>) -> boo
     into.len() > before
 }
 
-/// What fields of references can hold, and which functions are referred to.
+/// What the whole module stores in fields and elements of references, and which functions it refers to.
 #[derive(Debug, Default)]
-pub(crate) struct FieldValues {
+pub(crate) struct StoredValues {
     /// By struct type: what its objects and those of its subtypes hold.
     fields: HashMap<FieldKey, ValueSet>,
     /// Functions that references are made of, by the canonical index of their type.
@@ -160,7 +160,7 @@ fn is_function(module: &Module<'_>, storage: StorageType) -> bool {
     }
 }
 
-impl FieldValues {
+impl StoredValues {
     /// Sums up what passes over all bodies found.
     pub(crate) fn new(module: &Module<'_>, parts: Vec<Stores>) -> Self {
         let mut all = constant_stores(module);

@@ -114,7 +114,7 @@ impl FunctionTranslator<'_, '_, '_> {
     /// Whether elements are references that are never null, by their type or by all that is stored there.
     fn is_never_null(&self, ty: TypeIdx) -> bool {
         let (module, storage) = (self.unit.module, self.element(ty).0.storage);
-        is_non_null(storage) || storage.is_ref() && module.field_values.elements.are_never_null(module, ty)
+        is_non_null(storage) || storage.is_ref() && module.stored_values.elements.are_never_null(module, ty)
     }
 
     fn translate_array_new_from(&mut self, builtin: Builtin, ty: TypeIdx, segment: u32) {

@@ -173,7 +173,7 @@ impl FunctionTranslator<'_, '_, '_> {
             load
         };
         // Saves a load, one of two that a call waits for; and instances are in the register that callees want them in.
-        let is_own = self.unit.module.field_values.functions_are_own;
+        let is_own = self.unit.module.stored_values.functions_are_own;
         let instance = if is_own { self.instance } else { field(FUNC_INSTANCE_OFFSET) };
         Callee { code: field(FUNC_CODE_OFFSET), instance, polls: false, inlining: Inlining::Usual }
     }

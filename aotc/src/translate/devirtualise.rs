@@ -175,7 +175,7 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// The functions of a type, if they are few.
     pub(crate) fn targets_by_type(&self, callee: Value, ty: TypeIdx) -> Option<Targets> {
-        let funcs = self.unit.module.field_values.funcs_of_type(self.unit.module, ty);
+        let funcs = self.unit.module.stored_values.funcs_of_type(self.unit.module, ty);
         if funcs.is_empty() || funcs.len() > MAX_GUARDS_BY_TYPE {
             return None;
         }
@@ -186,13 +186,13 @@ impl FunctionTranslator<'_, '_, '_> {
     /// Guards for everything that the head of a chain can be.
     fn guards_of_chain(&self, chain: &Chain, callee: Value, ty: TypeIdx) -> Option<Vec<Guard>> {
         let (first, field) = chain.first;
-        let heads = self.unit.module.field_values.field(self.unit.module, first, field)?;
+        let heads = self.unit.module.stored_values.field(self.unit.module, first, field)?;
         self.guards(chain, heads, callee, ty)
     }
 
     /// Guards for everything that the field can hold that the callee was loaded from.
     fn guards_of_field(&self, (ty, field): (TypeIdx, u32), callee: Value, called: TypeIdx) -> Option<Vec<Guard>> {
-        let values = self.unit.module.field_values.field(self.unit.module, ty, field)?;
+        let values = self.unit.module.stored_values.field(self.unit.module, ty, field)?;
         let signature = MachineSignature::from(self.unit.module.func_type(called));
         let func = |value: &Constant| match *value {
             Constant::Func(func) if self.has_signature(func, &signature) => Some(func),
@@ -210,7 +210,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let types = self.stack.top(module.func_type(ty).params.len()).iter().flat_map(|&arg| self.likely_types(arg));
         let has_field = |&ty: &TypeIdx| self.narrowest_struct(Self::ref_to(ty), field).is_some();
         let related = types.filter(|ty| has_field(ty) && declaring(*ty) == declaring(first));
-        let heads = related.filter_map(|ty| module.field_values.field(module, ty, field)).filter(|set| set.len() == 1);
+        let heads = related.filter_map(|ty| module.stored_values.field(module, ty, field)).filter(|set| set.len() == 1);
         let heads: BTreeSet<Constant> = heads.flatten().copied().collect();
         if heads.is_empty() { None } else { self.guards(chain, &heads, callee, ty) }
     }
@@ -222,7 +222,7 @@ impl FunctionTranslator<'_, '_, '_> {
             types.push(ty);
         }
         if let (Some(Fact::Param(param)), Some(func)) = (self.fact(operand), self.func_index()) {
-            types.extend(self.unit.module.field_values.passed(func, *param));
+            types.extend(self.unit.module.stored_values.passed(func, *param));
         }
         types
     }
