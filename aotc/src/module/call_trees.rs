@@ -136,8 +136,7 @@ impl CallTrees {
 
     /// Whether the module has one direct call of a function.
     pub(crate) fn is_called_once(&self, module: &Module<'_>, func: u32) -> bool {
-        let position = (func as usize).checked_sub(module.meta.imported_funcs());
-        position.is_some_and(|position| self.callers.get(position) == Some(&1))
+        module.defined_position(func).is_some_and(|position| self.callers.get(position) == Some(&1))
     }
 
     /// Whether a function polls at its entry.
@@ -151,8 +150,7 @@ impl CallTrees {
     }
 
     fn weight(&self, module: &Module<'_>, func: u32) -> Option<Option<u64>> {
-        let position = (func as usize).checked_sub(module.meta.imported_funcs())?;
-        self.weights.get(position).copied()
+        self.weights.get(module.defined_position(func)?).copied()
     }
 }
 

@@ -35,11 +35,15 @@ pub(crate) struct ElementStores {
 #[derive(Debug, Default)]
 pub(crate) struct Elements(Option<ElementStores>);
 
-/// Whether there is anything to find out: a closed module with arrays of nullable references.
+/// Whether bodies have to be looked through: those of a module that may be closed and has arrays of nullable references.
 pub(crate) fn is_worthwhile(module: &Module<'_>) -> bool {
+    has_nullable_elements(module) && Boundary::of(module) != Boundary::Open
+}
+
+fn has_nullable_elements(module: &Module<'_>) -> bool {
     let is_nullable = |storage: StorageType| matches!(storage, StorageType::Val(ValType::Ref(ty)) if ty.nullable);
     let is_array = |composite: &CompositeType| matches!(composite, CompositeType::Array(ty) if is_nullable(ty.storage));
-    module.types.iter().any(|ty| is_array(&ty.composite)) && Boundary::of(module) != Boundary::Open
+    module.types.iter().any(|ty| is_array(&ty.composite))
 }
 
 impl ElementStores {
@@ -105,7 +109,7 @@ impl Elements {
         let is_closed = match Boundary::of(module) {
             Boundary::Sealed => true,
             // Bodies were looked through for conversions.
-            Boundary::Opaque => is_worthwhile(module) && !stores.converts,
+            Boundary::Opaque => has_nullable_elements(module) && !stores.converts,
             Boundary::Open => false,
         };
         Self(is_closed.then_some(stores))

@@ -57,9 +57,9 @@ pub(crate) struct Module<'a> {
     pub(crate) init: Vec<InitStep<'a>>,
     /// What immutable globals hold.
     pub(crate) constants: Constants,
-    /// What fields can hold; nothing before bodies are validated.
+    /// What fields and elements can hold; nothing before bodies are validated.
     pub(crate) stored_values: StoredValues,
-    /// How much functions execute without a poll; nothing before bodies are validated, or if there are no polls.
+    /// How much functions execute without a poll; nothing before bodies are validated, or if nobody asks.
     pub(crate) call_trees: CallTrees,
     /// What becomes part of its caller; nothing before bodies are validated.
     pub(crate) merged: Merged,
@@ -138,9 +138,9 @@ impl<'a> Module<'a> {
         self.func_type(self.meta.funcs[func as usize])
     }
 
-    /// Whether a function, by function index, is the module's own, rather than imported.
-    pub(crate) fn defines(&self, func: u32) -> bool {
-        func as usize >= self.meta.imported_funcs()
+    /// The position of a function, by function index, among those that the module defines; none if it is imported.
+    pub(crate) fn defined_position(&self, func: u32) -> Option<usize> {
+        (func as usize).checked_sub(self.meta.imported_funcs())
     }
 
     /// The name of a function from the name section, or an empty string.

@@ -188,7 +188,8 @@ impl StoredValues {
         let mut passed = all.passed;
         pass_on(&mut passed, &all.passed_on);
         let elements = Elements::new(module, all.elements);
-        let functions_are_own = elements.are_inside() && module.meta.func_refs.iter().all(|&func| module.defines(func));
+        let functions_are_own =
+            elements.are_inside() && module.meta.func_refs.iter().all(|&func| module.defined_position(func).is_some());
         Self { fields, funcs, passed, elements, functions_are_own }
     }
 

@@ -21,10 +21,17 @@ use wasmparser::Operator;
 pub(crate) struct Callee {
     pub(crate) code: Value,
     pub(crate) instance: Value,
-    /// Whether a call polls although it names a later function: it was one through a reference
+    /// Whether a call polls although it names a function of higher rank: it was one through a reference
     /// ([`CallTrees`](crate::module::call_trees::CallTrees)).
     polls: bool,
     inlining: Inlining,
+}
+
+impl Callee {
+    /// One of which nothing else is to be said.
+    fn new(code: Value, instance: Value) -> Self {
+        Self { code, instance, polls: false, inlining: Inlining::Usual }
+    }
 }
 
 /// What LLVM's inliner is told about a call.
@@ -78,8 +85,7 @@ impl FunctionTranslator<'_, '_, '_> {
     /// What is to be done with a direct call of a function.
     fn inlining(&self, func: u32) -> Inlining {
         let module = self.unit.module;
-        let position = (func as usize).checked_sub(module.meta.imported_funcs());
-        if position.is_some_and(|position| module.merged.contains(position)) {
+        if module.defined_position(func).is_some_and(|position| module.merged.contains(position)) {
             Inlining::Merged
         } else if module.call_trees.is_called_once(module, func) {
             Inlining::OnlyCall
@@ -90,22 +96,13 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// A function of the module, imported or defined.
     pub(crate) fn direct_callee(&self, func: u32) -> Callee {
-        if self.unit.module.defines(func) {
-            return Callee {
-                code: self.unit.function(func),
-                instance: self.instance,
-                polls: false,
-                inlining: Inlining::Usual,
-            };
+        if self.unit.module.defined_position(func).is_some() {
+            return Callee::new(self.unit.function(func), self.instance);
         }
         let record = self.unit.layout.imported_funcs + func * size_of::<ImportedFunc>() as u32;
         let field = |offset: usize| self.load_instance(self.unit.types.ptr, record + offset as u32);
-        Callee {
-            code: field(core::mem::offset_of!(ImportedFunc, code)),
-            instance: field(core::mem::offset_of!(ImportedFunc, instance)),
-            polls: false,
-            inlining: Inlining::Usual,
-        }
+        let code = field(core::mem::offset_of!(ImportedFunc, code));
+        Callee::new(code, field(core::mem::offset_of!(ImportedFunc, instance)))
     }
 
     /// A function of the module that is called instead of a reference.
@@ -175,7 +172,7 @@ impl FunctionTranslator<'_, '_, '_> {
         // Saves a load, one of two that a call waits for; and instances are in the register that callees want them in.
         let is_own = self.unit.module.stored_values.functions_are_own;
         let instance = if is_own { self.instance } else { field(FUNC_INSTANCE_OFFSET) };
-        Callee { code: field(FUNC_CODE_OFFSET), instance, polls: false, inlining: Inlining::Usual }
+        Callee::new(field(FUNC_CODE_OFFSET), instance)
     }
 
     /// What a table's element calls; traps unless it is a function of a subtype of `ty`.
