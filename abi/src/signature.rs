@@ -7,6 +7,9 @@
 //! (thread: *ThreadContext, instance: *instance context, parameter 0, parameter 1, …)
 //! ```
 //!
+//! Where the compiler knows that no function that a call can reach looks at its instance, the register of that argument
+//! holds anything.
+//!
 //! No argument travels on the native stack (see `docs/llvm-tail-calls.md`): the parameters that find no
 //! register ([`surplus_params`]) are stored, in order, in
 //! [`ThreadContext::surplus`](crate::context::ThreadContext::surplus) directly before the call, and the function

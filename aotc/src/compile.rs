@@ -10,6 +10,7 @@ use crate::convention;
 use crate::cpu::{Arch, Cpu};
 use crate::error::CompileError;
 use crate::gc;
+use crate::instances;
 use crate::llvm::{CodegenFile, Context, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
 use crate::module::call_trees::{self, CallTrees, Calls};
 use crate::module::merged::Merged;
@@ -295,6 +296,9 @@ fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Resul
     // What translation got wrong, or lowering.
     observer.timed(Stage::Verify, || llvm.verify())?;
     observer.timed(Stage::CleanUp, || llvm.run_passes(pipeline::clean_up(settings.opt_level), &target))?;
+    if range.len() == job.module.bodies.len() {
+        instances::forget(&unit);
+    }
     let output = observer.timed(Stage::Emit, || match settings.emit {
         Emit::LlvmIr => Ok(llvm.print().into_bytes()),
         Emit::Asm => emit(&unit, &target, CodegenFile::Assembly),

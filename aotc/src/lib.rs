@@ -16,6 +16,7 @@ mod cpu;
 mod error;
 mod features;
 mod gc;
+mod instances;
 mod llvm;
 mod module;
 pub mod object;

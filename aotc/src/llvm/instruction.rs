@@ -285,6 +285,12 @@ impl Value {
         (!callee.is_null()).then_some(Value(callee))
     }
 
+    /// The type of the function that a call calls, known or not.
+    pub(crate) fn called_type(self) -> Type {
+        // SAFETY: the handle is a call's or an invoke's by contract of this function.
+        Type(unsafe { LLVMGetCalledFunctionType(self.0) })
+    }
+
     /// Makes a load one that happens exactly where and as often as it stands.
     pub(crate) fn set_volatile(self) {
         // SAFETY: the handle is a load's by contract of this function.
