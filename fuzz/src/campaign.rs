@@ -1,7 +1,6 @@
 //! Many seeds, compared in child processes: a crash or a hang of an engine costs one seed.
 
 use crate::dolmen::Setup;
-use crate::generate;
 use crate::outcome::{Comparison, REFUSED, compare};
 use crate::server::{Server, to_hex};
 use crate::v8;
@@ -20,9 +19,15 @@ pub const SERVE_ARG: &str = "--serve";
 /// Seeds between two signs of life.
 const PROGRESS_SEEDS: u64 = 500;
 
+/// A generator of modules: [`generate::module`](crate::generate::module) or
+/// [`programs::module`](crate::programs::module).
+pub type Generator = fn(u64) -> Result<Vec<u8>, String>;
+
 /// What is to be done.
 #[derive(Debug)]
 pub struct Plan {
+    /// Makes the module of a seed.
+    pub generator: Generator,
     pub seeds: Range<u64>,
     pub jobs: usize,
     /// The program that answers `SETUP HEX` requests as this package's binary does with [`SERVE_ARG`].
@@ -121,7 +126,7 @@ struct Engines<'a> {
 
 impl Engines<'_> {
     fn judge(&mut self, seed: u64) -> anyhow::Result<Verdict> {
-        let Ok(wasm) = generate::module(seed) else { return Ok(Verdict::Ungenerated) };
+        let Ok(wasm) = (self.plan.generator)(seed) else { return Ok(Verdict::Ungenerated) };
         let hex = to_hex(&wasm);
         let mut records = Vec::new();
         if let Some(node) = &self.plan.node {

@@ -1,6 +1,7 @@
 //! Dolmen as an engine: compiles a module, loads the artifact, calls the probes.
 
 use crate::outcome::{End, REFUSED};
+use crate::{probes, programs};
 use dolmen::{Config, Engine, Error, Instance, Module, Store, TrapCode, Val};
 use dolmen_aotc::{OptLevel, Options};
 use std::fmt;
@@ -67,10 +68,20 @@ fn run(wasm: &[u8], setup: Setup) -> Result<Vec<String>, String> {
     };
     let mut lines = vec![format!("instantiate {}", End::Ok.word())];
     let names: Vec<String> = module.exports().map(|export| export.name().to_owned()).collect();
-    for name in names.iter().filter(|name| crate::probes::is_probe(name)) {
+    for (number, name) in names.iter().filter(|name| probes::is_probe(name)).enumerate() {
+        turn_knobs(&mut store, &instance, &names, number)?;
         lines.push(call(&mut store, &instance, name)?);
     }
     Ok(lines)
+}
+
+/// Sets the globals that programs have for it.
+fn turn_knobs(store: &mut Store<()>, instance: &Instance, names: &[String], number: usize) -> Result<(), String> {
+    for name in names.iter().filter(|name| programs::is_knob(name)) {
+        let knob = instance.get_global(&mut *store, name).ok_or("a knob is missing")?;
+        knob.set(&mut *store, Val::I32(programs::knob_value(number))).map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 fn call(store: &mut Store<()>, instance: &Instance, name: &str) -> Result<String, String> {

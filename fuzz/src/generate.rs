@@ -41,6 +41,11 @@ impl Rng {
         self.bits() % end
     }
 
+    /// One of several, at least one.
+    pub fn one_of<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len() as u64) as usize]
+    }
+
     /// True once in `n` times.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0

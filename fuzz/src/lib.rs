@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`generate`] | the module of a seed |
+//! | [`programs`] | the same, of shapes that real programs have |
 //! | [`probes`] | functions added to it, through which an engine is asked |
 //! | [`outcome`] | what an engine said, and how two of them compare |
 //! | [`dolmen`](mod@dolmen), [`v8`] | the engines |
@@ -23,5 +24,6 @@ pub mod dolmen;
 pub mod generate;
 pub mod outcome;
 pub mod probes;
+pub mod programs;
 pub mod server;
 pub mod v8;

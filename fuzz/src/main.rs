@@ -4,9 +4,9 @@
 
 use anyhow::Context as _;
 use clap::Parser;
-use dolmen_fuzz::campaign::{self, Plan, Totals};
+use dolmen_fuzz::campaign::{self, Generator, Plan, Totals};
 use dolmen_fuzz::server::{END_OF_ANSWER, from_hex};
-use dolmen_fuzz::{dolmen, generate};
+use dolmen_fuzz::{dolmen, generate, programs};
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +25,9 @@ struct Arguments {
     /// Compare with V8: a node of version 26 or later. Without it Dolmen is compared with itself.
     #[arg(long)]
     node: Option<PathBuf>,
+    /// Make programs: closed modules of shapes that compilers of object-oriented languages make.
+    #[arg(long)]
+    programs: bool,
     /// Processes of each engine at a time.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
@@ -44,13 +47,15 @@ fn main() -> anyhow::Result<ExitCode> {
     if arguments.serve {
         return serve().map(|()| ExitCode::SUCCESS);
     }
+    let generator: Generator = if arguments.programs { programs::module } else { generate::module };
     if let Some(file) = &arguments.emit {
-        let wasm = generate::module(arguments.first).map_err(anyhow::Error::msg)?;
+        let wasm = generator(arguments.first).map_err(anyhow::Error::msg)?;
         std::fs::write(file, wasm).with_context(|| format!("cannot write {}", file.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let start = Instant::now();
     let plan = Plan {
+        generator,
         seeds: arguments.first..arguments.first.saturating_add(arguments.count),
         jobs: arguments.jobs,
         program: std::env::current_exe().context("cannot find this program")?,

@@ -35,8 +35,11 @@ function record(wasm) {
     return [`instantiate ${end(error)}`];
   }
   const lines = ["instantiate ok"];
-  for (const { name } of WebAssembly.Module.exports(module)) {
-    if (!name.startsWith("probe ")) continue;
+  const names = WebAssembly.Module.exports(module).map(({ name }) => name);
+  for (const [number, name] of names.filter((name) => name.startsWith("probe ")).entries()) {
+    for (const knob of names.filter((name) => name.startsWith("knob "))) {
+      instance.exports[knob].value = number * number * 7 - 3;
+    }
     const word = name.replaceAll(" ", "_");
     try {
       const result = instance.exports[name]();

@@ -2,17 +2,18 @@
 //!
 //! Modules run in child processes, as in a campaign: a crash is a failed test, not the end of it.
 
-use dolmen_fuzz::campaign::{self, Plan, SERVE_ARG};
+use dolmen_fuzz::campaign::{self, Generator, Plan, SERVE_ARG};
 use dolmen_fuzz::dolmen::Setup;
 use dolmen_fuzz::outcome::{Comparison, REFUSED, compare};
 use dolmen_fuzz::server::{Server, to_hex};
+use dolmen_fuzz::{generate, programs};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Seeds of the usual run, and of the long one.
-const SEEDS: u64 = 150;
-const MANY_SEEDS: u64 = 10_000;
+const SEEDS: [u64; 2] = [150, 10_000];
+const PROGRAM_SEEDS: [u64; 2] = [40, 2_000];
 
 /// Variable that asks for the long tests, too.
 const ALL_TESTS_VARIABLE: &str = "DOLMEN_TEST_ALL";
@@ -21,19 +22,29 @@ fn program() -> PathBuf {
     env!("CARGO_BIN_EXE_dolmen-fuzz").into()
 }
 
-#[test]
-fn setups_agree_on_generated_modules() {
-    let count = if std::env::var_os(ALL_TESTS_VARIABLE).is_some() { MANY_SEEDS } else { SEEDS };
+/// Runs the usual number of seeds, or that of the long run, in all setups; calls must end in all of these ways.
+fn check_generator(generator: Generator, [usual, long]: [u64; 2], ends: &[&str]) {
+    let count = if std::env::var_os(ALL_TESTS_VARIABLE).is_some() { long } else { usual };
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let plan = Plan { seeds: 0..count, jobs, program: program(), node: None, save: None };
+    let plan = Plan { generator, seeds: 0..count, jobs, program: program(), node: None, save: None };
     let totals = campaign::run(&plan).expect("the engines start");
     assert!(totals.failures.is_empty(), "{}", totals.failures.join("\n"));
     // Were generator or probes broken, there would be nothing to disagree on.
     assert!(totals.same > count / 2, "only {} modules were compared to the end", totals.same);
-    let ends: BTreeSet<&str> = totals.ends.keys().map(String::as_str).collect();
-    for end in ["ok", "unreachable", "memory", "exception", "null"] {
-        assert!(ends.contains(end), "no call ended with {end:?}: {ends:?}");
+    let found: BTreeSet<&str> = totals.ends.keys().map(String::as_str).collect();
+    for end in ends {
+        assert!(found.contains(end), "no call ended with {end:?}: {found:?}");
     }
+}
+
+#[test]
+fn setups_agree_on_generated_modules() {
+    check_generator(generate::module, SEEDS, &["ok", "unreachable", "memory", "exception", "null"]);
+}
+
+#[test]
+fn setups_agree_on_programs() {
+    check_generator(programs::module, PROGRAM_SEEDS, &["ok", "array", "exception", "null"]);
 }
 
 #[test]

@@ -1,0 +1,226 @@
+//! A function under construction: its signature, its locals, its text.
+
+use super::Program;
+use crate::generate::Rng;
+
+/// Types of values that bodies work with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ty {
+    I32,
+    I64,
+    F64,
+    /// An object of the root class, or null.
+    Obj,
+    /// The same, not null.
+    This,
+    Any,
+    Ints,
+    Bytes,
+    Objs,
+    Anys,
+    Method,
+    Exception,
+}
+
+impl Ty {
+    /// Types of parameters and results.
+    const PASSED: [Self; 10] = [
+        Self::I32,
+        Self::I64,
+        Self::F64,
+        Self::Obj,
+        Self::This,
+        Self::Any,
+        Self::Ints,
+        Self::Bytes,
+        Self::Objs,
+        Self::Anys,
+    ];
+
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F64 => "f64",
+            Self::Obj => "(ref null $obj)",
+            Self::This => "(ref $obj)",
+            Self::Any => "anyref",
+            Self::Ints => "(ref $ints)",
+            Self::Bytes => "(ref $bytes)",
+            Self::Objs => "(ref $objs)",
+            Self::Anys => "(ref $anys)",
+            Self::Method => "(ref null $m0)",
+            Self::Exception => "exnref",
+        }
+    }
+}
+
+/// Parameters and results of a function.
+#[derive(Clone, Debug)]
+pub(super) struct Signature {
+    /// The name of the type in which methods have it.
+    pub(super) named: Option<&'static str>,
+    pub(super) params: Vec<Ty>,
+    pub(super) results: Vec<Ty>,
+}
+
+impl Signature {
+    /// That of the methods in the table at an even place, or at an odd one.
+    pub(super) fn method(kind: usize) -> Self {
+        match kind {
+            0 => Self { named: Some("$m0"), params: vec![Ty::This, Ty::I32], results: vec![Ty::I32] },
+            _ => Self { named: Some("$m1"), params: vec![Ty::This, Ty::I64, Ty::Obj], results: vec![Ty::I64] },
+        }
+    }
+
+    pub(super) fn entry() -> Self {
+        Self { named: None, params: vec![Ty::I32, Ty::I64], results: vec![Ty::I64] }
+    }
+
+    /// Mostly few parameters and one result; now and then more than fit registers.
+    pub(super) fn draw(rng: &mut Rng) -> Self {
+        let mut types = |most: u64| -> Vec<Ty> {
+            let count = if rng.one_in(10) { 8 } else { 1 + rng.below(most) };
+            (0..count).map(|_| rng.one_of(&Ty::PASSED)).collect()
+        };
+        Self { named: None, params: types(4), results: types(2) }
+    }
+
+    pub(super) fn result_text(&self) -> String {
+        self.results.iter().map(|ty| format!(" {}", ty.text())).collect()
+    }
+}
+
+/// A function under construction.
+pub(super) struct Body<'p> {
+    pub(super) program: &'p mut Program,
+    pub(super) signature: Signature,
+    /// What may be assigned to: names and types.
+    pub(super) locals: Vec<(String, Ty)>,
+    /// Counters of the loops around, which only these assign to.
+    pub(super) counters: Vec<String>,
+    declarations: String,
+    names: usize,
+    /// How deep functions with one call may still be nested.
+    pub(super) depth: usize,
+    /// Whether the function calls others.
+    pub(super) calls: bool,
+}
+
+impl Program {
+    /// Writes a function with a random body.
+    pub(super) fn function(&mut self, name: &str, signature: &Signature, depth: usize) {
+        let is_leaf = depth == 0 || depth < 2 && self.rng.one_in(2);
+        let mut body = Body {
+            program: self,
+            signature: signature.clone(),
+            locals: Vec::new(),
+            counters: Vec::new(),
+            declarations: String::new(),
+            names: 0,
+            depth,
+            calls: !is_leaf,
+        };
+        let params: String = signature.params.iter().map(|&ty| body.param(ty)).collect();
+        let fuel = if is_leaf { String::new() } else { body.return_without_fuel() };
+        let prologue = body.prologue();
+        let statements = body.statements(3);
+        let end = body.end();
+        let declarations = std::mem::take(&mut body.declarations);
+        let results = signature.result_text();
+        let ty = signature.named.map_or(String::new(), |name| format!(" (type {name})"));
+        self.line(&format!(
+            "(func {name}{ty}{params} (result{results}){declarations}\n    {fuel}{prologue}\n    {statements}\n    {end})"
+        ));
+    }
+}
+
+/// Burns fuel, of which there must be some.
+pub(super) const BURN: &str = "(global.set $fuel (i32.sub (global.get $fuel) (i32.const 1)))";
+
+impl Body<'_> {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.program.rng.below(end)
+    }
+
+    pub(super) fn one_in(&mut self, n: u64) -> bool {
+        self.program.rng.one_in(n)
+    }
+
+    pub(super) fn one_of<T: Copy>(&mut self, items: &[T]) -> T {
+        self.program.rng.one_of(items)
+    }
+
+    /// A name that nothing in the function has yet.
+    pub(super) fn name(&mut self, prefix: &str) -> String {
+        self.names += 1;
+        format!("${prefix}{}", self.names)
+    }
+
+    fn param(&mut self, ty: Ty) -> String {
+        let name = self.name("p");
+        self.locals.push((name.clone(), ty));
+        format!(" (param {name} {})", ty.text())
+    }
+
+    /// A new local that [`locals`](Self::locals) does not have.
+    pub(super) fn hidden_local(&mut self, prefix: &str, ty: Ty) -> String {
+        let name = self.name(prefix);
+        self.declarations += &format!(" (local {name} {})", ty.text());
+        name
+    }
+
+    /// A new local to assign to; a reference that is not null must be assigned first.
+    fn local(&mut self, ty: Ty) -> String {
+        let name = self.hidden_local("l", ty);
+        self.locals.push((name.clone(), ty));
+        name
+    }
+
+    /// Returns at once if there is no fuel, and burns some if there is.
+    fn return_without_fuel(&mut self) -> String {
+        let results = self.signature.results.clone();
+        format!("(if (i32.eqz (global.get $fuel)) (then (return{}))) {BURN} ", self.values(&results, 0))
+    }
+
+    /// Declares locals; the text assigns those that are not null.
+    fn prologue(&mut self) -> String {
+        for ty in [Ty::I32, Ty::I32, Ty::I64, Ty::F64, Ty::Obj, Ty::Any, Ty::Exception] {
+            self.local(ty);
+        }
+        let mut text = String::new();
+        for ty in [Ty::This, Ty::Ints, Ty::Bytes, Ty::Objs, Ty::Anys] {
+            if self.one_in(3) {
+                let value = self.expression(ty, 1);
+                text += &format!("(local.set {} {value}) ", self.local(ty));
+            }
+        }
+        text
+    }
+
+    /// A local of a type.
+    pub(super) fn some_local(&mut self, ty: Ty) -> Option<String> {
+        let indices: Vec<usize> = (0..self.locals.len()).filter(|&index| self.locals[index].1 == ty).collect();
+        (!indices.is_empty()).then(|| {
+            let index = self.one_of(&indices);
+            self.locals[index].0.clone()
+        })
+    }
+
+    /// Values of these types, one after the other.
+    pub(super) fn values(&mut self, types: &[Ty], depth: u32) -> String {
+        types.iter().map(|&ty| format!(" {}", self.expression(ty, depth))).collect()
+    }
+
+    /// What the function returns, or calls instead.
+    fn end(&mut self) -> String {
+        if self.calls
+            && self.one_in(5)
+            && let Some(call) = self.tail_call()
+        {
+            return call;
+        }
+        let results = self.signature.results.clone();
+        self.values(&results, 2)
+    }
+}
