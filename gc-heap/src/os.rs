@@ -1,8 +1,8 @@
 //! Address space and memory from the operating system.
 //!
 //! A heap wants its whole region at one address from the start, because references are relative to it, but
-//! memory only for what it uses. So the region is *reserved* without access, *committed* piece by piece, and
-//! *released* when a collection leaves it empty. Side tables are reserved with access: their pages are zero and
+//! memory only for what it uses. So the region is *reserved* without access, *committed* piece by piece, *populated*
+//! where it will be needed soon, and *released* when a collection leaves it empty. Side tables are reserved with access: their pages are zero and
 //! cost nothing until they are touched.
 //!
 //! Invariants: a [`Mapping`] owns its addresses until it is dropped; released memory reads as zero. Every request
@@ -110,16 +110,33 @@ impl Mapping {
         }
     }
 
-    /// Gives the memory behind a part back; it reads as zero afterwards. Returns false if the system refuses, and
-    /// then nothing has changed.
+    /// The first place at `offset` or behind it at which a huge page ends, or the mapping.
+    pub fn huge_page_end(&self, offset: u64) -> u64 {
+        let base = self.base() as u64;
+        ((base + offset).next_multiple_of(HUGE_PAGE_BYTES) - base).min(self.bytes())
+    }
+
+    /// Takes memory for an accessible part now that would otherwise be taken when it is touched. Its content stays.
+    /// False if the system refuses.
     ///
     /// # Panics
     ///
     /// If the part is not inside the mapping.
-    pub fn release(&mut self, start: u64, bytes: u64) -> bool {
+    pub fn populate(&self, start: u64, bytes: u64) -> bool {
         let address = self.part(start, bytes);
-        // SAFETY: the range lies inside a private anonymous mapping of ours (`part` checks), and `&mut self`
-        // says that nobody relies on its content.
+        // SAFETY: the range lies inside a mapping of ours (`part` checks); the advice changes no content.
+        unsafe { libc::madvise(address, bytes as usize, libc::MADV_POPULATE_WRITE) == 0 }
+    }
+
+    /// Gives the memory behind a part back, whose content nobody relies on; it reads as zero afterwards. Returns false if
+    /// the system refuses, and then nothing has changed.
+    ///
+    /// # Panics
+    ///
+    /// If the part is not inside the mapping.
+    pub fn release(&self, start: u64, bytes: u64) -> bool {
+        let address = self.part(start, bytes);
+        // SAFETY: the range lies inside a private anonymous mapping of ours (`part` checks), which nothing in Rust refers to.
         unsafe { libc::madvise(address, bytes as usize, libc::MADV_DONTNEED) == 0 }
     }
 
@@ -144,7 +161,7 @@ mod tests {
     #[test]
     fn released_memory_reads_as_zero() {
         let mut system = System::new(Refused::NONE);
-        let mut mapping = system.reserve(1 << 20).unwrap();
+        let mapping = system.reserve(1 << 20).unwrap();
         system.commit(&mapping, 4096, 8192).unwrap();
         let at = mapping.base().wrapping_add(4096);
         // SAFETY: the byte was committed above.
@@ -152,6 +169,19 @@ mod tests {
         assert!(mapping.release(4096, 8192));
         // SAFETY: as above.
         assert_eq!(unsafe { at.read() }, 0);
+    }
+
+    #[test]
+    fn populated_memory_keeps_its_content() {
+        let mut system = System::new(Refused::NONE);
+        let mapping = system.map_table(1 << 20).unwrap();
+        // SAFETY: the table is accessible.
+        unsafe { mapping.base().write(7) };
+        mapping.populate(0, 1 << 20);
+        // SAFETY: as above.
+        assert_eq!(unsafe { mapping.base().read() }, 7);
+        let reserved = system.reserve(1 << 20).unwrap();
+        assert!(!reserved.populate(0, 1 << 20), "it is not accessible");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::interface::to_runtime::{Runtime, TypeTable};
 use crate::options::HeapOptions;
 use crate::space::Space;
 use crate::stats::Stats;
-use crate::trace::{MarkStack, MarkTeam};
+use crate::trace::{MarkStack, MarkTeam, crew_of};
 use crate::verify::{Verifier, VerifyError};
 use dolmen_abi::collector::Barrier;
 use std::sync::Arc;
@@ -49,6 +49,16 @@ impl HeapState {
         });
         runtime.visit_stocks(&mut |stock| self.allocator.retire_stock(stock));
         self.allocator.retire_own();
+    }
+
+    /// Prepares for taking `bytes` bytes of new memory before the next collection, if there are helpers.
+    pub fn look_ahead(&mut self, bytes: u64) {
+        let helpers = self.team.places();
+        if helpers > 0
+            && let Some(pages) = self.space.look_ahead(bytes)
+        {
+            crew_of(&self.options).call_for_memory(pages, helpers);
+        }
     }
 
     /// Runs the verifier over what is reachable. The mutators are stopped.

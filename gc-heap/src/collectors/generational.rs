@@ -22,6 +22,9 @@ const STRESS_MAJOR_INTERVAL: u64 = 4;
 /// A program is building something when no more than one byte in so many died.
 const BUILDING_DEAD_FRACTION: u64 = 32;
 
+/// Who builds something will build on: so much of what lives is expected to be handed out soon.
+const BUILDING_AHEAD_FRACTION: u64 = 8;
+
 /// A program that dirties a card for each object of so many bytes is looked at again before there are too many, as
 /// near as the smallest step lets it.
 const CARD_OBJECT_BYTES: u64 = 16;
@@ -162,6 +165,15 @@ impl Collect for Generational {
             Some(next_part_at_bytes) => used + bytes > next_part_at_bytes,
             None => used + bytes > self.nursery_bytes(heap) || self.dirty_cards.are_many(heap),
         }
+    }
+
+    fn expected_bytes(&self, heap: &HeapState) -> u64 {
+        if self.paced_bytes == Some(heap.options.tuning.building_nursery_bytes) {
+            let live_bytes = heap.stats.live_bytes;
+            let until_major = self.major_at.map_or(0, |at| at.live_bytes.saturating_sub(live_bytes));
+            return (live_bytes / BUILDING_AHEAD_FRACTION).min(until_major);
+        }
+        self.nursery_bytes(heap).saturating_sub(heap.allocator.handed_out_bytes())
     }
 
     fn collect(&mut self, heap: &mut HeapState, runtime: &mut dyn Runtime, cause: Cause) -> Result<(), VerifyError> {

@@ -22,6 +22,11 @@ pub trait Collect: Send {
     /// Whether to collect before `bytes` bytes are taken from the space.
     fn is_due(&mut self, heap: &HeapState, bytes: u64) -> bool;
 
+    /// Bytes that will be handed out before the next collection, as far as that is known; memory is taken for them ahead.
+    fn expected_bytes(&self, _heap: &HeapState) -> u64 {
+        0
+    }
+
     /// Collects as much as it can.
     ///
     /// # Errors

@@ -229,7 +229,10 @@ impl Heap {
         if let Some(stress) = &mut self.stress {
             self.state.allocator.retire(&mut stress.buffer);
         }
-        self.collector.collect(&mut self.state, runtime, cause).map_err(Box::new)
+        self.collector.collect(&mut self.state, runtime, cause).map_err(Box::new)?;
+        let needed_bytes = self.state.stats.live_bytes + self.collector.expected_bytes(&self.state);
+        self.state.look_ahead(needed_bytes.saturating_sub(self.state.space.frontier_bytes()));
+        Ok(())
     }
 
     /// Checks everything reachable. Costs a trace of the heap.
@@ -436,6 +439,9 @@ impl Heap {
     fn take(&mut self, runtime: &mut dyn Runtime, bytes: u32) -> Option<u32> {
         let HeapState { allocator, space, .. } = &mut self.state;
         let object = allocator.alloc(space, buffer_of(&mut self.stress, runtime), bytes)?;
+        if space.has_entered_page() {
+            self.state.look_ahead(self.collector.expected_bytes(&self.state));
+        }
         if bytes <= LINE_BYTES && self.stress.is_none() {
             self.stock_up(runtime);
         }

@@ -8,6 +8,7 @@
 //! Invariants: memory that is handed out is zero, or a [`Piece`] that says whether it is; its block is dirty from then
 //! on; its lines are [`LINE_FRESH`] if it is shared by small objects.
 
+pub mod ahead;
 pub mod mark_bits;
 pub mod region;
 pub mod sweep;
@@ -17,11 +18,13 @@ use crate::block::{BLOCK_BYTES, BLOCK_UNITS, Block, BlockState, BlockTable, LOG_
 use crate::large::{self, LargeObjects};
 use crate::line::{LINE_FREE, LINE_FRESH, LINE_LIVE, LOG_LINE_UNITS, LineTable, line_range, next_hole, used_mask};
 use crate::os::System;
+use ahead::{Ahead, MAX_AHEAD_BYTES, Pages};
 use dolmen_abi::reference::NULL_REF;
 use mark_bits::MarkBits;
 use region::{Region, SMALL_PAGES_BYTES};
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use young::YoungLines;
 
 /// Memory for small objects: a hole, or a whole block.
@@ -57,6 +60,9 @@ pub struct Space {
     system: System,
     /// Whether huge pages were asked for; not before the heap needs some, so that a small one has few mappings.
     has_huge_pages: bool,
+    ahead: Ahead,
+    /// The frontier has come into another huge page since this was last cleared.
+    has_entered_page: bool,
 }
 
 impl Space {
@@ -67,8 +73,11 @@ impl Space {
         let mut marks = MarkBits::new(&mut system, limit)?;
         // Null is always marked: the tracer need not tell it from an object seen before.
         marks.set(NULL_REF);
+        let region = Region::reserve(&mut system, limit)?;
         Ok(Self {
-            region: Region::reserve(&mut system, limit)?,
+            ahead: region.ahead(),
+            has_entered_page: false,
+            region,
             marks,
             lines: LineTable::new(&mut system, limit)?,
             blocks: BlockTable::new(limit),
@@ -182,6 +191,25 @@ impl Space {
         u64::from(self.blocks.frontier() - 1 - self.blocks.free_count()) << LOG_BLOCK_BYTES
     }
 
+    /// Bytes of the region below the frontier.
+    pub fn frontier_bytes(&self) -> u64 {
+        u64::from(self.blocks.frontier() - 1) << LOG_BLOCK_BYTES
+    }
+
+    /// Whether the frontier has come into another huge page since the last question.
+    pub fn has_entered_page(&mut self) -> bool {
+        std::mem::take(&mut self.has_entered_page)
+    }
+
+    /// Prepares for taking `bytes` bytes behind the frontier before the next collection; what a helper is to be called
+    /// for, if it is.
+    pub fn look_ahead(&mut self, bytes: u64) -> Option<&Arc<Pages>> {
+        let blocks = (bytes.min(MAX_AHEAD_BYTES) >> LOG_BLOCK_BYTES) as u32;
+        let end = self.blocks.frontier().saturating_add(blocks).min(self.blocks.limit());
+        let is_committed = self.has_huge_pages && self.region.commit(&mut self.system, end);
+        self.ahead.extend(if is_committed { Block(end).offset() } else { 0 })
+    }
+
     /// Clears all marks but those of immortal objects, before a collection marks anew.
     pub fn clear_marks(&mut self) {
         let frontier = self.blocks.frontier();
@@ -227,6 +255,7 @@ impl Space {
             self.marks.prefer_huge_pages();
             self.lines.prefer_huge_pages();
         }
+        self.has_entered_page |= self.ahead.enter(Block(end).offset());
         self.young.reserve(end) && self.blocks.extend(count)
     }
 

@@ -8,10 +8,12 @@
 
 #![allow(unsafe_code, reason = "reads and writes object memory")]
 
+use super::ahead::Ahead;
 use crate::block::{BLOCK_BYTES, Block};
 use crate::os::{HUGE_PAGE_BYTES, Mapping, System};
 use dolmen_abi::reference::{LOG_REF_SCALE, REF_UNIT_BYTES};
 use std::io;
+use std::sync::Arc;
 
 /// Blocks that are made accessible at once, so that a growing heap makes few system calls.
 const MIN_COMMIT_BLOCKS: u32 = (1 << 20) / BLOCK_BYTES;
@@ -28,7 +30,7 @@ const COMMIT_FRACTION: u32 = 8;
 /// The heap region.
 #[derive(Debug)]
 pub struct Region {
-    mapping: Mapping,
+    mapping: Arc<Mapping>,
     blocks: u32,
     committed: u32,
 }
@@ -37,7 +39,7 @@ impl Region {
     /// Reserves a region of `blocks` blocks.
     pub fn reserve(system: &mut System, blocks: u32) -> io::Result<Self> {
         let mapping = system.reserve(Block(blocks).offset())?;
-        Ok(Self { mapping, blocks, committed: 1 })
+        Ok(Self { mapping: Arc::new(mapping), blocks, committed: 1 })
     }
 
     /// Address of reference word 0.
@@ -60,6 +62,11 @@ impl Region {
     /// Asks for huge pages behind the first [`SMALL_PAGES_BYTES`].
     pub fn prefer_huge_pages(&self) {
         self.mapping.prefer_huge_pages_from(SMALL_PAGES_BYTES);
+    }
+
+    /// What takes memory for huge pages ahead of need.
+    pub fn ahead(&self) -> Ahead {
+        Ahead::new(Arc::clone(&self.mapping), SMALL_PAGES_BYTES)
     }
 
     /// Gives the memory of `count` blocks back; it reads as zero afterwards. False if the system refuses.
@@ -122,11 +129,7 @@ impl Region {
     /// The end of the huge page that `offset` is in, at which an accessible part must end: what is touched of a page
     /// that is not wholly accessible keeps it from ever being huge.
     fn huge_page_end(&self, offset: u64) -> u64 {
-        if offset <= SMALL_PAGES_BYTES {
-            return offset;
-        }
-        let base = self.base() as u64;
-        ((base + offset).next_multiple_of(HUGE_PAGE_BYTES) - base).min(self.mapping.bytes())
+        if offset <= SMALL_PAGES_BYTES { offset } else { self.mapping.huge_page_end(offset) }
     }
 
     fn check(&self, start: u32, end: u32) {

@@ -1,5 +1,7 @@
 //! The crew: threads of the process that help whichever heap calls.
 //!
+//! They also take memory from the system ahead of a program's need ([`ahead`](crate::space::ahead)).
+//!
 //! Most heaps are small and are marked by one thread before another has woken up. So there are no helpers until a
 //! collection calls for one, and then they are shared by all heaps of the process: they sleep until a team
 //! ([`team`](super::team)) calls, help it as long as it has work, and sleep again. They belong to no store, run no code
@@ -14,6 +16,7 @@ use super::MarkTeam;
 use super::marker;
 use super::stack::MarkStack;
 use crate::options::HeapOptions;
+use crate::space::ahead::Pages;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -28,8 +31,14 @@ pub struct Crew {
     start: fn(&'static Crew) -> bool,
 }
 
+/// What a helper is called for.
+enum Call {
+    Mark(Arc<MarkTeam>),
+    Populate(Arc<Pages>),
+}
+
 struct State {
-    calls: VecDeque<Arc<MarkTeam>>,
+    calls: VecDeque<Call>,
     threads: u32,
     idle: usize,
 }
@@ -61,23 +70,30 @@ impl Crew {
 
     /// Calls one more helper for a team, if it has a place for one.
     pub fn call(&'static self, team: &Arc<MarkTeam>) {
-        if team.reserve_place() && !self.pass_on(team) {
+        if team.reserve_place() && !self.pass_on(Call::Mark(Arc::clone(team)), team.places()) {
             team.dismiss();
         }
     }
 
-    /// Passes a call on; false if nobody will answer.
-    fn pass_on(&'static self, team: &Arc<MarkTeam>) -> bool {
+    /// Calls a helper to populate pages, one of so many.
+    pub fn call_for_memory(&'static self, pages: &Arc<Pages>, helpers: u32) {
+        if !self.pass_on(Call::Populate(Arc::clone(pages)), helpers) {
+            pages.dismiss();
+        }
+    }
+
+    /// Passes a call on to one of so many helpers; false if nobody will answer.
+    fn pass_on(&'static self, call: Call, helpers: u32) -> bool {
         let mut state = self.lock();
         if state.calls.try_reserve(1).is_err() {
             return false;
         }
-        state.calls.push_back(Arc::clone(team));
+        state.calls.push_back(call);
         if state.calls.len() <= state.idle {
             self.called.notify_one();
             return true;
         }
-        let is_started = state.threads < team.places() && (self.start)(self);
+        let is_started = state.threads < helpers && (self.start)(self);
         state.threads += u32::from(is_started);
         if state.threads == 0 {
             state.calls.pop_back();
@@ -89,19 +105,35 @@ impl Crew {
     fn serve(&self) {
         let mut stack = MarkStack::new(0);
         loop {
-            let team = self.next_call();
-            take_part(&team, &mut stack);
-            team.dismiss();
+            match self.next_call() {
+                Call::Mark(team) => {
+                    take_part(&team, &mut stack);
+                    team.dismiss();
+                }
+                Call::Populate(pages) => self.populate(pages),
+            }
         }
     }
 
-    fn next_call(&self) -> Arc<MarkTeam> {
+    /// Populates a page; the next one when other calls have been answered.
+    fn populate(&self, pages: Arc<Pages>) {
+        let has_more = pages.populate_next();
+        let mut state = self.lock();
+        if has_more && state.calls.try_reserve(1).is_ok() {
+            state.calls.push_back(Call::Populate(pages));
+        } else {
+            drop(state);
+            pages.dismiss();
+        }
+    }
+
+    fn next_call(&self) -> Call {
         let mut state = self.lock();
         state.idle += 1;
         loop {
-            if let Some(team) = state.calls.pop_front() {
+            if let Some(call) = state.calls.pop_front() {
                 state.idle -= 1;
-                return team;
+                return call;
             }
             state = self.called.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

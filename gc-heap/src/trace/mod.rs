@@ -50,6 +50,7 @@ mod sync;
 mod team;
 
 pub use assistant::Assistant;
+pub use crew::of as crew_of;
 pub use remembered::Remembered;
 pub use stack::MarkStack;
 pub use sync::spin;
