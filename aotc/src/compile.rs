@@ -6,6 +6,7 @@
 //! other partitions are translated along to be inlined.
 
 use crate::artifact::{self, ArtifactInput};
+use crate::cache::{CacheStore, Slot};
 use crate::convention;
 use crate::cpu::{Arch, Cpu};
 use crate::error::CompileError;
@@ -33,18 +34,19 @@ use dolmen_abi::meta::Trampolines;
 use dolmen_abi::signature::MachineSignature;
 use std::ffi::CString;
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use wasmparser::FuncValidatorAllocations;
 
 /// The options, resolved.
 pub(crate) struct Settings {
-    opt_level: OptLevel,
+    pub(crate) opt_level: OptLevel,
     pub(crate) cpu: Cpu,
     pub(crate) protocol: Protocol,
     pub(crate) polls: bool,
-    emit: Emit,
-    jobs: usize,
+    pub(crate) emit: Emit,
+    pub(crate) jobs: usize,
+    pub(crate) cache: Option<Arc<dyn CacheStore>>,
 }
 
 /// Everything that partitions share.
@@ -157,6 +159,7 @@ impl Settings {
             polls: options.polls,
             emit: options.emit,
             jobs: options.jobs.max(1),
+            cache: options.cache.clone(),
         })
     }
 
@@ -282,7 +285,8 @@ fn in_parallel<T: Send>(
     first_error.map_or(Ok(values), Err)
 }
 
-/// From a range of functions to an object file, or to the text that was asked for.
+/// From a range of functions to an object file, which an earlier compilation may have made, or to the text that was asked
+/// for.
 fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Result<Vec<u8>, CompileError> {
     let (settings, observer) = (job.settings, job.observer);
     let target = settings.target_machine()?;
@@ -291,22 +295,44 @@ fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Resul
     llvm.set_data_layout(&data_layout(&target));
     let unit = Unit::new(&context, &llvm, job.module, settings);
     observer.timed(Stage::Translate, || translate_partition(job, &unit, index, range))?;
-    observer.timed(Stage::Optimise, || optimise(job, &unit, range, &target))?;
-    observer.timed(Stage::Lower, || gc::lower::lower(&unit))?;
-    // What translation got wrong, or lowering.
-    observer.timed(Stage::Verify, || llvm.verify())?;
-    observer.timed(Stage::CleanUp, || llvm.run_passes(pipeline::clean_up(settings.opt_level), &target))?;
-    if range.len() == job.module.bodies.len() {
-        instances::forget(&unit);
-    }
-    let output = observer.timed(Stage::Emit, || match settings.emit {
-        Emit::LlvmIr => Ok(llvm.print().into_bytes()),
-        Emit::Asm => emit(&unit, &target, CodegenFile::Assembly),
-        Emit::Artifact | Emit::Obj => emit(&unit, &target, CodegenFile::Object),
-    })?;
+    let (slot, cached) = observer.timed(Stage::Cache, || {
+        let slot = Slot::of(&unit, settings, range, job.private);
+        let cached = slot.as_ref().and_then(Slot::get);
+        (slot, cached)
+    });
+    observer.partition(cached.is_some());
+    let output = cached.map_or_else(|| generate(job, &unit, range, &target, slot), Ok)?;
     // Relaxed: a count for display.
     let finished = job.finished.fetch_add(range.len(), Ordering::Relaxed) + range.len();
     observer.progress(finished, job.module.bodies.len());
+    Ok(output)
+}
+
+/// What LLVM makes of a translated partition, for the compilation at hand and for later ones.
+fn generate(
+    job: &Job<'_>,
+    unit: &Unit<'_, '_>,
+    range: &Range<usize>,
+    target: &TargetMachine,
+    slot: Option<Slot<'_>>,
+) -> Result<Vec<u8>, CompileError> {
+    let (settings, observer, llvm) = (job.settings, job.observer, unit.llvm);
+    observer.timed(Stage::Optimise, || optimise(job, unit, range, target))?;
+    observer.timed(Stage::Lower, || gc::lower::lower(unit))?;
+    // What translation got wrong, or lowering.
+    observer.timed(Stage::Verify, || llvm.verify())?;
+    observer.timed(Stage::CleanUp, || llvm.run_passes(pipeline::clean_up(settings.opt_level), target))?;
+    if job.module.is_whole(range) {
+        instances::forget(unit);
+    }
+    let output = observer.timed(Stage::Emit, || match settings.emit {
+        Emit::LlvmIr => Ok(llvm.print().into_bytes()),
+        Emit::Asm => emit(unit, target, CodegenFile::Assembly),
+        Emit::Artifact | Emit::Obj => emit(unit, target, CodegenFile::Object),
+    })?;
+    if let Some(slot) = slot {
+        observer.timed(Stage::Cache, || slot.insert(&output));
+    }
     Ok(output)
 }
 

@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 pub mod artifact;
+mod cache;
 mod compile;
 mod convention;
 mod cpu;
@@ -31,6 +32,7 @@ mod translate;
 pub mod unwind;
 mod words;
 
+pub use cache::{CacheKey, CacheStore};
 pub use compile::{compile, compile_observed};
 pub use error::CompileError;
 pub use features::{Features, UnknownFeature};

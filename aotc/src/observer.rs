@@ -13,6 +13,8 @@ pub enum Stage {
     Scan,
     /// From operators to LLVM's IR, verified unless nothing optimises it.
     Translate,
+    /// Looking for object code in the cache.
+    Cache,
     /// LLVM's optimiser.
     Optimise,
     /// References become roots and addresses.
@@ -29,11 +31,12 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Decode,
         Self::Validate,
         Self::Scan,
         Self::Translate,
+        Self::Cache,
         Self::Optimise,
         Self::Lower,
         Self::Verify,
@@ -50,6 +53,7 @@ impl Stage {
             Self::Validate => "validate",
             Self::Scan => "scan",
             Self::Translate => "translate",
+            Self::Cache => "cache",
             Self::Optimise => "optimise",
             Self::Lower => "lower",
             Self::Verify => "verify",
@@ -64,6 +68,9 @@ impl Stage {
 pub trait Observer: Sync {
     /// Functions were finished: so many of so many by now.
     fn progress(&self, _finished: usize, _total: usize) {}
+
+    /// A partition was finished: compiled, or taken from the cache.
+    fn partition(&self, _is_cached: bool) {}
 
     /// A thread worked on a stage for so long.
     fn stage(&self, _stage: Stage, _time: Duration) {}

@@ -1,7 +1,9 @@
 //! All knobs of the compiler.
 
+use crate::cache::CacheStore;
 use crate::features::Features;
 use dolmen_abi::collector::Collector;
+use std::sync::Arc;
 
 /// How much LLVM optimises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -89,6 +91,9 @@ pub struct Options {
     pub features: Features,
     pub emit: Emit,
     pub profile: ProfileMode,
+    /// Where object code of earlier compilations is looked for and that of this one kept; it has no influence on the
+    /// output.
+    pub cache: Option<Arc<dyn CacheStore>>,
 }
 
 impl Default for Options {
@@ -102,6 +107,7 @@ impl Default for Options {
             features: Features::default(),
             emit: Emit::default(),
             profile: ProfileMode::default(),
+            cache: None,
         }
     }
 }

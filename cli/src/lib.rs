@@ -1,4 +1,4 @@
-//! What the two binaries of this package share: how `dolmen` talks to `dolmenc`.
+//! What the two binaries of this package share: how `dolmen` talks to `dolmenc`, and where both keep what was compiled.
 //!
 //! `dolmen` is the command and has no LLVM in it; `dolmenc` links LLVM and compiles. Starting a process that is
 //! linked to LLVM takes longer than running many a program, and LLVM ends its process when it meets a fatal
@@ -7,4 +7,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cache_folder;
 pub mod protocol;
+pub mod size;

@@ -74,6 +74,8 @@ pub struct Request {
     pub features: String,
     pub source: Source,
     pub profile: ProfileMode,
+    /// Whether to keep the code of the module's parts in the user's cache, and to take from there what has not changed.
+    pub incremental: bool,
 }
 
 /// How far a compilation is.
@@ -83,9 +85,16 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Where the time of a compilation went: stages, and nanoseconds of all threads together.
+/// Where the time of a compilation went.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Times(pub Vec<(String, u64)>);
+pub struct Times {
+    /// Stages, and nanoseconds of all threads together.
+    pub stages: Vec<(String, u64)>,
+    /// How many parts the module was compiled in.
+    pub parts: u64,
+    /// How many of them were there already.
+    pub cached_parts: u64,
+}
 
 /// A message of the child.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,6 +237,7 @@ mod tests {
             features: "3.0".into(),
             source: Source::Text,
             profile: ProfileMode::Use(vec![1, 2]),
+            incremental: true,
         }
     }
 
@@ -247,7 +257,7 @@ mod tests {
         let sent = [
             Response::Hello("1".into()),
             Response::Progress(Progress { done: 3, total: 400 }),
-            Response::Times(Times(vec![("emit".into(), 5_000_000_000)])),
+            Response::Times(Times { stages: vec![("emit".into(), 5_000_000_000)], parts: 4, cached_parts: 3 }),
             Response::Output(vec![0; 100_000]),
             Response::Invalid("not so".into()),
             Response::Failed("no".into()),

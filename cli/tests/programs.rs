@@ -366,6 +366,62 @@ fn concurrent_runs_share_a_cache() {
     assert_eq!(scratch.cached().len(), 1);
 }
 
+/// A module of two parts; in the second the function `last` returns `number`.
+fn module_of_two_parts(number: i32) -> String {
+    let funcs: String = (0..1500).map(|i| format!("(func (result i32) (i32.const {i}))")).collect();
+    format!("(module {funcs} (func (export \"last\") (result i32) (i32.const {number})))")
+}
+
+#[test]
+fn only_parts_that_have_changed_are_compiled() {
+    let scratch = Scratch::new();
+    // The artifact, and the line that tells how many parts were there.
+    let compile = |number: i32, options: &[&str]| {
+        scratch.file("test.wat", module_of_two_parts(number));
+        let said = scratch.run(["compile", "--time", "-O1", "test.wat", "-o", "test.dolmen"].iter().chain(options));
+        assert_eq!(said.status, Some(0), "{said:?}");
+        let reused = said.stderr.lines().find(|line| line.contains("before")).map(str::to_owned);
+        (fs::read(scratch.path("test.dolmen")).expect("the artifact"), reused)
+    };
+    let reused = |parts| (parts > 0).then(|| format!("{parts} of 2 parts were compiled before"));
+    let check = |number, parts| {
+        let (artifact, told) = compile(number, &["--incremental"]);
+        assert_eq!(told, reused(parts));
+        assert!(artifact == compile(number, &[]).0);
+    };
+    check(1, 0);
+    check(1, 2);
+    check(2, 1);
+    assert_eq!(scratch.cached_parts().len(), 3);
+    scratch.run(["run", "--incremental", "-O1", "--invoke", "last", "test.wat"]).prints("2\n");
+    assert_eq!(scratch.cached_parts().len(), 3);
+    for file in scratch.cached_parts() {
+        let mut part = fs::read(&file).expect("the part");
+        part[64] ^= 1;
+        fs::write(&file, part).expect("a damaged part");
+    }
+    check(2, 0);
+    check(2, 2);
+    thread::scope(|scope| {
+        for i in 0..4 {
+            let output = format!("{i}.dolmen");
+            let args = ["compile", "--incremental", "-O0", "test.wat", "-o", &output].map(str::to_owned);
+            scope.spawn(|| assert_eq!(scratch.run(args).status, Some(0)));
+        }
+    });
+    assert_eq!(scratch.cached_parts().len(), 5);
+    let artifacts = (0..4).map(|i| fs::read(scratch.path(&format!("{i}.dolmen"))).expect("the artifact"));
+    assert!(artifacts.collect::<Vec<_>>().windows(2).all(|pair| pair[0] == pair[1]));
+    // A bound that leaves one part, then no place at all.
+    let mut bounded = scratch.dolmen();
+    bounded.env("DOLMEN_CACHE_MAX", "1").args(["compile", "--incremental", "-O0", "test.wat", "-o", "test.dolmen"]);
+    assert_eq!((said(&mut bounded).status, scratch.cached_parts().len()), (Some(0), 1));
+    fs::remove_dir_all(scratch.path("cache")).expect("the cache");
+    scratch.file("cache", "in the way");
+    check(3, 0);
+    scratch.run(["run", "--incremental", "--no-cache", "test.wat"]).fails_with(&["--no-cache"]);
+}
+
 #[test]
 fn a_heap_snapshot_is_a_graph_that_developer_tools_read() {
     let scratch = Scratch::new();

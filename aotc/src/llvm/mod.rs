@@ -25,7 +25,7 @@ pub(crate) use context::{Context, Metadata, MetadataKind, attribute_index};
 pub(crate) use instruction::Opcode;
 pub use module::LlvmError;
 pub(crate) use module::Module;
-pub(crate) use target::{CodegenFile, OptLevel, TargetMachine, host_cpu, host_features};
+pub(crate) use target::{CodegenFile, OptLevel, TargetMachine, host_cpu, host_features, version};
 pub(crate) use value::{Block, Type, TypeKind, Value};
 
 /// Address space of references: 32-bit pointers in the data layouts of x86-64 and AArch64.

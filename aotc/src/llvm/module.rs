@@ -1,7 +1,9 @@
 //! Modules: functions, globals, verification and passes.
 
+use super::target::take_buffer;
 use super::{Context, Metadata, TargetMachine, Type, Value};
 use llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
+use llvm_sys::bit_writer::LLVMWriteBitcodeToMemoryBuffer;
 use llvm_sys::core::*;
 use llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
 use llvm_sys::prelude::*;
@@ -120,6 +122,12 @@ impl<'c> Module<'c> {
     pub(crate) fn store_bytes(&self, ty: Type) -> u64 {
         // SAFETY: module and type live; the type has a size by contract of this function.
         unsafe { LLVMStoreSizeOfType(LLVMGetModuleDataLayout(self.raw), ty.0) }
+    }
+
+    /// The IR in LLVM's binary format.
+    pub(crate) fn bitcode(&self) -> Vec<u8> {
+        // SAFETY: the module lives.
+        take_buffer(unsafe { LLVMWriteBitcodeToMemoryBuffer(self.raw) })
     }
 
     /// The IR as text.

@@ -1,11 +1,15 @@
 //! Target machines: which CPU code is for, and code emission.
 
 use super::{LlvmError, Module};
-use llvm_sys::core::{LLVMDisposeMemoryBuffer, LLVMDisposeMessage, LLVMGetBufferSize, LLVMGetBufferStart};
+use llvm_sys::core::{
+    LLVMDisposeMemoryBuffer, LLVMDisposeMessage, LLVMGetBufferSize, LLVMGetBufferStart, LLVMGetVersion,
+};
+use llvm_sys::prelude::LLVMMemoryBufferRef;
 use llvm_sys::support::LLVMParseCommandLineOptions;
 use llvm_sys::target::*;
 use llvm_sys::target_machine::*;
 use std::ffi::{CStr, CString};
+use std::slice;
 use std::sync::Once;
 
 /// A CPU and how code for it is made.
@@ -96,6 +100,25 @@ fn take_message(message: *mut std::ffi::c_char) -> String {
     }
 }
 
+/// The content of a buffer.
+pub(super) fn take_buffer(buffer: LLVMMemoryBufferRef) -> Vec<u8> {
+    // SAFETY: LLVM hands over a buffer of so many bytes; it is disposed of after copying.
+    unsafe {
+        let bytes = slice::from_raw_parts(LLVMGetBufferStart(buffer).cast::<u8>(), LLVMGetBufferSize(buffer)).to_vec();
+        LLVMDisposeMemoryBuffer(buffer);
+        bytes
+    }
+}
+
+/// LLVM's version: major, minor, patch.
+pub(crate) fn version() -> [u32; 3] {
+    let mut version = [0; 3];
+    let [major, minor, patch] = &mut version;
+    // SAFETY: the pointers are to integers that live.
+    unsafe { LLVMGetVersion(major, minor, patch) };
+    version
+}
+
 /// LLVM's name of this machine's CPU.
 pub(crate) fn host_cpu() -> String {
     // SAFETY: no precondition.
@@ -178,16 +201,13 @@ impl TargetMachine {
         };
         let mut message = std::ptr::null_mut();
         let mut buffer = std::ptr::null_mut();
-        // SAFETY: machine and module live; on success the buffer is ours and is disposed of after copying.
+        // SAFETY: machine and module live; a message is set on failure only, a buffer on success only.
         unsafe {
             if LLVMTargetMachineEmitToMemoryBuffer(self.raw, module.raw, kind, &raw mut message, &raw mut buffer) != 0 {
                 return Err(LlvmError(take_message(message)));
             }
-            let start = LLVMGetBufferStart(buffer).cast::<u8>();
-            let bytes = std::slice::from_raw_parts(start, LLVMGetBufferSize(buffer)).to_vec();
-            LLVMDisposeMemoryBuffer(buffer);
-            Ok(bytes)
         }
+        Ok(take_buffer(buffer))
     }
 }
 

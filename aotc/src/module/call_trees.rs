@@ -3,8 +3,10 @@
 //! The problem: every cycle of calls needs a poll, and calls that are in no cycle should do without. The functions are
 //! *ranked*, and a call polls if the rank of what it calls is not higher than that of its caller: whatever the ranks are,
 //! no cycle can go upwards all the way round. Nor can one of calls that inlining has put into other functions. Ranks are the
-//! reverse postorder of a depth-first search along direct calls: then no direct call polls that is in no cycle, and in most
-//! cycles one does, in whatever order the module has its functions.
+//! reverse postorder of a depth-first search along direct calls, those instead of returning too: then in most cycles one call polls, in whatever order the
+//! module has its functions. Calls between functions of which the one that is called cannot call the other, be it through
+//! others, are in no cycle and do not poll, whatever their ranks: only the order of functions within a *circle* matters, a
+//! strongly connected component of direct calls.
 //!
 //! Code without loops and cycles ends, yet a chain of functions each of which calls the next one twice takes time that
 //! is exponential in its length, and could neither be stopped nor interrupted. So functions from which much can be
@@ -45,6 +47,8 @@ const LIGHT: u64 = 1 << 10;
 pub(crate) struct CallTrees {
     /// By position of the defined function.
     ranks: Vec<usize>,
+    /// By position of the defined function: the number of its circle.
+    circles: Vec<usize>,
     /// By position of the defined function; nothing if it polls at its entry.
     weights: Vec<Option<u64>>,
     /// By position: how many direct calls the whole module has.
@@ -95,7 +99,12 @@ impl Calls {
         self.has_exceptions
     }
 
-    /// The positions of defined functions that are called, and how often.
+    /// The positions of defined functions that are called, some of them several times.
+    fn positions(&self, imported: usize) -> impl Iterator<Item = usize> {
+        self.callees().filter_map(move |func| (func as usize).checked_sub(imported))
+    }
+
+    /// The positions of defined functions that are called and return here, and how often.
     fn defined(&self, imported: usize) -> impl Iterator<Item = (usize, u64)> {
         self.direct.iter().filter_map(move |(&func, &times)| Some(((func as usize).checked_sub(imported)?, times)))
     }
@@ -125,13 +134,28 @@ impl CallTrees {
             }
             weights[position] = (weight <= MAX_WEIGHT).then_some(weight);
         }
-        Self { ranks, weights, callers }
+        Self { circles: circles(imported, calls, &ranks), ranks, weights, callers }
     }
 
     /// Whether a call of one function in another, both defined, may close a cycle of calls.
     pub(crate) fn may_recur(&self, module: &Module<'_>, caller: u32, callee: u32) -> bool {
-        let rank = |func: u32| self.ranks[func as usize - module.meta.imported_funcs()];
-        rank(callee) <= rank(caller)
+        let [caller, callee] = [caller, callee].map(|func| func as usize - module.meta.imported_funcs());
+        self.circles[caller] == self.circles[callee] && self.ranks[callee] <= self.ranks[caller]
+    }
+
+    /// Of the defined functions at some positions those that are in one circle, in the order of their ranks: all that
+    /// [`may_recur`](Self::may_recur) depends on. The order of the circles depends on nothing else.
+    pub(crate) fn orders_in_circles(&self, positions: &[usize]) -> Vec<Vec<usize>> {
+        let mut circles = BTreeMap::<usize, Vec<usize>>::new();
+        for &position in positions {
+            if let Some(&circle) = self.circles.get(position) {
+                circles.entry(circle).or_default().push(position);
+            }
+        }
+        let mut orders: Vec<_> = circles.into_values().filter(|circle| circle.len() > 1).collect();
+        orders.iter_mut().for_each(|circle| circle.sort_unstable_by_key(|&position| self.ranks[position]));
+        orders.sort_unstable();
+        orders
     }
 
     /// Whether the module has one direct call of a function.
@@ -163,12 +187,12 @@ fn rank(imported: usize, calls: &[Calls]) -> Vec<usize> {
         if std::mem::replace(&mut is_seen[root], true) {
             continue;
         }
-        let mut path = vec![(root, calls[root].defined(imported))];
+        let mut path = vec![(root, calls[root].positions(imported))];
         while let Some((position, callees)) = path.last_mut() {
-            match callees.by_ref().map(|(callee, _)| callee).find(|&callee| !is_seen[callee]) {
+            match callees.find(|&callee| !is_seen[callee]) {
                 Some(callee) => {
                     is_seen[callee] = true;
-                    path.push((callee, calls[callee].defined(imported)));
+                    path.push((callee, calls[callee].positions(imported)));
                 }
                 None => {
                     next -= 1;
@@ -179,6 +203,28 @@ fn rank(imported: usize, calls: &[Calls]) -> Vec<usize> {
         }
     }
     ranks
+}
+
+/// The circle of each defined function: the component that it is in, by the algorithm of Kosaraju and Sharir. In the order
+/// of ranks, the component of a function is all that is in none yet and can call it.
+fn circles(imported: usize, calls: &[Calls], ranks: &[usize]) -> Vec<usize> {
+    let mut callers = vec![vec![]; calls.len()];
+    for (caller, calls) in calls.iter().enumerate() {
+        calls.positions(imported).for_each(|callee| callers[callee].push(caller));
+    }
+    let mut by_rank = vec![0; calls.len()];
+    ranks.iter().enumerate().for_each(|(position, &rank)| by_rank[rank] = position);
+    let mut circles = vec![None; calls.len()];
+    for first in by_rank {
+        let mut work = vec![first];
+        while let Some(position) = work.pop() {
+            if circles[position].is_none() {
+                circles[position] = Some(first);
+                work.extend(&callers[position]);
+            }
+        }
+    }
+    circles.into_iter().flatten().collect()
 }
 
 /// Notes what the valid body of the defined function at a position calls.

@@ -32,6 +32,7 @@ use dolmen_abi::types::{CompositeType, FuncType, HeapType, SubType, TypeIdx};
 use hints::BranchHints;
 use merged::Merged;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use values::StoredValues;
 use wasmparser::{ConstExpr, FuncToValidate, FunctionBody, Parser, ValidPayload, Validator, ValidatorResources};
 
@@ -136,6 +137,11 @@ impl<'a> Module<'a> {
     /// The type of a function, by function index.
     pub(crate) fn type_of_func(&self, func: u32) -> &FuncType {
         self.func_type(self.meta.funcs[func as usize])
+    }
+
+    /// Whether defined functions at these positions are all that there are.
+    pub(crate) fn is_whole(&self, positions: &Range<usize>) -> bool {
+        positions.len() == self.bodies.len()
     }
 
     /// The position of a function, by function index, among those that the module defines; none if it is imported.

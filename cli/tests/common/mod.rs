@@ -73,9 +73,18 @@ impl Scratch {
         self.run(args.iter().map(|&arg| if arg == "@" { "test.wat" } else { arg }))
     }
 
-    /// The files in the cache.
+    /// The files of the modules in the cache.
     pub fn cached(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path("cache/dolmen/artifacts")).into_iter().flatten().flatten();
+        self.cached_in("artifacts")
+    }
+
+    /// The files of parts of modules in the cache.
+    pub fn cached_parts(&self) -> Vec<PathBuf> {
+        self.cached_in("parts")
+    }
+
+    fn cached_in(&self, folder: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("cache/dolmen").join(folder)).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
     }
 }

@@ -3,12 +3,13 @@
 //! Scripts rely on names and meaning of everything here. An error of usage is one line on standard error and
 //! status 1, as every other error.
 
-use crate::{output, size};
+use crate::output;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dolmen::Config;
 use dolmen_abi::collector::Collector;
 use dolmen_cli::protocol::Emit;
+use dolmen_cli::size;
 use std::ffi::OsString;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
@@ -52,7 +53,8 @@ pub enum ProfileCommand {
 #[derive(Debug, Args)]
 #[command(
     after_help = "The compiler is the program dolmenc: the one that DOLMENC names, else the one beside dolmen, else \
-                        the one on PATH."
+                        the one on PATH. What --incremental keeps is in $XDG_CACHE_HOME/dolmen (~/.cache/dolmen), up to \
+                        DOLMEN_CACHE_MAX bytes (1G)."
 )]
 pub struct CompileArgs {
     /// The module, binary or text; - for standard input
@@ -87,6 +89,8 @@ pub struct CompileArgs {
     /// Use the profile that runs of code made with --profile-generate have written
     #[arg(long, value_name = "FILE", conflicts_with = "profile_generate")]
     pub profile_use: Option<PathBuf>,
+    #[command(flatten)]
+    pub reuse: IncrementalArg,
     /// Print where the time went, and sizes, on standard error
     #[arg(long)]
     pub time: bool,
@@ -98,8 +102,8 @@ pub struct CompileArgs {
     after_help = "Exit status: that of the program's proc_exit, else 0; 1 when the module cannot be loaded or linked \
                         or the command line is wrong; 134 after a trap. Options go before FILE: what follows it belongs to \
                         the program.\n\nArguments of an export: numbers as in the text format, null, vectors as 0x… (all \
-                        bits) or lane by lane (i32x4:1,-2,3,4 or f64x2:0.5,nan).\n\nCompiled code is kept in $XDG_CACHE_HOME/dolmen (~/.cache/dolmen), up to \
-                        DOLMEN_CACHE_MAX bytes (1G)."
+                        bits) or lane by lane (i32x4:1,-2,3,4 or f64x2:0.5,nan).\n\nCompiled modules are kept in $XDG_CACHE_HOME/dolmen (~/.cache/dolmen), up to \
+                        DOLMEN_CACHE_MAX bytes (1G); with --incremental as much again for parts of modules."
 )]
 pub struct RunArgs {
     /// The module: WebAssembly, binary or text, or the result of dolmen compile
@@ -148,8 +152,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "SIZE", value_parser = size::parse, default_value = "8M")]
     pub max_stack: u64,
     /// Compile anew and keep nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "incremental")]
     pub no_cache: bool,
+    #[command(flatten)]
+    pub reuse: IncrementalArg,
     #[command(flatten)]
     pub gc: GcArgs,
 }
@@ -182,6 +188,13 @@ pub struct OptLevelArg {
     /// Optimisation level, 0 to 3
     #[arg(short = 'O', value_name = "LEVEL", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub opt_level: u8,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub struct IncrementalArg {
+    /// Keep the code of each part of the module, too, so that only the parts that have changed are compiled next time
+    #[arg(long)]
+    pub incremental: bool,
 }
 
 #[derive(Clone, Debug, Args)]

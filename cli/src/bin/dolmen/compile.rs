@@ -33,6 +33,7 @@ pub fn compile(args: &CompileArgs) -> Result<()> {
         features: args.language.features.clone(),
         source,
         profile: profile_mode(args)?,
+        incremental: args.reuse.incremental,
     };
     let start = Instant::now();
     let (compiled, times) = compile_bytes(&mut Compiler::find()?, &request, &input, &args.input)?;
@@ -73,15 +74,18 @@ pub fn compile_bytes(
 
 /// Where the time went, and sizes.
 fn report(times: &Times, elapsed: Duration, input_bytes: usize, output_bytes: usize) -> String {
-    let total: u64 = times.0.iter().map(|(_, nanos)| nanos).sum();
+    let total: u64 = times.stages.iter().map(|(_, nanos)| nanos).sum();
     let seconds = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64();
     let mut text = String::new();
-    for (stage, nanos) in &times.0 {
+    for (stage, nanos) in &times.stages {
         let share = 100.0 * *nanos as f64 / total.max(1) as f64;
         text += &format!("{stage:<10} {:>9.3} s {share:>5.1} %\n", seconds(*nanos));
     }
     text +=
         &format!("{:<10} {:>9.3} s of all threads, {:.3} s passed\n", "total", seconds(total), elapsed.as_secs_f64());
+    if times.cached_parts > 0 {
+        text += &format!("{} of {} parts were compiled before\n", times.cached_parts, times.parts);
+    }
     let speed = input_bytes as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE) / 1e3;
     text + &format!("{input_bytes} bytes in, {output_bytes} bytes out, {speed:.0} kB/s")
 }

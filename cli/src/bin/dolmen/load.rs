@@ -2,13 +2,14 @@
 
 use crate::args;
 use crate::args::RunArgs;
-use crate::cache::{Cache, Key};
+use crate::cache::{self, Key};
 use crate::compile;
 use crate::compiler_process::Compiler;
 use crate::source::{self, FileKind};
 use crate::stats::Times;
 use anyhow::{Context, Result};
 use dolmen::{Engine, Module};
+use dolmen_cli::cache_folder::CacheFolder;
 use dolmen_cli::protocol::{Emit, ProfileMode, Request, Source};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 pub struct Loader<'a> {
     engine: &'a Engine,
     args: &'a RunArgs,
-    cache: Option<Cache>,
+    cache: Option<CacheFolder>,
     compiler: Option<Compiler>,
 }
 
@@ -56,7 +57,7 @@ impl<'a> Loader<'a> {
         };
         let key = if self.args.no_cache { None } else { Key::new(&request, input, compiler.path()).ok() };
         if key.is_some() && self.cache.is_none() {
-            self.cache = Cache::of_user();
+            self.cache = cache::artifacts();
         }
         if let Some(module) = key.as_ref().and_then(|key| self.load_cached(key, times)) {
             self.compiler = Some(compiler);
@@ -64,10 +65,11 @@ impl<'a> Loader<'a> {
         }
         let artifact = timed(&mut times.compile, || compile::compile_bytes(&mut compiler, &request, input, path))?.0;
         self.compiler = Some(compiler);
-        let kept = match (&self.cache, &key) {
-            (Some(cache), Some(key)) => cache.insert(key, &artifact).ok(),
-            _ => None,
-        };
+        let kept = self.cache.as_ref().zip(key).and_then(|(cache, key)| {
+            let file = cache.insert(key.name(), &artifact).ok();
+            cache.trim();
+            file
+        });
         // Mapping the file shares its pages with other processes. It may be gone already, in a tiny cache.
         if let Some(module) = kept.and_then(|file| self.load_file(&file, times).ok()) {
             return Ok(module);
@@ -79,10 +81,10 @@ impl<'a> Loader<'a> {
     /// removed.
     fn load_cached(&self, key: &Key, times: &mut Times) -> Option<Module> {
         let cache = self.cache.as_ref()?;
-        let file = cache.lookup(key)?;
+        let (file, _) = cache.lookup(key.name())?;
         let module = self.load_file(&file, times);
         if module.is_err() {
-            cache.remove(key);
+            cache.remove(key.name());
         }
         module.ok()
     }
@@ -106,6 +108,7 @@ impl<'a> Loader<'a> {
             features: String::new(),
             source,
             profile: ProfileMode::Off,
+            incremental: self.args.reuse.incremental,
         }
     }
 }

@@ -22,7 +22,6 @@ mod progress;
 mod quit;
 mod report;
 mod run;
-mod size;
 mod source;
 mod stats;
 mod timeout;

@@ -59,5 +59,6 @@ fn request(options: CompileOptions<'_>) -> Request {
         features: options.features.to_owned(),
         source: Source::Binary,
         profile: ProfileMode::Off,
+        incremental: false,
     }
 }

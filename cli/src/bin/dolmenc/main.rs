@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod parts;
 mod server;
 mod text;
 

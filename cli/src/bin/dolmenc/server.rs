@@ -1,13 +1,14 @@
 //! Answers requests one after the other.
 
+use crate::parts::Parts;
 use crate::text;
-use dolmen_aotc::{CompileError, Features, Observer, OptLevel, Options, Stage, TargetCpu, UnknownFeature};
+use dolmen_aotc::{CacheStore, CompileError, Features, Observer, OptLevel, Options, Stage, TargetCpu, UnknownFeature};
 use dolmen_cli::protocol::{self, Emit, ProfileMode, Progress, Request, Response, Source, Times, VERSION};
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Progress is not reported more often than this: a module may have many thousands of functions.
@@ -27,13 +28,21 @@ struct Listener<'l, W> {
     answers: &'l Mutex<Answers<W>>,
     /// By stage.
     nanos: [AtomicU64; Stage::ALL.len()],
+    parts: AtomicU64,
+    cached_parts: AtomicU64,
 }
 
-impl<W> Listener<'_, W> {
+impl<'l, W> Listener<'l, W> {
+    fn new(answers: &'l Mutex<Answers<W>>) -> Self {
+        Self { answers, nanos: Default::default(), parts: AtomicU64::new(0), cached_parts: AtomicU64::new(0) }
+    }
+
     fn times(&self) -> Times {
         // Relaxed: the threads that added have ended.
         let nanos = |stage: Stage| self.nanos[stage as usize].load(Ordering::Relaxed);
-        Times(Stage::ALL.map(|stage| (stage.name().to_owned(), nanos(stage))).into())
+        let stages = Stage::ALL.map(|stage| (stage.name().to_owned(), nanos(stage))).into();
+        let [parts, cached_parts] = [&self.parts, &self.cached_parts].map(|count| count.load(Ordering::Relaxed));
+        Times { stages, parts, cached_parts }
     }
 }
 
@@ -46,6 +55,12 @@ impl<W: Write + Send> Observer for Listener<'_, W> {
             // A parent that does not listen is noticed when it is told the result.
             let _ = protocol::write_response(&mut answers.to, &Response::Progress(progress));
         }
+    }
+
+    fn partition(&self, is_cached: bool) {
+        // Relaxed: counts for display.
+        self.parts.fetch_add(1, Ordering::Relaxed);
+        self.cached_parts.fetch_add(is_cached.into(), Ordering::Relaxed);
     }
 
     fn stage(&self, stage: Stage, time: Duration) {
@@ -67,7 +82,7 @@ pub fn serve(from: &mut impl Read, mut to: impl Write + Send) -> io::Result<()> 
     protocol::write_response(&mut to, &Response::Hello(VERSION.to_owned()))?;
     let answers = Mutex::new(Answers { to, reported: Instant::now() });
     while let Some((request, input)) = protocol::read_request(from)? {
-        let listener = Listener { answers: &answers, nanos: Default::default() };
+        let listener = Listener::new(&answers);
         let response = answer(&request, &input, &listener);
         let times = listener.times();
         let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +118,14 @@ fn compile(request: &Request, input: &[u8], observer: &dyn Observer) -> Result<V
         Source::Text => Cow::Owned(text::assemble(input).map_err(Refusal::Invalid)?),
     };
     let Some(emit) = emit(request.emit) else { return Ok(wasm.into_owned()) };
-    dolmen_aotc::compile_observed(&wasm, &options(request, emit)?, observer).map_err(Refusal::from)
+    let mut options = options(request, emit)?;
+    let parts = if request.incremental { Parts::of_user().map(Arc::new) } else { None };
+    options.cache = parts.clone().map(|parts| parts as Arc<dyn CacheStore>);
+    let output = dolmen_aotc::compile_observed(&wasm, &options, observer)?;
+    if let Some(parts) = parts {
+        parts.trim();
+    }
+    Ok(output)
 }
 
 /// What the compiler makes; nothing if it has no part in the request.
@@ -137,6 +159,7 @@ fn options(request: &Request, emit: dolmen_aotc::Emit) -> Result<Options, Refusa
             ProfileMode::Count => dolmen_aotc::ProfileMode::Count,
             ProfileMode::Use(file) => dolmen_aotc::ProfileMode::Use(file.clone()),
         },
+        cache: None,
     })
 }
 

@@ -85,6 +85,7 @@ fn assemble(args: &InspectArgs, text: &[u8]) -> Result<Vec<u8>> {
         features: String::new(),
         source: Source::Text,
         profile: ProfileMode::Off,
+        incremental: false,
     };
     Ok(compile::compile_bytes(&mut Compiler::find()?, &request, text, &args.file)?.0)
 }

@@ -1,0 +1,212 @@
+//! Compilations that take object code from earlier ones make the same artifacts as those that do not.
+
+use dolmen_abi::collector::Collector;
+use dolmen_aotc::{CacheKey, CacheStore, Emit, Observer, OptLevel, Options, ProfileMode, TargetCpu};
+use dolmen_aotc::{compile, compile_observed};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Keeps entries in memory.
+#[derive(Debug, Default)]
+struct Store(Mutex<HashMap<CacheKey, Vec<u8>>>);
+
+impl Store {
+    fn entries(&self) -> MutexGuard<'_, HashMap<CacheKey, Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CacheStore for Store {
+    fn get(&self, key: &CacheKey) -> Option<Vec<u8>> {
+        self.entries().get(key).cloned()
+    }
+
+    fn insert(&self, key: &CacheKey, content: &[u8]) {
+        self.entries().insert(*key, content.to_vec());
+    }
+}
+
+/// Counts partitions.
+#[derive(Debug, Default)]
+struct Counts {
+    compiled: AtomicUsize,
+    cached: AtomicUsize,
+}
+
+impl Observer for Counts {
+    fn partition(&self, is_cached: bool) {
+        // Relaxed: read when the threads that add have ended.
+        (if is_cached { &self.cached } else { &self.compiled }).fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What a compilation made, which is too long to be shown, and how many partitions it compiled and how many were there.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    hash: blake3::Hash,
+    compiled: usize,
+    cached: usize,
+}
+
+fn compile_with(store: &Arc<Store>, wasm: &[u8], options: &Options) -> Outcome {
+    let counts = Counts::default();
+    let options = Options { cache: Some(Arc::<Store>::clone(store)), ..options.clone() };
+    let output = compile_observed(wasm, &options, &counts).expect("the module compiles");
+    let (compiled, cached) = (counts.compiled.into_inner(), counts.cached.into_inner());
+    Outcome { hash: blake3::hash(&output), compiled, cached }
+}
+
+/// What a compilation should have made.
+fn expected(wasm: &[u8], options: &Options, compiled: usize, cached: usize) -> Outcome {
+    let output = compile(wasm, options).expect("the module compiles");
+    Outcome { hash: blake3::hash(&output), compiled, cached }
+}
+
+/// Functions of which each adds its number to its argument, but those that are given; every fiftieth is exported. So
+/// many make four partitions.
+fn module(others: &[(usize, &str)]) -> Vec<u8> {
+    let func = |i: usize| {
+        let export = if i.is_multiple_of(50) { format!("(export \"{i}\")") } else { String::new() };
+        let number = format!("(i32.const {i})");
+        let added = others.iter().find(|&&(position, _)| position == i).map_or(&*number, |(_, expression)| expression);
+        format!("(func $f{i} {export} (param i32) (result i32) (i32.add (local.get 0) {added}))")
+    };
+    wat::parse_str(format!("(module {})", (0..2500).map(func).collect::<String>())).expect("the text is right")
+}
+
+/// An expression with calls in a loop.
+fn calls(callees: &[usize]) -> String {
+    let calls: String = callees.iter().map(|i| format!("(local.set 0 (call $f{i} (local.get 0)))")).collect();
+    format!("(block (result i32) (loop {calls} (br_if 0 (local.get 0))) (local.get 0))")
+}
+
+#[test]
+fn only_partitions_with_edits_are_compiled() {
+    let (store, options) = (Arc::new(Store::default()), Options { opt_level: OptLevel::O1, ..Options::default() });
+    assert_eq!(compile_with(&store, &module(&[]), &options), expected(&module(&[]), &options, 4, 0));
+    for jobs in [1, 2] {
+        let options = Options { jobs, ..options.clone() };
+        assert_eq!(compile_with(&store, &module(&[]), &options), expected(&module(&[]), &options, 0, 4));
+    }
+    for (position, number) in [(7, "(i32.const 8)"), (700, "(i32.const 701)"), (2499, "(i32.const 2498)")] {
+        let edited = module(&[(position, number)]);
+        assert_eq!(compile_with(&store, &edited, &options), expected(&edited, &options, 1, 3), "{position}");
+    }
+}
+
+#[test]
+fn edits_that_matter_elsewhere_are_noticed() {
+    let (store, options) = (Arc::new(Store::default()), Options { opt_level: OptLevel::O1, ..Options::default() });
+    let (one, two, near) = (calls(&[703]), calls(&[703, 703]), calls(&[603]));
+    // Too long to be translated along in other partitions.
+    let straight =
+        |callee| format!("(block (result i32) {} (call $f{callee} (local.get 0)))", "(drop (i32.const 1))".repeat(40));
+    let [to_far, to_middle, to_near] = [2403, 1303, 603].map(straight);
+    // Each has two calls more, so that none is ever a function with one call.
+    let all = calls(&[603, 603, 1303, 1303, 2403, 2403]);
+    let circle = [(603, &*to_far), (2403, &*to_middle), (1303, &*to_near), (11, &*all)];
+    // Those that differ only in what a function calls have bodies of the same length, so the same partitions.
+    let edits: &[&[(usize, &str)]] = &[
+        // Neither called nor exported; then with one call.
+        &[],
+        &[(701, &one)],
+        // With two, both inlined so that no code is left; then with one from another partition, so that the code stays.
+        &[(701, &two), (10, &near)],
+        &[(701, &two), (10, &one)],
+        // What is translated along there changes.
+        &[(701, &two), (10, &one), (703, "(i32.const 705)")],
+        // A circle through three partitions, which polls where it ends as seen from the first function; then that changes.
+        &[&circle[..], &[(10, &to_near)]].concat(),
+        &[&circle[..], &[(10, &to_middle)]].concat(),
+    ];
+    for (number, edit) in edits.iter().enumerate() {
+        let wasm = module(edit);
+        let outcome = compile_with(&store, &wasm, &options);
+        let expected = expected(&wasm, &options, outcome.compiled, 4 - outcome.compiled);
+        assert_eq!(outcome, expected, "edit {number}");
+        assert_eq!(compile_with(&store, &wasm, &options), Outcome { compiled: 0, cached: 4, ..expected });
+    }
+}
+
+#[test]
+fn what_references_are_made_of_is_noticed() {
+    // None of the functions that a reference can be to needs its instance, until there are references to the last one.
+    let module = |declared: &str| {
+        let func = |i: u32| format!("(func $f{i} (type $t) (i32.add (local.get 0) (i32.const {i})))");
+        let funcs: String = (0..6).map(func).collect();
+        let text = format!(
+            r#"(module (type $t (func (param i32) (result i32))) (global $next (mut (ref null $t)) (ref.null $t))
+            (global $n (mut i32) (i32.const 1)) {funcs}
+            (func $last (type $t) (i32.add (local.get 0) (global.get $n)))
+            (func (export "set") (global.set $next (ref.func $f0)) (global.set $n (i32.const 2)))
+            (func (export "run") (param i32) (result i32) (call_ref $t (local.get 0) (global.get $next)))
+            (elem declare func $f0 $f1 $f2 $f3 $f4 $f5 {declared}))"#
+        );
+        wat::parse_str(text).expect("the text is right")
+    };
+    let (store, options) = (Arc::new(Store::default()), Options::default());
+    for wasm in ["", "$last"].map(module) {
+        assert_eq!(compile_with(&store, &wasm, &options), expected(&wasm, &options, 1, 0));
+        assert_eq!(compile_with(&store, &wasm, &options), expected(&wasm, &options, 0, 1));
+    }
+}
+
+const SMALL: &str = r#"(module (func $f (export "f") (param i32) (result i32)
+    (if (result i32) (local.get 0) (then (call $f (i32.sub (local.get 0) (i32.const 1)))) (else (i32.const 7)))))"#;
+
+#[test]
+fn damaged_entries_are_made_anew() {
+    let wasm = wat::parse_str(SMALL).expect("the text is right");
+    let (store, options) = (Arc::new(Store::default()), Options::default());
+    compile_with(&store, &wasm, &options);
+    let whole = store.entries().clone();
+    let (key, content) = whole.iter().next().expect("an entry");
+    let mut flipped = content.clone();
+    flipped[100] ^= 1;
+    let longer = [content, &[0][..]].concat();
+    let shorter = content[..content.len() - 1].to_vec();
+    let of_another = {
+        let other = Arc::new(Store::default());
+        compile_with(&other, &wasm, &Options { opt_level: OptLevel::O1, ..options.clone() });
+        other.entries().values().next().expect("an entry").clone()
+    };
+    for damaged in [vec![], vec![1], content[..32].to_vec(), shorter, longer, flipped, of_another] {
+        store.entries().insert(*key, damaged);
+        assert_eq!(compile_with(&store, &wasm, &options), expected(&wasm, &options, 1, 0));
+        assert_eq!(*store.entries(), whole);
+    }
+}
+
+#[test]
+fn what_changes_the_code_changes_the_key() {
+    let wasm = wat::parse_str(SMALL).expect("the text is right");
+    let plain = || Options { target_cpu: TargetCpu::Named("x86-64-v3".into()), ..Options::default() };
+    let variants = [
+        plain(),
+        Options { opt_level: OptLevel::O2, ..plain() },
+        Options { target_cpu: TargetCpu::Generic, ..plain() },
+        Options { target_cpu: TargetCpu::Named("haswell".into()), ..plain() },
+        Options { collector: Collector::MarkSweep, ..plain() },
+        Options { polls: false, ..plain() },
+        Options { profile: ProfileMode::Count, ..plain() },
+    ];
+    let store = Arc::new(Store::default());
+    for (compiled, cached) in [(1, 0), (0, 1)] {
+        for (number, options) in variants.iter().enumerate() {
+            let expected = expected(&wasm, options, compiled, cached);
+            assert_eq!(compile_with(&store, &wasm, options), expected, "variant {number}");
+        }
+    }
+}
+
+#[test]
+fn text_is_not_kept() {
+    let wasm = wat::parse_str(SMALL).expect("the text is right");
+    let store = Arc::new(Store::default());
+    for emit in [Emit::LlvmIr, Emit::Asm] {
+        let options = Options { emit, ..Options::default() };
+        assert_eq!(compile_with(&store, &wasm, &options), expected(&wasm, &options, 1, 0));
+    }
+    assert!(store.entries().is_empty());
+}
