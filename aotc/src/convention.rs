@@ -13,7 +13,8 @@
 //! any other, for which the function around it must align the stack, before the first branch if the slow paths are
 //! several. So these calls become inline assembly, which needs nothing but its registers: a function that calls nothing
 //! else has no frame. The gates align the stack themselves. The memory below the stack pointer is then not the
-//! function's own (no red zone).
+//! function's own (no red zone). Throws in functions with landing pads stay calls: code generation makes one range of two
+//! calls with the same landing pad if it sees nothing between them that throws, and it does not look into assembly.
 //!
 //! **Returns.** A path that calls nothing gets a return of its own, so that the frame can be made on the other paths only.
 
@@ -41,10 +42,11 @@ pub(crate) fn apply(unit: &Unit<'_, '_>) {
         remat::apply(unit, function, |i| needs_frame(i) && !i.has_call_string_attribute(GATE_CALL));
         words::apply(unit, function);
         let mut has_gates = false;
+        let is_seen = |gate: Builtin| gate.signature().effect == Effect::Throws && function.has_personality();
         for call in calls(function) {
-            match call.call_string_attribute(GATE_CALL).and_then(|number| number.parse::<usize>().ok()) {
-                Some(number) if call.opcode() == Opcode::Call && unit.arch == Arch::X86_64 => {
-                    replace_gate_call(unit, call, Builtin::ALL[number]);
+            match gate(call).filter(|&gate| call.opcode() == Opcode::Call && !is_seen(gate)) {
+                Some(gate) if unit.arch == Arch::X86_64 => {
+                    replace_gate_call(unit, call, gate);
                     has_gates = true;
                 }
                 _ if call.call_convention() == TAIL_CC => call.set_call_convention(FAST_CC),
@@ -64,6 +66,12 @@ pub(crate) fn apply(unit: &Unit<'_, '_>) {
 fn calls(function: Value) -> impl Iterator<Item = Value> {
     let instructions = function.blocks().into_iter().flat_map(|block| block.instructions());
     instructions.filter(|i| matches!(i.opcode(), Opcode::Call | Opcode::Invoke))
+}
+
+/// The gate that a call is one of.
+fn gate(call: Value) -> Option<Builtin> {
+    let number = call.call_string_attribute(GATE_CALL)?.parse::<usize>().ok()?;
+    Some(Builtin::ALL[number])
 }
 
 /// Whether an instruction is a call that code generation makes a frame for.
