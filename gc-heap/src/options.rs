@@ -269,7 +269,7 @@ impl Default for Tuning {
             growth_percent: 100,
             min_early_budget_bytes: 2 << 20,
             early_growth_fraction: 4,
-            early_live_fraction: 64,
+            early_live_fraction: 128,
             soft_growth_percent: 20,
             starved_fraction: 64,
             starved_collections: 3,
