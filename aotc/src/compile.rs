@@ -3,10 +3,12 @@
 //! A module is cut into partitions of consecutive functions, by size alone and of about one size, so that no thread
 //! waits long for another. Each partition is translated, optimised and emitted in an LLVM context of its own, so
 //! partitions compile in parallel and the output does not depend on how many threads there are. Small functions of
-//! other partitions are translated along to be inlined.
+//! other partitions are translated along to be inlined. A module of one partition is divided for code
+//! generation ([`codegen`]).
 
 use crate::artifact::{self, ArtifactInput};
 use crate::cache::{CacheStore, Slot};
+use crate::codegen;
 use crate::convention;
 use crate::cpu::{Arch, Cpu};
 use crate::error::CompileError;
@@ -86,7 +88,7 @@ pub fn compile_observed(wasm: &[u8], options: &Options, observer: &dyn Observer)
 }
 
 /// A thread for LLVM, which recurses deeply on large functions. Address space is cheap.
-fn deep_thread() -> std::thread::Builder {
+pub(crate) fn deep_thread() -> std::thread::Builder {
     const STACK_BYTES: usize = 256 << 20;
     std::thread::Builder::new().stack_size(STACK_BYTES)
 }
@@ -133,6 +135,7 @@ fn compile_on_this_thread(wasm: &[u8], options: &Options, observer: &dyn Observe
     let objects = in_parallel(partitions.len(), settings.jobs, |i| compile_partition(&job, i, &partitions[i]))?;
     match settings.emit {
         Emit::Artifact => {
+            let objects = objects.iter().map(|object| codegen::unpack(object)).collect::<Result<Vec<_>, _>>()?.concat();
             observer.timed(Stage::Link, || assemble(wasm, module, settings, signatures, init.len(), objects))
         }
         Emit::LlvmIr | Emit::Asm => Ok(objects.concat()),
@@ -291,6 +294,9 @@ fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Resul
     let (settings, observer) = (job.settings, job.observer);
     let target = settings.target_machine()?;
     let context = Context::new();
+    if matches!(settings.emit, Emit::Artifact | Emit::Obj) {
+        context.discard_names();
+    }
     let llvm = LlvmModule::new(&context, &format!("partition{index}"), &target);
     llvm.set_data_layout(&data_layout(&target));
     let unit = Unit::new(&context, &llvm, job.module, settings);
@@ -322,14 +328,25 @@ fn generate(
     // What translation got wrong, or lowering.
     observer.timed(Stage::Verify, || llvm.verify())?;
     observer.timed(Stage::CleanUp, || llvm.run_passes(pipeline::clean_up(settings.opt_level), target))?;
-    if job.module.is_whole(range) {
+    let is_whole = job.module.is_whole(range);
+    if is_whole {
         instances::forget(unit);
     }
-    let output = observer.timed(Stage::Emit, || match settings.emit {
-        Emit::LlvmIr => Ok(llvm.print().into_bytes()),
-        Emit::Asm => emit(unit, target, CodegenFile::Assembly),
-        Emit::Artifact | Emit::Obj => emit(unit, target, CodegenFile::Object),
-    })?;
+    let emit = |file| {
+        observer.timed(Stage::Emit, || {
+            convention::apply(unit);
+            target.emit(llvm, file)
+        })
+    };
+    let output = match settings.emit {
+        Emit::LlvmIr => llvm.print().into_bytes(),
+        Emit::Asm => emit(CodegenFile::Assembly)?,
+        Emit::Obj => emit(CodegenFile::Object)?,
+        Emit::Artifact => {
+            observer.timed(Stage::Emit, || convention::apply(unit));
+            codegen::objects(llvm, target, settings, is_whole, observer)?
+        }
+    };
     if let Some(slot) = slot {
         observer.timed(Stage::Cache, || slot.insert(&output));
     }
@@ -361,11 +378,6 @@ fn translate_partition(
         unit.llvm.verify()?;
     }
     Ok(())
-}
-
-fn emit(unit: &Unit<'_, '_>, target: &TargetMachine, file: CodegenFile) -> Result<Vec<u8>, CompileError> {
-    convention::apply(unit);
-    Ok(target.emit(unit.llvm, file)?)
 }
 
 /// From translated functions to those whose references can be lowered.

@@ -11,6 +11,7 @@
 
 pub mod artifact;
 mod cache;
+mod codegen;
 mod compile;
 mod convention;
 mod cpu;

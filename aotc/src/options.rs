@@ -119,6 +119,10 @@ pub(crate) const PARTITION_BODY_BYTES: u64 = 128 << 10;
 /// Functions for which one partition is enough: LLVM's passes over the call graph take more than linear time in them.
 pub(crate) const PARTITION_FUNCS: u64 = 1000;
 
+/// A module of one partition has two halves for code generation if each has so many of LLVM's instructions: a thread of its
+/// own pays for what it takes to start it.
+pub(crate) const MIN_HALF_INSTRUCTIONS: usize = 200;
+
 /// A function of another partition whose body has at most this many bytes is imported to be inlined.
 pub(crate) const IMPORT_BODY_BYTES: usize = 96;
 

@@ -47,6 +47,12 @@ impl Context {
         Self(unsafe { LLVMContextCreate() })
     }
 
+    /// Lets instructions and blocks have no names, which only people read.
+    pub(crate) fn discard_names(&self) {
+        // SAFETY: the context lives.
+        unsafe { LLVMContextSetDiscardValueNames(self.0, 1) }
+    }
+
     pub(crate) fn int_type(&self, bits: u32) -> Type {
         // SAFETY: the context lives.
         Type(unsafe { LLVMIntTypeInContext(self.0, bits) })

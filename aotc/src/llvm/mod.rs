@@ -6,8 +6,8 @@
 //! - a handle is used only while the [`Context`] it came from lives, on the thread that owns the context;
 //! - an instruction that was erased is not touched again.
 //!
-//! Both hold by construction: one function, [`crate::compile()`], creates a context per partition, and nothing
-//! of it leaves that function but bytes. All functions here are safe to call under these two rules; breaking
+//! Both hold by construction: [`crate::compile()`] creates a context per partition, code generation one for half of it, and
+//! nothing of it leaves the function that made it but bytes. All functions here are safe to call under these two rules; breaking
 //! LLVM's own typing rules is caught by the verifier, which runs in every build of this crate.
 #![allow(unsafe_code, reason = "the boundary to LLVM's C interface")]
 

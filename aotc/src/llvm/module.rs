@@ -3,6 +3,7 @@
 use super::target::take_buffer;
 use super::{Context, Metadata, TargetMachine, Type, Value};
 use llvm_sys::analysis::{LLVMVerifierFailureAction, LLVMVerifyModule};
+use llvm_sys::bit_reader::LLVMParseBitcodeInContext2;
 use llvm_sys::bit_writer::LLVMWriteBitcodeToMemoryBuffer;
 use llvm_sys::core::*;
 use llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
@@ -32,6 +33,28 @@ impl<'c> Module<'c> {
         // SAFETY: the module was just made.
         unsafe { LLVMSetTarget(raw, target.triple().as_ptr()) };
         Self { raw, context: PhantomData }
+    }
+
+    /// The module that [`Module::bitcode`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// LLVM cannot read it.
+    pub(crate) fn parse_bitcode(context: &'c Context, bitcode: &[u8]) -> Result<Self, LlvmError> {
+        let mut raw = std::ptr::null_mut();
+        // SAFETY: the context lives as long as the module, which borrows it; the buffer refers to bytes that live during
+        // the call, in which all of them are read, and is disposed of once.
+        let failed = unsafe {
+            let buffer =
+                LLVMCreateMemoryBufferWithMemoryRange(bitcode.as_ptr().cast(), bitcode.len(), c"bitcode".as_ptr(), 0);
+            let failed = LLVMParseBitcodeInContext2(context.0, buffer, &raw mut raw);
+            LLVMDisposeMemoryBuffer(buffer);
+            failed
+        };
+        if failed != 0 {
+            return Err(LlvmError("LLVM cannot read its bitcode".into()));
+        }
+        Ok(Self { raw, context: PhantomData })
     }
 
     pub(crate) fn set_data_layout(&self, layout: &CStr) {
@@ -187,6 +210,12 @@ impl Value {
     pub(crate) fn set_available_externally(self) {
         // SAFETY: the handle is a function's by contract of this function.
         unsafe { LLVMSetLinkage(self.0, LLVMLinkage::LLVMAvailableExternallyLinkage) }
+    }
+
+    /// Whether a function is invisible outside its module.
+    pub(crate) fn is_internal(self) -> bool {
+        // SAFETY: the handle is a function's by contract of this function.
+        unsafe { matches!(LLVMGetLinkage(self.0), LLVMLinkage::LLVMInternalLinkage | LLVMLinkage::LLVMPrivateLinkage) }
     }
 
     /// Makes a function invisible outside its module, so that it goes when all its calls are inlined.
