@@ -115,6 +115,7 @@ fn wrong_calls_are_errors() {
     invoke("add", &["1", "2", "3"]).fails_with(&["3 given"]);
     invoke("add", &["x", "2"]).fails_with(&["argument 1", "\"x\"", "i32"]);
     invoke("add", &["4294967296", "2"]).fails_with(&["argument 1"]);
+    invoke("add", &[&"1".repeat(10_000), "2"]).fails_with(&["argument 1", "1…\"", "i32"]);
     invoke("f32", &["1,5"]).fails_with(&["argument 1", "f32"]);
     invoke("point", &["1"]).fails_with(&["null"]);
     invoke("v128", &["0x1", "1"]).fails_with(&["argument 2", "\"1\"", "v128"]);

@@ -1,11 +1,12 @@
 //! Dolmen as an engine: compiles a module, loads the artifact, calls the probes.
 
-use crate::outcome::{End, REFUSED};
+use crate::outcome::{Comparison, End, REFUSED, compare};
 use crate::{probes, programs};
 use dolmen::{Config, Engine, Error, Instance, Module, Store, TrapCode, Val};
 use dolmen_aotc::{OptLevel, Options};
 use std::fmt;
 use std::num::NonZeroU64;
+use std::slice;
 use std::str::FromStr;
 
 /// Most that a heap may grow to, in bytes: modules that want more are told apart as such.
@@ -68,11 +69,30 @@ fn run(wasm: &[u8], setup: Setup) -> Result<Vec<String>, String> {
     };
     let mut lines = vec![format!("instantiate {}", End::Ok.word())];
     let names: Vec<String> = module.exports().map(|export| export.name().to_owned()).collect();
+    let twin = twin(&mut store, &module)?;
     for (number, name) in names.iter().filter(|name| probes::is_probe(name)).enumerate() {
         turn_knobs(&mut store, &instance, &names, number)?;
-        lines.push(call(&mut store, &instance, name)?);
+        let line = call(&mut store, &instance, name)?;
+        if let Some(twin) = &twin {
+            turn_knobs(&mut store, twin, &names, number)?;
+            let other = call(&mut store, twin, name)?;
+            if let Comparison::Different(..) = compare(slice::from_ref(&line), slice::from_ref(&other)) {
+                return Err(format!("one instance says {line:?}, another one {other:?}"));
+            }
+        }
+        lines.push(line);
     }
     Ok(lines)
+}
+
+/// An instance that does the same in turns with the first, since nothing of either must reach the other; none if there is
+/// no room for it.
+fn twin(store: &mut Store<()>, module: &Module) -> Result<Option<Instance>, String> {
+    match Instance::new(store, module, &[]) {
+        Ok(instance) => Ok(Some(instance)),
+        Err(error) if end(&error)? == End::Resource => Ok(None),
+        Err(error) => Err(format!("a second instance: {error}")),
+    }
 }
 
 /// Sets the globals that programs have for it.

@@ -11,6 +11,9 @@ const NULL: &str = "null";
 /// Values of `i31` are read as signed or unsigned numbers of this many bits.
 const I31_BITS: u32 = 31;
 
+/// A message repeats so many characters of an argument at most.
+const MAX_SHOWN_CHARS: usize = 80;
+
 /// A host value that stands behind an `externref` argument: the number that was given.
 struct HostNumber(u64);
 
@@ -29,9 +32,17 @@ pub fn parse_args(mut store: impl AsContextMut, name: &str, ty: &FuncType, args:
     let parse = |(i, (ty, arg)): (usize, (&ValType, &OsString))| {
         let text = arg.to_str().with_context(|| format!("argument {} is not UTF-8", i + 1))?;
         parse_value(&mut store, ty, text)?
-            .with_context(|| format!("argument {}: {text:?} is no value of type {ty}", i + 1))
+            .with_context(|| format!("argument {}: {:?} is no value of type {ty}", i + 1, abbreviated(text)))
     };
     params.iter().zip(args).enumerate().map(parse).collect()
+}
+
+/// What a message shows of an argument.
+fn abbreviated(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Writes a value.
