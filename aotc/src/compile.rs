@@ -24,6 +24,7 @@ use crate::options::{
     Emit, IMPORT_BODY_BYTES, IMPORT_FORWARDER_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options, PARTITION_BODY_BYTES,
     PARTITION_FUNCS,
 };
+use crate::partial;
 use crate::pipeline;
 use crate::profile::Profiling;
 use crate::throws;
@@ -397,6 +398,7 @@ fn optimise(
         run_internally(unit, private, "globaldce", target)?;
     }
     if let Some(pipeline) = pipeline::optimise(level) {
+        partial::run(unit, target)?;
         throws::run(unit, target)?;
         gc::scalar_replacement::run(unit, target)?;
         unit.llvm.run_passes(&pipeline, target)?;

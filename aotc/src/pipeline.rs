@@ -6,8 +6,9 @@
 //! 0. [`merge`]: functions with one call may become part of their caller.
 //! 1. [`simplify`]: the module's functions are inlined into each other and simplified, bottom-up along the call graph.
 //!    LLVM has a name for this half: what it does to a translation unit whose link it expects.
-//! 2. Passes of this compiler: [`crate::throws`] and [`crate::gc::scalar_replacement`], with [`after_throws`],
-//!    [`between_rounds`] and [`after_replacement`] in the functions that they changed.
+//! 2. Passes of this compiler: [`crate::partial`], [`crate::throws`] and [`crate::gc::scalar_replacement`], with
+//!    [`after_partial_inlining`], [`after_throws`], [`between_rounds`] and [`after_replacement`] in the functions that they
+//!    changed.
 //! 3. [`optimise`]: loops are vectorised and unrolled. The text is the rest of LLVM's `default<O…>`, as
 //!    `opt -print-pipeline-passes` shows it, without what no module of this compiler has.
 //!    The last two passes bring loops into the form that [`crate::gc::loops`] peels, with [`forward_loads`] in functions
@@ -35,6 +36,11 @@ pub(crate) fn simplify(level: OptLevel) -> &'static str {
 /// For a function in which allocations were replaced: makes their fields values, and shows what else can be replaced.
 pub(crate) fn between_rounds() -> &'static str {
     "sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg"
+}
+
+/// For a function that parts of others were inlined into.
+pub(crate) fn after_partial_inlining() -> &'static str {
+    "early-cse<memssa>,simplifycfg"
 }
 
 /// For a function in which throws became branches: finds the tag that each of them throws, takes the throw to the clause

@@ -238,6 +238,13 @@ impl Value {
         unsafe { !LLVMGetEnumAttributeAtIndex(self.0, attribute_index::FUNCTION, attribute_kind(name)).is_null() }
     }
 
+    /// Whether a call or invoke has this attribute itself.
+    pub(crate) fn has_call_attribute(self, name: &str) -> bool {
+        let kind = attribute_kind(name);
+        // SAFETY: the handle is a call's by contract of this function.
+        unsafe { !LLVMGetCallSiteEnumAttribute(self.0, attribute_index::FUNCTION, kind).is_null() }
+    }
+
     /// Removes an attribute from a function or declaration, if it is there.
     pub(crate) fn remove_attribute(self, index: u32, name: &str) {
         // SAFETY: the handle is a function's by contract of this function.

@@ -19,9 +19,10 @@
 //! what is needed behind a loop is needed by phis in those blocks. Loops that are not so stay whole, as do loops that
 //! LLVM has vectorised or unrolled, whose few rounds are known, or that contain another one.
 
+use crate::copy::Copy;
 use crate::gc::cfg::{BlockIdx, Cfg, Loop};
 use crate::gc::lower;
-use crate::llvm::{Block, Builder, Opcode, Value};
+use crate::llvm::{Block, Opcode, Value};
 use crate::translate::unit::Unit;
 use std::collections::{HashMap, HashSet};
 
@@ -72,7 +73,7 @@ impl Peeled {
     }
 
     fn peel(&self, unit: &Unit<'_, '_>) {
-        let mut copy = Copy { b: Builder::new(unit.context), blocks: HashMap::new(), values: HashMap::new() };
+        let mut copy = Copy::new(unit);
         let function = self.header.parent();
         for &block in &self.blocks {
             copy.blocks.insert(block, unit.context.append_block(function, "first"));
@@ -114,58 +115,6 @@ impl Peeled {
         }
         arriving.iter().for_each(|phi| phi.replace_all_uses_with(later[phi]));
         arriving.into_iter().for_each(Value::erase);
-    }
-}
-
-/// A copy of blocks that is being made.
-struct Copy<'c> {
-    b: Builder<'c>,
-    blocks: HashMap<Block, Block>,
-    values: HashMap<Value, Value>,
-}
-
-impl Copy<'_> {
-    /// What stands for a value in the copy.
-    fn value(&self, value: Value) -> Value {
-        self.values.get(&value).copied().unwrap_or(value)
-    }
-
-    fn copy_block(&mut self, block: Block, without_phis: bool) {
-        self.b.position_at_end(self.blocks[&block]);
-        for instruction in block.instructions() {
-            match instruction.opcode() {
-                Opcode::Phi if without_phis => {}
-                Opcode::Phi => drop(self.values.insert(instruction, self.b.phi(instruction.ty()))),
-                _ => drop(self.values.insert(instruction, self.b.insert_copy(instruction))),
-            }
-        }
-    }
-
-    /// Lets the copies of instructions refer to each other.
-    fn mend_operands(&self, blocks: &[Block]) {
-        for (original, copy) in blocks.iter().map(|block| (block, self.blocks[block])) {
-            for instruction in copy.instructions().into_iter().filter(|i| i.opcode() != Opcode::Phi) {
-                for (index, operand) in instruction.operands().enumerate().collect::<Vec<_>>() {
-                    if let Some(&value) = self.values.get(&operand) {
-                        instruction.set_operand(index, value);
-                    }
-                }
-            }
-            for phi in original.phis() {
-                // Those of the header have no copy.
-                let Some(copy) = self.values.get(&phi).filter(|copy| self.is_copied_phi(phi, **copy)) else { continue };
-                phi.incoming().into_iter().for_each(|(v, from)| copy.add_incoming(self.value(v), self.blocks[&from]));
-            }
-            for successor in copy.successors() {
-                if let Some(&to) = self.blocks.get(&successor) {
-                    copy.replace_successor(successor, to);
-                }
-            }
-        }
-    }
-
-    fn is_copied_phi(&self, phi: Value, copy: Value) -> bool {
-        copy.is_instruction() && copy.block() == self.blocks[&phi.block()]
     }
 }
 
