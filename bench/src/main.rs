@@ -120,8 +120,8 @@ fn count(dolmen: &Path, options: &Options, chosen: &[Program], results: &mut Res
 /// The peers of the list that are on this machine; the others are named.
 fn peers(list: &[String]) -> Result<Vec<Box<dyn Engine>>> {
     let all = list.iter().any(|item| item == "all");
-    // Another build of Dolmen is nowhere unless somebody says where.
-    let every = PEERS.iter().filter(|peer| **peer != "base").map(|peer| ((*peer).to_owned(), None));
+    // Other engines, not Dolmen again.
+    let every = PEERS.iter().filter(|peer| !["base", "raw"].contains(*peer)).map(|peer| ((*peer).to_owned(), None));
     let listed = list.iter().filter(|item| *item != "all").map(|item| match item.split_once('=') {
         Some((name, path)) => (name.to_owned(), Some(PathBuf::from(path))),
         None => (item.clone(), None),

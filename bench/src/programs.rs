@@ -53,6 +53,14 @@ pub struct Program {
     pub work: Work,
 }
 
+impl Program {
+    /// The binary as its producer wrote it, if there are several.
+    pub fn raw_wasm(&self) -> Option<PathBuf> {
+        let folder = self.wasm.parent().filter(|folder| folder.ends_with("opt") || folder.ends_with("raw"))?;
+        Some(folder.with_file_name("raw").join(self.wasm.file_name()?))
+    }
+}
+
 /// What a process does with a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {

@@ -1,7 +1,7 @@
 //! Dolmen: compiled by one process, run from the artifact by others, as on two machines.
 //!
 //! Another build of it can be a peer (`--against base=PATH`), so that a change is measured against what was before in
-//! one run.
+//! one run. So can Dolmen itself with the programs as their producers wrote them (`--against raw`).
 
 use super::{Calls, Engine, Prepared, fingerprint, greeted, told_by};
 use crate::process::{self, Finished, millis};
@@ -19,6 +19,8 @@ pub struct Dolmen {
     /// Further options of `dolmen run` and `dolmen compile`.
     run_options: Vec<String>,
     compile_options: Vec<String>,
+    /// Whether programs are as their producers wrote them, whatever else is measured.
+    raw: bool,
 }
 
 /// What is used of the line of `--stats`.
@@ -51,7 +53,18 @@ impl Dolmen {
             command: command.to_owned(),
             run_options: run_options.to_vec(),
             compile_options: compile_options.to_vec(),
+            raw: false,
         })
+    }
+
+    /// The same with the programs as their producers wrote them.
+    pub fn of_raw_programs(self) -> Self {
+        Self { raw: true, ..self }
+    }
+
+    /// The binary to compile, if there is one.
+    fn wasm(&self, program: &Program) -> Option<PathBuf> {
+        if self.raw { program.raw_wasm() } else { Some(program.wasm.clone()) }
     }
 }
 
@@ -60,10 +73,15 @@ impl Engine for Dolmen {
         &self.identity
     }
 
+    fn has(&self, program: &Program) -> bool {
+        self.wasm(program).is_some()
+    }
+
     fn prepare(&self, program: &Program, folder: &Path) -> Result<Prepared> {
+        let wasm = self.wasm(program).context("there is no such binary")?;
         let path = folder.join(&program.name).with_extension("dolmen");
         let mut compile = Command::new(&self.command);
-        compile.arg("compile").args(&self.compile_options).arg(&program.wasm).arg("-o").arg(&path);
+        compile.arg("compile").args(&self.compile_options).arg(wasm).arg("-o").arg(&path);
         let finished = process::run(&mut compile)?;
         let artifact_bytes = Some(std::fs::metadata(&path)?.len());
         Ok(Prepared { path, compile_ms: Some(millis(finished.wall)), artifact_bytes })
@@ -103,7 +121,8 @@ mod tests {
 
     fn dolmen() -> Dolmen {
         let identity = results::Engine { key: "dolmen".into(), title: String::new(), build: String::new() };
-        Dolmen { identity, command: "dolmen".into(), run_options: vec!["--gc-log".into()], compile_options: Vec::new() }
+        let (run_options, compile_options) = (vec!["--gc-log".into()], Vec::new());
+        Dolmen { identity, command: "dolmen".into(), run_options, compile_options, raw: false }
     }
 
     fn program() -> Program {
@@ -124,6 +143,15 @@ mod tests {
         let error = dolmen().read(&finished("7\n", STDERR), &program()).unwrap_err();
         assert_eq!(error.to_string(), "wrong result 7, expected -5");
         assert!(dolmen().read(&finished("-5\n", "warning\n"), &program()).is_err());
+    }
+
+    #[test]
+    fn raw_programs_stand_beside_optimised_ones() {
+        let optimised = Program { wasm: "wasm/opt/x.wasm".into(), ..program() };
+        assert_eq!(dolmen().wasm(&optimised), Some("wasm/opt/x.wasm".into()));
+        assert_eq!(dolmen().of_raw_programs().wasm(&optimised), Some("wasm/raw/x.wasm".into()));
+        // Text, as it was written.
+        assert!(!dolmen().of_raw_programs().has(&Program { wasm: "hello.wat".into(), ..program() }));
     }
 
     #[test]

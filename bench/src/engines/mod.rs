@@ -77,7 +77,7 @@ pub struct Calls {
 }
 
 /// The peers' names, in the order of the tables.
-pub const PEERS: [&str; 8] = ["base", "node", "bun", "wasmtime", "wasmtime-256m", "wamr", "java", "c"];
+pub const PEERS: [&str; 9] = ["base", "raw", "node", "bun", "wasmtime", "wasmtime-256m", "wamr", "java", "c"];
 
 /// Dolmen itself.
 ///
@@ -105,6 +105,10 @@ pub fn peer(name: &str, path: Option<&Path>) -> Result<Box<dyn Engine>> {
     };
     Ok(match name {
         "base" => Box::new(dolmen::Dolmen::new(name, &find(&[])?, &[], &[])?),
+        "raw" => {
+            let beside = std::env::current_exe()?.with_file_name("dolmen");
+            Box::new(dolmen::Dolmen::new(name, told.as_deref().unwrap_or(&beside), &[], &[])?.of_raw_programs())
+        }
         "node" | "bun" => Box::new(js::Js::new(name, find(&[name])?)?),
         "wasmtime" => Box::new(wasmtime::Wasmtime::new(name, find(&["wasmtime", "python3"])?, None)?),
         "wasmtime-256m" => Box::new(wasmtime::Wasmtime::new(name, find(&["wasmtime", "python3"])?, Some(256 << 20))?),
