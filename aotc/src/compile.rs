@@ -14,7 +14,9 @@ use crate::cpu::{Arch, Cpu};
 use crate::error::CompileError;
 use crate::gc;
 use crate::instances;
-use crate::llvm::{CodegenFile, Context, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
+use crate::llvm::{
+    CodegenFile, Context, LlvmError, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value,
+};
 use crate::module::call_trees::{self, CallTrees, Calls};
 use crate::module::merged::Merged;
 use crate::module::values::{self, StoredValues, Stores};
@@ -27,6 +29,7 @@ use crate::options::{
 use crate::partial;
 use crate::pipeline;
 use crate::profile::Profiling;
+use crate::tail_calls;
 use crate::throws;
 use crate::translate::function::FunctionTranslator;
 use crate::translate::unit::Unit;
@@ -292,6 +295,33 @@ fn in_parallel<T: Send>(
 /// From a range of functions to an object file, which an earlier compilation may have made, or to the text that was asked
 /// for.
 fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Result<Vec<u8>, CompileError> {
+    let made = match try_partition(job, index, range, Loops::OfTailCalls)? {
+        None => try_partition(job, index, range, Loops::Written)?,
+        made => made,
+    };
+    let output = made.ok_or_else(|| LlvmError("something stands behind a tail call".into()))?;
+    // Relaxed: a count for display.
+    let finished = job.finished.fetch_add(range.len(), Ordering::Relaxed) + range.len();
+    job.observer.progress(finished, job.module.bodies.len());
+    Ok(output)
+}
+
+/// The loops that there will be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loops {
+    /// Those of the module, and those that LLVM makes of tail calls.
+    OfTailCalls,
+    /// Those of the module.
+    Written,
+}
+
+/// What is made of a partition, or nothing if loops of tail calls are in the way of other tail calls ([`tail_calls`]).
+fn try_partition(
+    job: &Job<'_>,
+    index: usize,
+    range: &Range<usize>,
+    loops: Loops,
+) -> Result<Option<Vec<u8>>, CompileError> {
     let (settings, observer) = (job.settings, job.observer);
     let target = settings.target_machine()?;
     let context = Context::new();
@@ -302,29 +332,35 @@ fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Resul
     llvm.set_data_layout(&data_layout(&target));
     let unit = Unit::new(&context, &llvm, job.module, settings);
     observer.timed(Stage::Translate, || translate_partition(job, &unit, index, range))?;
+    if loops == Loops::Written {
+        tail_calls::keep(&unit);
+    }
     let (slot, cached) = observer.timed(Stage::Cache, || {
         let slot = Slot::of(&unit, settings, range, job.private);
         let cached = slot.as_ref().and_then(Slot::get);
         (slot, cached)
     });
-    observer.partition(cached.is_some());
-    let output = cached.map_or_else(|| generate(job, &unit, range, &target, slot), Ok)?;
-    // Relaxed: a count for display.
-    let finished = job.finished.fetch_add(range.len(), Ordering::Relaxed) + range.len();
-    observer.progress(finished, job.module.bodies.len());
+    let is_cached = cached.is_some();
+    let output = if is_cached { cached } else { generate(job, &unit, range, &target, slot)? };
+    if output.is_some() {
+        observer.partition(is_cached);
+    }
     Ok(output)
 }
 
-/// What LLVM makes of a translated partition, for the compilation at hand and for later ones.
+/// What LLVM makes of a translated partition, for the compilation at hand and for later ones; nothing if it gets in the
+/// way of tail calls.
 fn generate(
     job: &Job<'_>,
     unit: &Unit<'_, '_>,
     range: &Range<usize>,
     target: &TargetMachine,
     slot: Option<Slot<'_>>,
-) -> Result<Vec<u8>, CompileError> {
+) -> Result<Option<Vec<u8>>, CompileError> {
     let (settings, observer, llvm) = (job.settings, job.observer, unit.llvm);
-    observer.timed(Stage::Optimise, || optimise(job, unit, range, target))?;
+    if !observer.timed(Stage::Optimise, || optimise(job, unit, range, target))? {
+        return Ok(None);
+    }
     observer.timed(Stage::Lower, || gc::lower::lower(unit))?;
     // What translation got wrong, or lowering.
     observer.timed(Stage::Verify, || llvm.verify())?;
@@ -351,7 +387,7 @@ fn generate(
     if let Some(slot) = slot {
         observer.timed(Stage::Cache, || slot.insert(&output));
     }
-    Ok(output)
+    Ok(Some(output))
 }
 
 /// Translates what a partition has: its functions, what else comes once per module, and what it may inline.
@@ -381,19 +417,22 @@ fn translate_partition(
     Ok(())
 }
 
-/// From translated functions to those whose references can be lowered.
+/// From translated functions to those whose references can be lowered; whether their tail calls are whole.
 fn optimise(
     job: &Job<'_>,
     unit: &Unit<'_, '_>,
     range: &Range<usize>,
     target: &TargetMachine,
-) -> Result<(), CompileError> {
+) -> Result<bool, CompileError> {
     let level = job.settings.opt_level;
     if level != OptLevel::O0 {
         merge(unit, range, target)?;
     }
     unit.llvm.run_passes(pipeline::simplify(level), target)?;
     if level != OptLevel::O0 {
+        if !tail_calls::are_whole(unit) {
+            return Ok(false);
+        }
         let private = range.clone().filter(|&position| job.private[position]);
         run_internally(unit, private, "globaldce", target)?;
     }
@@ -403,8 +442,9 @@ fn optimise(
         gc::scalar_replacement::run(unit, target)?;
         unit.llvm.run_passes(&pipeline, target)?;
         gc::loops::run(unit, target)?;
+        return Ok(tail_calls::are_whole(unit));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Makes functions part of their only callers, see [`merged`](crate::module::merged).

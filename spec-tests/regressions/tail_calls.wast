@@ -157,3 +157,38 @@
     (if (i32.eqz (local.get 0)) (then (return (local.get 1))))
     (return_call $step (i32.sub (local.get 0) (i32.const 1)) (i64.add (local.get 1) (global.get $mine)))))
 (assert_return (invoke "here" (i32.const 1000000) (i64.const 0)) (i64.const 500500000))
+
+;; A recursion that inlining brings into the function itself stands beside a tail call to another one: LLVM's loops of
+;; recursions put a choice, or a sum, between that and its return.
+(module
+  (type $t (func (param i32) (result i32)))
+  (global $next (mut (ref null $t)) (ref.null $t))
+  (func (export "set") (global.set $next (ref.func $end)))
+  (func $end (export "end") (type $t) (i32.add (local.get 0) (i32.const 1)))
+
+  (func $chosen (export "chosen") (type $t)
+    (if (i32.eqz (local.get 0)) (then (return_call_ref $t (i32.const 40) (global.get $next))))
+    (drop (call $to_chosen (i32.sub (local.get 0) (i32.const 1))))
+    (i32.const 5))
+  (func $to_chosen (type $t) (return_call $chosen (local.get 0)))
+
+  (func $added (export "added") (type $t)
+    (if (i32.eqz (local.get 0)) (then (return_call_ref $t (i32.const 40) (global.get $next))))
+    (i32.add (call $to_added (i32.sub (local.get 0) (i32.const 1))) (i32.const 2)))
+  (func $to_added (type $t) (return_call $added (local.get 0)))
+
+  ;; The same in a function that is a loop by a tail call of its own, which may take any number of rounds.
+  (func $looping (export "looping") (type $t)
+    (if (i32.eqz (local.get 0)) (then (return_call_ref $t (i32.const 40) (global.get $next))))
+    (if (i32.gt_u (local.get 0) (i32.const 100)) (then (return_call $looping (i32.sub (local.get 0) (i32.const 1)))))
+    (drop (call $to_looping (i32.sub (local.get 0) (i32.const 1))))
+    (i32.const 6))
+  (func $to_looping (type $t) (return_call $looping (local.get 0))))
+
+(invoke "set")
+(assert_return (invoke "chosen" (i32.const 0)) (i32.const 41))
+(assert_return (invoke "chosen" (i32.const 1000)) (i32.const 5))
+(assert_return (invoke "added" (i32.const 0)) (i32.const 41))
+(assert_return (invoke "added" (i32.const 1000)) (i32.const 2041))
+(assert_return (invoke "looping" (i32.const 0)) (i32.const 41))
+(assert_return (invoke "looping" (i32.const 10000000)) (i32.const 6))
