@@ -1,7 +1,7 @@
 //! Object code that is kept from one compilation to the next.
 //!
 //! A module that was edited is mostly what it was, and nearly all time of a compilation goes into what LLVM does to one
-//! partition after the other. So the object file of a partition can be kept in a [`CacheStore`], under a key that is the hash
+//! partition after the other. So what is made of a partition, an object file or two, can be kept in a [`CacheStore`], under a key that is the hash
 //! of all that it depends on:
 //!
 //! - the partition as it was translated, as LLVM's bitcode: its functions, what it may inline of others, and what the
