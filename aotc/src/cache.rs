@@ -1,8 +1,8 @@
 //! Object code that is kept from one compilation to the next.
 //!
 //! A module that was edited is mostly what it was, and nearly all time of a compilation goes into what LLVM does to one
-//! partition after the other. So what is made of a partition, an object file or two, can be kept in a [`CacheStore`], under a key that is the hash
-//! of all that it depends on:
+//! partition after the other. So what is made of a partition, an object file or two, can be kept in a [`CacheStore`], under
+//! a key that is the hash of all that it depends on:
 //!
 //! - the partition as it was translated, as LLVM's bitcode: its functions, what it may inline of others, and what the
 //!   translation knew of the whole module (layouts, types, targets of calls, counts of a profile);

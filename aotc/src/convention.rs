@@ -69,7 +69,7 @@ fn calls(function: Value) -> impl Iterator<Item = Value> {
 }
 
 /// The gate that a call is one of.
-fn gate(call: Value) -> Option<Builtin> {
+pub(crate) fn gate(call: Value) -> Option<Builtin> {
     let number = call.call_string_attribute(GATE_CALL)?.parse::<usize>().ok()?;
     Some(Builtin::ALL[number])
 }

@@ -14,7 +14,7 @@
 //! that these take is not their caller's own.
 
 use crate::llvm::{Opcode, TAIL_CC, Type, Value, attribute_index};
-use crate::translate::unit::{Unit, func_of_symbol};
+use crate::translate::unit::{Unit, is_of_module};
 use std::collections::HashSet;
 
 /// Position of the instance among the arguments.
@@ -58,11 +58,6 @@ fn types_without_need(referenced: &[Value]) -> HashSet<Type> {
             return types;
         }
     }
-}
-
-/// Whether a function is one of the WebAssembly module, with a body.
-fn is_of_module(function: Value) -> bool {
-    function.is_definition() && func_of_symbol(&function.name()).is_some()
 }
 
 /// Whether a function does anything with its instance but pass it to functions of these types, through references.

@@ -19,14 +19,14 @@
 //! mere traps. A block that others lead to as well, such as a common return, is then reached from clean ones only. The
 //! version is worth inlining if it returns somewhere and is not much longer than a call.
 
-use crate::convention::GATE_CALL;
+use crate::convention::gate;
 use crate::copy::Copy;
 use crate::gc::cfg::{BlockIdx, Cfg};
 use crate::gc::markers::{POLLED_CALL, POLLING_CALL};
 use crate::llvm::{Block, Builder, LlvmError, Opcode, TAIL_CC, TargetMachine, Value, attribute_index};
 use crate::pipeline;
-use crate::translate::unit::{Unit, func_of_symbol};
-use dolmen_abi::builtin::{Builtin, Effect};
+use crate::translate::unit::{Unit, is_of_module};
+use dolmen_abi::builtin::Effect;
 use std::collections::HashMap;
 
 /// Instructions of a version, at most, but for what becomes part of an address.
@@ -84,11 +84,6 @@ impl Version {
             self.rest.add_call_attribute(attribute_index::FUNCTION, polling);
         }
     }
-}
-
-/// Whether a function is one of the WebAssembly module, with a body.
-fn is_of_module(function: Value) -> bool {
-    function.is_definition() && func_of_symbol(&function.name()).is_some()
 }
 
 /// Whether an instruction is a call in the convention of wasm functions that may be inlined: it comes back, and needs no
@@ -162,9 +157,7 @@ fn is_trap(cfg: &Cfg, block: BlockIdx) -> bool {
 }
 
 fn is_trap_gate(call: Value) -> bool {
-    let number = call.call_string_attribute(GATE_CALL).and_then(|number| number.parse::<usize>().ok());
-    let builtin = number.and_then(|number| Builtin::ALL.get(number));
-    builtin.is_some_and(|builtin| matches!(builtin.signature().effect, Effect::Traps))
+    gate(call).is_some_and(|gate| matches!(gate.signature().effect, Effect::Traps))
 }
 
 /// Makes a function of some blocks of another one, the entry first, that calls the whole where it would leave them.

@@ -3,8 +3,8 @@
 //! The problem: every cycle of calls needs a poll, and calls that are in no cycle should do without. The functions are
 //! *ranked*, and a call polls if the rank of what it calls is not higher than that of its caller: whatever the ranks are,
 //! no cycle can go upwards all the way round. Nor can one of calls that inlining has put into other functions. Ranks are the
-//! reverse postorder of a depth-first search along direct calls, those instead of returning too: then in most cycles one call polls, in whatever order the
-//! module has its functions. Calls between functions of which the one that is called cannot call the other, be it through
+//! reverse postorder of a depth-first search along direct calls, those instead of returning too: then in most cycles one
+//! call polls, in whatever order the module has its functions. Calls between functions of which the one that is called cannot call the other, be it through
 //! others, are in no cycle and do not poll, whatever their ranks: only the order of functions within a *circle* matters, a
 //! strongly connected component of direct calls.
 //!

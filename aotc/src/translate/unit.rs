@@ -412,3 +412,8 @@ pub(crate) fn func_of_symbol(symbol: &str) -> Option<u32> {
     let (index, _) = symbol.strip_prefix("wasm[")?.split_once(']')?;
     index.parse().ok()
 }
+
+/// Whether a function is one of the WebAssembly module, with a body.
+pub(crate) fn is_of_module(function: Value) -> bool {
+    function.is_definition() && func_of_symbol(&function.name()).is_some()
+}

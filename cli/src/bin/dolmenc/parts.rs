@@ -36,5 +36,5 @@ impl CacheStore for Parts {
 }
 
 fn name(key: &CacheKey) -> String {
-    key.iter().map(|byte| format!("{byte:02x}")).collect()
+    blake3::Hash::from_bytes(*key).to_hex().to_string()
 }
