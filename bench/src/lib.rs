@@ -12,6 +12,7 @@
 //! | [`programs`] | what is run, with arguments and known results |
 //! | [`engines`] | who runs it: one file per engine |
 //! | [`process`] | a child process and what it cost |
+//! | [`memory`] | every process finds memory in the same state |
 //! | [`measure`] | who is when |
 //! | [`results`] | every single figure, kept as JSON |
 //! | [`statistics`], [`summary`] | medians and spreads of them |
@@ -28,6 +29,7 @@ pub mod engines;
 pub mod heap_curve;
 pub mod instructions;
 pub mod measure;
+pub mod memory;
 pub mod options;
 pub mod page;
 pub mod process;

@@ -5,10 +5,11 @@
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use dolmen_bench::engines::{self, Engine, PEERS};
-use dolmen_bench::measure::{Budget, TempFolder, measure};
+use dolmen_bench::measure::{Budget, Plan, TempFolder, measure};
+use dolmen_bench::memory::{self, Provider};
 use dolmen_bench::options::Options;
 use dolmen_bench::programs::{Program, programs};
-use dolmen_bench::results::{Machine, Results};
+use dolmen_bench::results::{Machine, Results, Settings};
 use dolmen_bench::{compare, heap_curve, instructions, page, text};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +22,13 @@ const INCOMPLETE: u8 = 3;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match if options.heap_curve { heap_curves(&options) } else { bench(&options) } {
+    match if let Some(mebibytes) = options.touch_memory {
+        memory::touch(mebibytes).map(|()| ExitCode::SUCCESS)
+    } else if options.heap_curve {
+        heap_curves(&options)
+    } else {
+        bench(&options)
+    } {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -79,7 +86,8 @@ fn measure_curves(options: &Options) -> Result<heap_curve::Curves> {
         dolmen: &dolmen,
         run_options: &options.run_options,
         compile_options: &options.compile_options,
-        settings: options.settings(),
+        // Calls after the first, which do not need it.
+        settings: Settings { warm_mib: 0, ..options.settings() },
         turns: options.runs,
     };
     let curves = heap_curve::measure(subject, &programs(&names, options.variant, options.size)?)?;
@@ -101,7 +109,10 @@ fn measure_all(options: &Options, results: &mut Results) -> Result<bool> {
         results.join(engine.identity().clone())?;
     }
     let keep = |results: &Results| options.json.as_deref().map_or(Ok(()), |file| results.save(file));
-    let complete = measure(&all, &chosen, options.runs, &mut budget, results, keep)?;
+    let this = std::env::current_exe().context("this program does not know where it is")?;
+    let memory = Provider::new(this, options.warm_memory);
+    let plan = Plan { engines: &all, programs: &chosen, runs: options.runs, memory: &memory };
+    let complete = measure(plan, &mut budget, results, keep)?;
     if complete && options.instructions {
         count(&dolmen, options, &chosen, results)?;
     }

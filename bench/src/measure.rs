@@ -5,6 +5,7 @@
 //! program; whoever goes on with them finds what is missing.
 
 use crate::engines::{Engine, Prepared};
+use crate::memory::Provider;
 use crate::process::{self, millis};
 use crate::programs::{Program, Work};
 use crate::results::{Results, Turn};
@@ -39,24 +40,33 @@ impl Budget {
     }
 }
 
-/// Measures what is missing for `runs` turns. Whether all was measured: `false` when the budget is used up.
+/// What is measured.
+#[derive(Clone, Copy)]
+pub struct Plan<'a> {
+    pub engines: &'a [Box<dyn Engine>],
+    pub programs: &'a [Program],
+    /// Turns of each engine.
+    pub runs: u32,
+    /// Goes before each process.
+    pub memory: &'a Provider,
+}
+
+/// Measures what is missing of a plan. Whether all was measured: `false` when the budget is used up.
 ///
 /// # Errors
 ///
 /// If results cannot be kept or a folder not made. Failing programs are in the results.
 pub fn measure(
-    engines: &[Box<dyn Engine>],
-    programs: &[Program],
-    runs: u32,
+    plan: Plan,
     budget: &mut Budget,
     results: &mut Results,
     keep: impl Fn(&Results) -> Result<()>,
 ) -> Result<bool> {
     let folder = TempFolder::new()?;
     let calls = results.settings.calls;
-    for program in programs {
-        for run in 0..runs as usize {
-            for engine in engines.iter().filter(|engine| engine.has(program)) {
+    for program in plan.programs {
+        for run in 0..plan.runs as usize {
+            for engine in plan.engines.iter().filter(|engine| engine.has(program)) {
                 let key = engine.identity().key.clone();
                 let figures = results.figures(&program.name, &key);
                 if figures.turns.len() > run || figures.failure.is_some() {
@@ -69,7 +79,7 @@ pub fn measure(
                 let began = Instant::now();
                 let folder = folder.0.join(&key);
                 std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-                match turn(engine.as_ref(), program, &folder, calls) {
+                match turn(engine.as_ref(), program, &folder, calls, plan.memory) {
                     Ok((turn, prepared)) => {
                         figures.artifact_bytes = prepared.artifact_bytes;
                         figures.turns.push(turn);
@@ -95,8 +105,15 @@ fn estimate(turn: &Turn, calls: u32) -> Duration {
 }
 
 /// One turn: compile, a process with one call, a process with more.
-fn turn(engine: &dyn Engine, program: &Program, folder: &Path, further_calls: u32) -> Result<(Turn, Prepared)> {
+fn turn(
+    engine: &dyn Engine,
+    program: &Program,
+    folder: &Path,
+    further_calls: u32,
+    memory: &Provider,
+) -> Result<(Turn, Prepared)> {
     let prepared = engine.prepare(program, folder).context("does not compile")?;
+    memory.provide()?;
     if program.work == Work::Greet {
         return Ok((greetings(engine, &prepared, program)?, prepared));
     }
@@ -111,6 +128,7 @@ fn turn(engine: &dyn Engine, program: &Program, folder: &Path, further_calls: u3
         ..Turn::default()
     };
     if engine.tells_calls() {
+        memory.provide()?;
         let finished = process::run(&mut engine.command(&prepared, program, 1 + further_calls))?;
         let several = engine.read(&finished, program)?;
         let total: f64 = several.times_ms.iter().sum();
@@ -223,7 +241,8 @@ mod tests {
         };
         let programs = [program("good"), program("bad")];
         let go = |runs, results: &mut Results| {
-            measure(&engines, &programs, runs, &mut Budget::new(None), results, keep).unwrap()
+            let plan = Plan { engines: &engines, programs: &programs, runs, memory: &Provider::new("true".into(), 1) };
+            measure(plan, &mut Budget::new(None), results, keep).unwrap()
         };
         assert!(go(1, &mut results));
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "dolmen1 dolmen3 node1 node3 dolmen1 dolmen3 ");

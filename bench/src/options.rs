@@ -35,6 +35,9 @@ pub struct Options {
     /// Calls after the first in the second process
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub calls: u32,
+    /// Before each process, touch and free so much memory, so that all find as much at hand; 0: none
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub warm_memory: u32,
     /// Keep every figure in FILE; if it exists, go on from there
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -63,6 +66,9 @@ pub struct Options {
     /// The command to measure [default: the one beside this program]
     #[arg(long, value_name = "PATH")]
     pub dolmen: Option<PathBuf>,
+    /// Do nothing but that; see the module `memory`
+    #[arg(long, value_name = "MIB", hide = true)]
+    pub touch_memory: Option<u32>,
     /// Pass to dolmen run (repeatable)
     #[arg(long = "dolmen-option", value_name = "OPTION", allow_hyphen_values = true)]
     pub run_options: Vec<String>,
@@ -75,7 +81,7 @@ impl Options {
     /// What figures depend on.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        Settings { variant: self.variant, size: self.size, calls: self.calls }
+        Settings { variant: self.variant, size: self.size, calls: self.calls, warm_mib: self.warm_memory }
     }
 }
 

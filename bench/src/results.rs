@@ -42,6 +42,9 @@ pub struct Settings {
     pub size: Size,
     /// Calls after the first in the second process of a turn.
     pub calls: u32,
+    /// Memory that was touched and freed before each process, in MiB; see [`crate::memory`].
+    #[serde(default)]
+    pub warm_mib: u32,
 }
 
 /// An engine of the comparison.
@@ -184,7 +187,7 @@ mod tests {
     use super::*;
 
     fn some() -> Results {
-        let settings = Settings { variant: Variant::Opt, size: Size::Tiny, calls: 2 };
+        let settings = Settings { variant: Variant::Opt, size: Size::Tiny, calls: 2, warm_mib: 8 };
         let mut results = Results::new(Machine::this(), settings);
         results.join(Engine { key: "node".into(), title: "V8".into(), build: "1".into() }).unwrap();
         let turn = Turn { process_ms: 1.5, peak_bytes: 7, steady_ms: vec![1.0, 2.0], ..Turn::default() };

@@ -9,6 +9,7 @@ use crate::statistics::{Distribution, geometric_mean, median};
 pub enum Metric {
     Steady,
     First,
+    Warmup,
     Process,
     Cpu,
     PeakMemory,
@@ -23,9 +24,10 @@ impl Metric {
     pub const COMPARED: [Self; 5] = [Self::Steady, Self::First, Self::Process, Self::Cpu, Self::PeakMemory];
 
     /// All.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Steady,
         Self::First,
+        Self::Warmup,
         Self::Process,
         Self::Cpu,
         Self::PeakMemory,
@@ -41,6 +43,7 @@ impl Metric {
         match self {
             Self::Steady => "steady state, ms per call",
             Self::First => "first call in a fresh process, ms",
+            Self::Warmup => "first call / further calls",
             Self::Process => "whole process with one call, ms",
             Self::Cpu => "processor time of that process, ms",
             Self::PeakMemory => "peak memory of that process, MiB",
@@ -59,6 +62,7 @@ impl Metric {
         match self {
             Self::Steady => turns(|turn| median(&turn.steady_ms)),
             Self::First => turns(|turn| turn.first_ms),
+            Self::Warmup => turns(Turn::warmup),
             Self::Process => turns(|turn| Some(turn.process_ms)),
             Self::Cpu => turns(|turn| Some(turn.cpu_ms)),
             Self::PeakMemory => turns(|turn| Some(turn.peak_bytes as f64 / f64::from(1 << 20))),
@@ -73,6 +77,13 @@ impl Metric {
     #[must_use]
     pub fn of(self, figures: &Figures) -> Option<Distribution> {
         Distribution::of(&self.values(figures))
+    }
+}
+
+impl Turn {
+    /// How many times as long as the other process's further calls the first call took.
+    fn warmup(&self) -> Option<f64> {
+        Some(self.first_ms? / median(&self.steady_ms).filter(|ms| *ms > 0.0)?)
     }
 }
 
@@ -110,7 +121,7 @@ pub mod tests {
 
     /// Results with Dolmen and node: `hello`, and two workloads of which node ran one.
     pub fn sample() -> Results {
-        let settings = Settings { variant: Variant::Opt, size: Size::Tiny, calls: 2 };
+        let settings = Settings { variant: Variant::Opt, size: Size::Tiny, calls: 2, warm_mib: 0 };
         let mut results = Results::new(Machine::default(), settings);
         for key in ["dolmen", "node"] {
             results.join(Engine { key: key.into(), title: key.to_uppercase(), build: "1".into() }).unwrap();
@@ -134,8 +145,18 @@ pub mod tests {
         assert_eq!(value(&results, "nbody", "node", Metric::Steady), Some(10.0));
         assert_eq!(value(&results, "nbody", "dolmen", Metric::PeakMemory), Some(3.0));
         assert_eq!(value(&results, "nbody", "dolmen", Metric::GcShare), Some(25.0));
+        assert_eq!(value(&results, "nbody", "dolmen", Metric::Warmup), None);
         assert_eq!(value(&results, "script", "node", Metric::Steady), None);
         assert_eq!(value(&results, "nbody", "dolmen", Metric::Instructions), None);
+    }
+
+    #[test]
+    fn warming_up_compares_calls_of_one_turn() {
+        let turn = |first, steady: &[f64]| Turn { first_ms: first, steady_ms: steady.into(), ..Turn::default() };
+        let turns =
+            vec![turn(Some(6.0), &[2.0, 3.0]), turn(None, &[1.0]), turn(Some(1.0), &[]), turn(Some(1.0), &[0.0])];
+        let figures = Figures { turns, ..Figures::default() };
+        assert_eq!(Metric::Warmup.values(&figures), [2.4]);
     }
 
     #[test]

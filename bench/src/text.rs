@@ -28,11 +28,13 @@ pub fn head(results: &Results) -> String {
     let turns = results.programs.iter().flat_map(|(_, engines)| engines.values().map(|figures| figures.turns.len()));
     let turns = turns.max().unwrap_or(0);
     format!(
-        "{} Binaries {:?}, size {:?}; medians of {turns} turns, each one process with 1 call and one with 1 + {}.",
+        "{} Binaries {:?}, size {:?}; medians of {turns} turns, each one process with 1 call and one with 1 + {}; {} MiB \
+         of memory touched before each process.",
         on_machine(&results.machine, &titles.join("; ")),
         settings.variant,
         settings.size,
-        settings.calls
+        settings.calls,
+        settings.warm_mib
     )
 }
 

@@ -26,7 +26,7 @@ fn text(output: &Output) -> String {
 fn measure_go_on_show_and_compare() {
     let folder = TempFolder::new().unwrap();
     let (json, old, html) = (folder.0.join("new.json"), folder.0.join("old.json"), folder.0.join("page.html"));
-    let sized = ["--size", "tiny", "--calls", "2", "-w", "hello,exceptions,script"];
+    let sized = ["--size", "tiny", "--calls", "2", "--warm-memory", "16", "-w", "hello,exceptions,script"];
 
     let first = bench(&[&sized[..], &["--runs", "1", "--against", "wamr=/nowhere/iwasm"]].concat(), &json);
     assert!(first.status.success(), "{}", text(&first));

@@ -72,7 +72,7 @@ mod tests {
         let sizes = vec![failed, size(40.0), size(30.0), size(20.0), size(15.0), size(12.0), size(10.0)];
         Curves {
             machine: Machine::default(),
-            settings: Settings { variant: Variant::Opt, size: Work::Tiny, calls: 2 },
+            settings: Settings { variant: Variant::Opt, size: Work::Tiny, calls: 2, warm_mib: 0 },
             engine: Engine { key: "dolmen".into(), title: "dolmen 1".into(), build: String::new() },
             programs: vec![Curve { program: "trees".into(), live_bytes: 3 << 20, sizes }],
         }
