@@ -1,8 +1,8 @@
 //! Many seeds, compared in child processes: a crash or a hang of an engine costs one seed.
 
-use crate::dolmen::Setup;
 use crate::outcome::{Comparison, REFUSED, compare};
 use crate::server::{Server, to_hex};
+use crate::setups::Setup;
 use crate::v8;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ pub struct Plan {
     pub program: PathBuf,
     /// `node`, to compare with; without it Dolmen is compared with itself.
     pub node: Option<PathBuf>,
+    /// The only setup, beside V8 or the default; without it seeds have different ones.
+    pub setup: Option<Setup>,
     /// Where modules go on which engines differ.
     pub save: Option<PathBuf>,
 }
@@ -142,12 +144,17 @@ impl Engines<'_> {
         Ok(verdict(wasm, records))
     }
 
-    /// Beside V8 one setup is enough, another one for each seed; alone, all of them must agree.
+    /// Beside V8 one setup is enough; alone, the default and two others must agree.
     fn setups(&self, seed: u64) -> Vec<Setup> {
-        match &self.plan.node {
-            Some(_) => vec![Setup::ALL[(seed % Setup::ALL.len() as u64) as usize]],
-            None => Setup::ALL.to_vec(),
+        let mut setups = match (self.plan.setup, &self.plan.node) {
+            (Some(setup), _) => vec![setup],
+            (None, Some(_)) => Setup::of_seed(seed, 1).collect(),
+            (None, None) => Setup::of_seed(seed, 2).filter(|&setup| setup != Setup::DEFAULT).collect(),
+        };
+        if self.plan.node.is_none() {
+            setups.insert(0, Setup::DEFAULT);
         }
+        setups
     }
 }
 

@@ -1,53 +1,11 @@
 //! Dolmen as an engine: compiles a module, loads the artifact, calls the probes.
 
 use crate::outcome::{Comparison, End, REFUSED, compare};
-use crate::{probes, programs};
-use dolmen::{Config, Engine, Error, Instance, Module, Store, TrapCode, Val};
-use dolmen_aotc::{OptLevel, Options};
-use std::fmt;
-use std::num::NonZeroU64;
+use crate::setups::{Setup, Way};
+use crate::{artifacts, probes, programs};
+use dolmen::{Config, Engine, Error, Instance, Module, Profile, Store, TrapCode, Val};
+use dolmen_aotc::{Options, ProfileMode};
 use std::slice;
-use std::str::FromStr;
-
-/// Most that a heap may grow to, in bytes: modules that want more are told apart as such.
-const HEAP_MAX_BYTES: u64 = 256 << 20;
-
-/// How a module is compiled and run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Setup {
-    pub opt_level: OptLevel,
-    /// Collect at every N-th allocation, with the heap verified.
-    pub gc_stress: Option<NonZeroU64>,
-}
-
-impl Setup {
-    /// The setups that all must agree.
-    pub const ALL: [Self; 3] = [
-        Self { opt_level: OptLevel::O3, gc_stress: None },
-        Self { opt_level: OptLevel::O0, gc_stress: None },
-        Self { opt_level: OptLevel::O2, gc_stress: NonZeroU64::new(1) },
-    ];
-}
-
-/// `LEVEL` or `LEVEL/STRESS`.
-impl fmt::Display for Setup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.opt_level as u8)?;
-        self.gc_stress.map_or(Ok(()), |stress| write!(f, "/{stress}"))
-    }
-}
-
-impl FromStr for Setup {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let error = || format!("not a setup: {text}");
-        let (level, stress) = text.split_once('/').map_or((text, None), |(level, stress)| (level, Some(stress)));
-        let level = level.parse().ok().and_then(OptLevel::from_number).ok_or_else(error)?;
-        let stress = stress.map(|stress| stress.parse().map_err(|_| error())).transpose()?;
-        Ok(Self { opt_level: level, gc_stress: stress })
-    }
-}
 
 /// What Dolmen says of a module.
 #[must_use]
@@ -56,16 +14,39 @@ pub fn record(wasm: &[u8], setup: Setup) -> Vec<String> {
 }
 
 fn run(wasm: &[u8], setup: Setup) -> Result<Vec<String>, String> {
-    let options = Options { opt_level: setup.opt_level, jobs: 1, ..Options::default() };
-    let artifact = dolmen_aotc::compile(wasm, &options).map_err(|error| error.to_string())?;
-    let mut config = Config::new();
-    config.gc_stress(setup.gc_stress).gc_verify(setup.gc_stress.is_some()).heap_max_bytes(HEAP_MAX_BYTES);
-    let engine = Engine::new(&config).map_err(|error| error.to_string())?;
-    let module = Module::deserialize(&engine, &artifact).map_err(|error| error.to_string())?;
+    let options = artifacts::options(setup);
+    match setup.way {
+        Way::Plain => Ok(call_probes(&artifacts::compile(wasm, &options)?, setup)?.0),
+        Way::Cached => Ok(call_probes(&artifacts::compile_cached(wasm, &options)?, setup)?.0),
+        Way::Profiled | Way::Misled => profiled(wasm, options, setup),
+    }
+}
+
+/// Runs code that counts, then code made with the counts; they must say the same.
+fn profiled(wasm: &[u8], options: Options, setup: Setup) -> Result<Vec<String>, String> {
+    let counting = Options { profile: ProfileMode::Count, ..options.clone() };
+    let (counted, profile) = call_probes(&artifacts::compile(wasm, &counting)?, setup)?;
+    let Some(mut profile) = profile else { return Ok(counted) };
+    if setup.way == Way::Misled {
+        artifacts::mislead(&mut profile);
+    }
+    let profile = profile.to_bytes().map_err(|error| error.to_string())?;
+    let using = Options { profile: ProfileMode::Use(profile), ..options };
+    let record = call_probes(&artifacts::compile(wasm, &using)?, setup)?.0;
+    match compare(&counted, &record) {
+        Comparison::Different(one, other) => Err(format!("code that counts says {one:?}, code with counts {other:?}")),
+        Comparison::Same | Comparison::Undecided => Ok(record),
+    }
+}
+
+/// Calls all probes of a module, twice if there is room: the record, and what was counted.
+fn call_probes(artifact: &[u8], setup: Setup) -> Result<(Vec<String>, Option<Profile>), String> {
+    let engine = Engine::new(&config(setup)).map_err(|error| error.to_string())?;
+    let module = Module::deserialize(&engine, artifact).map_err(|error| error.to_string())?;
     let mut store = Store::new(&engine, ()).map_err(|error| error.to_string())?;
     let instance = match Instance::new(&mut store, &module, &[]) {
         Ok(instance) => instance,
-        Err(error) => return Ok(vec![format!("instantiate {}", end(&error)?.word())]),
+        Err(error) => return Ok((vec![format!("instantiate {}", end(&error)?.word())], None)),
     };
     let mut lines = vec![format!("instantiate {}", End::Ok.word())];
     let names: Vec<String> = module.exports().map(|export| export.name().to_owned()).collect();
@@ -82,7 +63,17 @@ fn run(wasm: &[u8], setup: Setup) -> Result<Vec<String>, String> {
         }
         lines.push(line);
     }
-    Ok(lines)
+    Ok((lines, store.profiles().pop()))
+}
+
+fn config(setup: Setup) -> Config {
+    let mut config = Config::new();
+    config.collector(setup.collector).heap_max_bytes(setup.heap_max_bytes);
+    config.gc_stress(setup.gc_stress).gc_verify(setup.gc_stress.is_some());
+    if let Some(time) = setup.minor_pause {
+        config.heap_minor_pause(time);
+    }
+    config
 }
 
 /// An instance that does the same in turns with the first, since nothing of either must reach the other; none if there is

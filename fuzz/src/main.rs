@@ -6,13 +6,15 @@ use anyhow::Context as _;
 use clap::Parser;
 use dolmen_fuzz::campaign::{self, Generator, Plan, Totals};
 use dolmen_fuzz::server::{END_OF_ANSWER, from_hex};
+use dolmen_fuzz::setups::Setup;
 use dolmen_fuzz::{dolmen, generate, programs};
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Compares what generated modules do at several optimisation levels, under GC stress, and in V8.
+/// Compares what generated modules do at several optimisation levels, with several collectors, under GC stress, with
+/// profiles, and in V8.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -28,6 +30,9 @@ struct Arguments {
     /// Make programs: closed modules of shapes that compilers of object-oriented languages make.
     #[arg(long)]
     programs: bool,
+    /// Compile and run all modules in the setup of this name; otherwise, each seed has its own.
+    #[arg(long)]
+    setup: Option<Setup>,
     /// Processes of each engine at a time.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
@@ -60,6 +65,7 @@ fn main() -> anyhow::Result<ExitCode> {
         jobs: arguments.jobs,
         program: std::env::current_exe().context("cannot find this program")?,
         node: arguments.node,
+        setup: arguments.setup,
         save: arguments.save,
     };
     let totals = campaign::run(&plan)?;

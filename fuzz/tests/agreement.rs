@@ -3,9 +3,9 @@
 //! Modules run in child processes, as in a campaign: a crash is a failed test, not the end of it.
 
 use dolmen_fuzz::campaign::{self, Generator, Plan, SERVE_ARG};
-use dolmen_fuzz::dolmen::Setup;
 use dolmen_fuzz::outcome::{Comparison, REFUSED, compare};
 use dolmen_fuzz::server::{Server, to_hex};
+use dolmen_fuzz::setups::Setup;
 use dolmen_fuzz::{generate, programs};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,11 +22,11 @@ fn program() -> PathBuf {
     env!("CARGO_BIN_EXE_dolmen-fuzz").into()
 }
 
-/// Runs the usual number of seeds, or that of the long run, in all setups; calls must end in all of these ways.
+/// Runs the usual number of seeds, or that of the long run, in their setups; calls must end in all of these ways.
 fn check_generator(generator: Generator, [usual, long]: [u64; 2], ends: &[&str]) {
     let count = if std::env::var_os(ALL_TESTS_VARIABLE).is_some() { long } else { usual };
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let plan = Plan { generator, seeds: 0..count, jobs, program: program(), node: None, save: None };
+    let plan = Plan { generator, seeds: 0..count, jobs, program: program(), node: None, setup: None, save: None };
     let totals = campaign::run(&plan).expect("the engines start");
     assert!(totals.failures.is_empty(), "{}", totals.failures.join("\n"));
     // Were generator or probes broken, there would be nothing to disagree on.

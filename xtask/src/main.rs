@@ -13,7 +13,7 @@ usage: cargo xtask COMMAND
       run --invoke NAME FILE [ARGS]   call an export instead of _start
   test [--all]        set up and run all tests (--all: also the long ones)
   bench [OPTIONS]     time the workloads, also beside other engines (--help: more)
-  fuzz [OPTIONS]      compare optimisation levels on generated modules; --node NODE: with V8, too (--help: more)
+  fuzz [OPTIONS]      compare setups on generated modules; --node NODE: with V8, too (--help: more)
   sanitize [--address] [--thread] [--valgrind]   the heap's own tests under a checker";
 
 fn main() -> ExitCode {
