@@ -18,13 +18,20 @@ pub(super) enum Ty {
     Bytes,
     Objs,
     Anys,
+    F32,
+    Shorts,
+    Longs,
+    Floats,
+    /// An object that mostly stays in its function.
+    Cell,
     Method,
     Exception,
+    V128,
 }
 
 impl Ty {
-    /// Types of parameters and results.
-    const PASSED: [Self; 10] = [
+    /// Types of parameters and results; the last one only in programs with vectors.
+    const PASSED: [Self; 15] = [
         Self::I32,
         Self::I64,
         Self::F64,
@@ -35,6 +42,11 @@ impl Ty {
         Self::Bytes,
         Self::Objs,
         Self::Anys,
+        Self::F32,
+        Self::Shorts,
+        Self::Longs,
+        Self::Cell,
+        Self::V128,
     ];
 
     pub(super) fn text(self) -> &'static str {
@@ -49,6 +61,12 @@ impl Ty {
             Self::Bytes => "(ref $bytes)",
             Self::Objs => "(ref $objs)",
             Self::Anys => "(ref $anys)",
+            Self::F32 => "f32",
+            Self::Shorts => "(ref $shorts)",
+            Self::Longs => "(ref $longs)",
+            Self::Floats => "(ref $floats)",
+            Self::Cell => "(ref $cell)",
+            Self::V128 => "v128",
             Self::Method => "(ref null $m0)",
             Self::Exception => "exnref",
         }
@@ -78,12 +96,13 @@ impl Signature {
     }
 
     /// Mostly few parameters and one result; now and then more than fit registers.
-    pub(super) fn draw(rng: &mut Rng) -> Self {
+    pub(super) fn draw(rng: &mut Rng, vectors: bool) -> Self {
+        let passed = if vectors { &Ty::PASSED[..] } else { &Ty::PASSED[..Ty::PASSED.len() - 1] };
         let mut types = |most: u64| -> Vec<Ty> {
             let count = if rng.one_in(10) { 8 } else { 1 + rng.below(most) };
-            (0..count).map(|_| rng.one_of(&Ty::PASSED)).collect()
+            (0..count).map(|_| rng.one_of(passed)).collect()
         };
-        Self { named: None, params: types(4), results: types(2) }
+        Self { named: None, params: types(4), results: types(3) }
     }
 
     pub(super) fn result_text(&self) -> String {
@@ -122,6 +141,7 @@ impl Program {
             calls: !is_leaf,
         };
         let params: String = signature.params.iter().map(|&ty| body.param(ty)).collect();
+        let early = if body.one_in(3) { body.leave_early() } else { String::new() };
         let fuel = if is_leaf { String::new() } else { body.return_without_fuel() };
         let prologue = body.prologue();
         let statements = body.statements(3);
@@ -130,7 +150,7 @@ impl Program {
         let results = signature.result_text();
         let ty = signature.named.map_or(String::new(), |name| format!(" (type {name})"));
         self.line(&format!(
-            "(func {name}{ty}{params} (result{results}){declarations}\n    {fuel}{prologue}\n    {statements}\n    {end})"
+            "(func {name}{ty}{params} (result{results}){declarations}\n    {early}{fuel}{prologue}\n    {statements}\n    {end})"
         ));
     }
 }
@@ -185,11 +205,14 @@ impl Body<'_> {
 
     /// Declares locals; the text assigns those that are not null.
     fn prologue(&mut self) -> String {
-        for ty in [Ty::I32, Ty::I32, Ty::I64, Ty::F64, Ty::Obj, Ty::Any, Ty::Exception] {
+        for ty in [Ty::I32, Ty::I32, Ty::I64, Ty::F64, Ty::Obj, Ty::Any, Ty::Exception, Ty::F32] {
             self.local(ty);
         }
         let mut text = String::new();
-        for ty in [Ty::This, Ty::Ints, Ty::Bytes, Ty::Objs, Ty::Anys] {
+        if self.program.vectors {
+            self.local(Ty::V128);
+        }
+        for ty in [Ty::This, Ty::Cell, Ty::Shorts, Ty::Longs, Ty::Floats, Ty::Ints, Ty::Bytes, Ty::Objs, Ty::Anys] {
             if self.one_in(3) {
                 let value = self.expression(ty, 1);
                 text += &format!("(local.set {} {value}) ", self.local(ty));

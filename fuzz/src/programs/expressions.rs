@@ -32,6 +32,12 @@ impl Body<'_> {
             Ty::Bytes => self.bytes(depth),
             Ty::Objs => self.objs(depth),
             Ty::Anys => self.anys(depth),
+            Ty::F32 => self.single(depth),
+            Ty::Shorts => self.numbers("shorts", "(i32.const 5)"),
+            Ty::Longs => self.numbers("longs", "(global.get $wide)"),
+            Ty::Floats => self.numbers("floats", "(f32.const 2.5)"),
+            Ty::Cell => self.cell(depth),
+            Ty::V128 => self.vector(depth),
             Ty::Method => self.function_reference(depth),
             Ty::Exception => "(ref.null exn)".into(),
         }
@@ -48,7 +54,13 @@ impl Body<'_> {
                 _ => format!("(i32.const {})", self.program.small()),
             };
         }
-        match self.below(20) {
+        match self.below(26) {
+            20 => self.ladder(depth),
+            21 => self.tried(depth),
+            22 => self.of_cell(Ty::I32, depth),
+            23 => format!("(array.get_u $shorts {} {})", self.expression(Ty::Shorts, depth), self.index(depth)),
+            24 => format!("(i32.trunc_sat_f32_s{})", self.values(&[Ty::F32], depth)),
+            25 if self.program.vectors => self.of_vector(depth),
             0..=3 => {
                 let operator = self.one_of(&ARITHMETIC);
                 format!("(i32.{operator}{})", self.values(&[Ty::I32, Ty::I32], depth))
@@ -71,7 +83,7 @@ impl Body<'_> {
             13 => self.unboxed(depth),
             14..=16 if self.calls => self.method_call(depth, false),
             17 => {
-                let array = self.one_of(&[Ty::Ints, Ty::Bytes, Ty::Objs, Ty::Anys]);
+                let array = self.one_of(&[Ty::Ints, Ty::Bytes, Ty::Objs, Ty::Anys, Ty::Shorts, Ty::Floats]);
                 format!("(array.len {})", self.expression(array, depth))
             }
             18 => self.choice(Ty::I32, depth),
@@ -106,7 +118,10 @@ impl Body<'_> {
                 format!("(i64.const {})", self.program.small())
             };
         }
-        match self.below(9) {
+        match self.below(12) {
+            9 => self.of_cell(Ty::I64, depth),
+            10 => format!("(array.get $longs {} {})", self.expression(Ty::Longs, depth), self.index(depth)),
+            11 if self.program.vectors => format!("(i64x2.extract_lane 1{})", self.values(&[Ty::V128], depth)),
             0..=2 => {
                 let operator = self.one_of(&ARITHMETIC);
                 format!("(i64.{operator}{})", self.values(&[Ty::I64, Ty::I64], depth))
@@ -140,8 +155,32 @@ impl Body<'_> {
         }
     }
 
+    fn single(&mut self, depth: u32) -> String {
+        if depth == 0 {
+            return format!("(f32.const {}.25)", self.program.small());
+        }
+        match self.below(6) {
+            0 => format!("(f32.convert_i32_s{})", self.values(&[Ty::I32], depth)),
+            1 => format!("(f32.demote_f64{})", self.values(&[Ty::F64], depth)),
+            2 => format!("(array.get $floats {} {})", self.expression(Ty::Floats, depth), self.index(depth)),
+            3 => self.of_cell(Ty::F32, depth),
+            _ => {
+                let operator = self.one_of(&FLOAT_ARITHMETIC);
+                format!("(f32.{operator}{})", self.values(&[Ty::F32, Ty::F32], depth))
+            }
+        }
+    }
+
+    /// An array of numbers: the one that all share, or a new one.
+    fn numbers(&mut self, name: &str, first: &str) -> String {
+        match self.one_in(3) {
+            true => format!("(array.new ${name} {first} {})", self.length()),
+            false => format!("(global.get $shared_{name})"),
+        }
+    }
+
     /// One of two values, by branches or without.
-    fn choice(&mut self, ty: Ty, depth: u32) -> String {
+    pub(super) fn choice(&mut self, ty: Ty, depth: u32) -> String {
         let (condition, values) = (self.condition(depth), [self.expression(ty, depth), self.expression(ty, depth)]);
         let result = ty.text();
         match self.one_in(2) {
@@ -217,7 +256,7 @@ impl Body<'_> {
             3 => self.expression(Ty::Obj, depth),
             4 => format!("(array.get $anys {} {})", self.expression(Ty::Anys, depth), self.index(depth)),
             5 => {
-                let array = self.one_of(&[Ty::Ints, Ty::Objs, Ty::Anys]);
+                let array = self.one_of(&[Ty::Ints, Ty::Objs, Ty::Anys, Ty::Cell, Ty::Shorts, Ty::Bytes]);
                 self.expression(array, depth)
             }
             6 if self.program.converts => {
@@ -315,7 +354,8 @@ impl Body<'_> {
     }
 
     fn function_reference(&mut self, depth: u32) -> String {
-        match self.below(6) {
+        match self.below(7) {
+            6 => "(global.get $hook)".into(),
             0 => format!("(table.get $typed (i32.const {}))", self.below(6)),
             1 => format!(
                 "(array.get $funcs (array.new_elem $funcs $methods (i32.const 0) (i32.const 6)) (i32.rem_u {} (i32.const 6)))",

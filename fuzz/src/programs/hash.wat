@@ -9,6 +9,8 @@
             (i64.mul (i64.const 8) (i64.extend_i32_s (i31.get_s (ref.cast (ref i31) (local.get $any)))))))))
     (if (ref.test (ref $obj) (local.get $any))
       (then (return (call $hash_obj (ref.cast (ref $obj) (local.get $any)) (local.get $depth)))))
+    (if (ref.test (ref $cell) (local.get $any))
+      (then (return (call $hash_cell (ref.cast (ref $cell) (local.get $any))))))
     (local.set $array (ref.cast arrayref (local.get $any)))
     (local.set $hash (i64.extend_i32_u (array.len (local.get $array))))
     (if (ref.test (ref $ints) (local.get $any))
@@ -40,28 +42,6 @@
         (local.set $hash
           (call $mix (local.get $hash)
             (i64.trunc_sat_f64_s (struct.get $c2 5 (ref.cast (ref $c2) (local.get $obj))))))))
-    (local.get $hash))
-
-  (func $hash_ints (param $array (ref $ints)) (result i64)
-    (local $index i32) (local $hash i64)
-    (loop $next
-      (if (i32.lt_u (local.get $index) (array.len (local.get $array)))
-        (then
-          (local.set $hash
-            (call $mix (local.get $hash) (i64.extend_i32_s (array.get $ints (local.get $array) (local.get $index)))))
-          (local.set $index (i32.add (local.get $index) (i32.const 1)))
-          (br $next))))
-    (local.get $hash))
-
-  (func $hash_bytes (param $array (ref $bytes)) (result i64)
-    (local $index i32) (local $hash i64)
-    (loop $next
-      (if (i32.lt_u (local.get $index) (array.len (local.get $array)))
-        (then
-          (local.set $hash
-            (call $mix (local.get $hash) (i64.extend_i32_s (array.get_s $bytes (local.get $array) (local.get $index)))))
-          (local.set $index (i32.add (local.get $index) (i32.const 1)))
-          (br $next))))
     (local.get $hash))
 
   (func $hash_objs (param $array (ref $objs)) (param $depth i32) (result i64)

@@ -7,7 +7,7 @@
 //!
 //! | part | what |
 //! |---|---|
-//! | types | a root class, two subclasses, their method tables (with mutable and nullable fields or without), arrays |
+//! | types | a root class, two subclasses, their method tables (with mutable and nullable fields or without), arrays of all widths, cells |
 //! | functions | methods of two signatures, plain functions, and functions with exactly one call; all may recurse |
 //! | probes | exported functions that call some of these, and tell what is in globals, arrays and memory afterwards |
 //! | knobs | exported mutable globals, which the harness sets before each probe ([`is_knob`]) |
@@ -16,12 +16,17 @@
 //! fuel they return, or end. So all programs end soon. Traps are rare, so that most code is executed.
 
 mod body;
+mod cells;
 mod expressions;
+mod lanes;
 mod loops;
+mod shapes;
+mod simd;
 mod statements;
 
 use crate::generate::{FUEL, Rng};
 use body::Signature;
+use lanes::LANES;
 use std::fmt::Write as _;
 
 /// Functions that only the runtime of the probes calls.
@@ -88,6 +93,8 @@ struct Program {
     null_elements: bool,
     null_methods: bool,
     mutable_tables: bool,
+    /// Whether there are vectors of 128 bits.
+    vectors: bool,
     /// Whether references are converted to those of the host and back.
     converts: bool,
     /// Methods of both signatures, and plain functions.
@@ -105,7 +112,8 @@ impl Program {
             1 => Boundary::Host,
             _ => Boundary::None,
         };
-        let plain = (0..2 + rng.below(4)).map(|_| Signature::draw(&mut rng)).collect();
+        let vectors = rng.one_in(3);
+        let plain = (0..2 + rng.below(4)).map(|_| Signature::draw(&mut rng, vectors)).collect();
         Self {
             text: String::new(),
             boundary,
@@ -113,6 +121,7 @@ impl Program {
             null_elements: rng.one_in(2),
             null_methods: rng.one_in(8),
             mutable_tables: rng.one_in(2),
+            vectors,
             converts: rng.one_in(6),
             methods: [3 + rng.below(4) as usize, 2 + rng.below(3) as usize],
             plain,
@@ -132,6 +141,8 @@ impl Program {
         self.define_globals();
         self.define_segments();
         self.text += HASH;
+        LANES.iter().for_each(|lane| self.line(&lane.hash()));
+        self.line(cells::HASH);
         if self.rng.one_in(12) {
             (0..FILLERS).for_each(|_| self.line("(func)"));
         }
@@ -159,8 +170,7 @@ impl Program {
         self.line(&format!("  (type $c1 (sub $obj (struct {c1})))"));
         self.line(&format!("  (type $c2 (sub {last}$c1 (struct {c1} (field f64) (field (mut (ref null $objs))))))"));
         self.line("  (type $objs (array (mut (ref null $obj)))))");
-        self.line("(type $ints (array (mut i32)))");
-        self.line("(type $bytes (array (mut i8)))");
+        self.line(cells::TYPE);
         self.line("(type $anys (array (mut anyref)))");
         self.line("(type $funcs (array (mut (ref null $m0))))");
         let payload = if self.references_in_tags { " (ref null $obj)" } else { " i64" };
@@ -200,8 +210,8 @@ impl Program {
         self.line("(global $wide (mut i64) (i64.const 5))");
         self.line("(global $root (mut (ref null $obj)) (ref.null $obj))");
         self.line("(global $kept (mut anyref) (ref.i31 (i32.const 3)))");
-        self.line("(global $shared_ints (ref $ints) (array.new $ints (i32.const 3) (i32.const 24)))");
-        self.line("(global $shared_bytes (ref $bytes) (array.new $bytes (i32.const -3) (i32.const 40)))");
+        self.line("(global $hook (mut (ref null $m0)) (ref.func $m0_0))");
+        LANES.iter().for_each(|lane| self.line(&lane.type_and_global()));
         self.line("(global $shared_objs (mut (ref null $objs)) (ref.null $objs))");
         self.line("(global $shared_anys (mut (ref null $anys)) (ref.null $anys))");
         match self.boundary {
@@ -252,9 +262,10 @@ impl Program {
         self.line("(start $set_up)");
         for probe in 0..PROBES {
             self.probe_calls(probe);
-            self.line(&format!("(func (export \"probe state {probe}\") (result i64 i64 i64 i64)"));
+            self.line(&format!("(func (export \"probe state {probe}\") (result i64 i64 i64 i64 i64)"));
             self.line("  (call $mix (call $hash_obj (global.get $root) (i32.const 4)) (call $hash_any (global.get $kept) (i32.const 3)))");
             self.line("  (call $mix (call $hash_ints (global.get $shared_ints)) (call $hash_bytes (global.get $shared_bytes)))");
+            self.line("  (call $mix (call $mix (call $hash_shorts (global.get $shared_shorts)) (call $hash_longs (global.get $shared_longs))) (call $hash_floats (global.get $shared_floats)))");
             self.line("  (call $mix (call $hash_any (global.get $shared_objs) (i32.const 3)) (call $hash_any (global.get $shared_anys) (i32.const 3)))");
             self.line("  (call $mix (call $hash_memory) (i64.add (global.get $wide) (i64.extend_i32_u (i32.add (global.get $knob0) (table.size $table))))))");
         }

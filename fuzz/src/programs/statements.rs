@@ -3,11 +3,28 @@
 use super::body::{Body, Signature, Ty};
 
 /// What locals are assigned to, mostly.
-const ASSIGNED: [Ty; 10] =
-    [Ty::I32, Ty::I32, Ty::I64, Ty::F64, Ty::Obj, Ty::Obj, Ty::This, Ty::Any, Ty::Ints, Ty::Objs];
+const ASSIGNED: [Ty; 14] = [
+    Ty::I32,
+    Ty::I32,
+    Ty::I64,
+    Ty::F64,
+    Ty::Obj,
+    Ty::Obj,
+    Ty::This,
+    Ty::Any,
+    Ty::Ints,
+    Ty::Objs,
+    Ty::F32,
+    Ty::Cell,
+    Ty::Cell,
+    Ty::V128,
+];
 
 /// Arrays: their type, its name, what their elements are.
-const ARRAYS: [(Ty, &str, Ty); 4] = [
+const ARRAYS: [(Ty, &str, Ty); 7] = [
+    (Ty::Shorts, "shorts", Ty::I32),
+    (Ty::Longs, "longs", Ty::I64),
+    (Ty::Floats, "floats", Ty::F32),
     (Ty::Ints, "ints", Ty::I32),
     (Ty::Bytes, "bytes", Ty::I32),
     (Ty::Objs, "objs", Ty::Obj),
@@ -23,7 +40,15 @@ impl Body<'_> {
 
     fn statement(&mut self, depth: u32) -> String {
         let nested = depth > 0;
-        match self.below(26) {
+        match self.below(37) {
+            26 | 27 => self.over_lanes(),
+            28 | 29 => self.change_cell(),
+            30 | 31 if nested => self.carried(depth - 1),
+            32 if nested => self.switch(depth - 1),
+            33 => self.leave(),
+            34 if self.calls && nested => self.guarded(|this| this.call() + &this.leave()),
+            35 => format!("(global.set $hook {})", self.expression(Ty::Method, 1)),
+            36 if self.program.vectors => format!("(v128.store {} {})", self.address(1), self.expression(Ty::V128, 2)),
             0..=2 => self.assign(),
             3 | 4 => self.set_field(),
             5 | 6 => self.set_element(),
@@ -177,7 +202,7 @@ impl Body<'_> {
     fn call_once(&mut self, depth: u32) -> String {
         let name = format!("$once_{}", self.program.once);
         self.program.once += 1;
-        let signature = Signature::draw(&mut self.program.rng);
+        let signature = Signature::draw(&mut self.program.rng, self.program.vectors);
         self.program.pending.push((name.clone(), signature.clone(), self.depth - 1));
         match self.below(4) {
             0 => self.call_of(&name, &signature),
@@ -188,13 +213,15 @@ impl Body<'_> {
 
     /// Calls, and assigns results to locals of their types or drops them.
     fn call_of(&mut self, name: &str, signature: &Signature) -> String {
-        let mut text = format!("(call {name}{})", self.values(&signature.params, 1));
-        for &ty in signature.results.iter().rev() {
-            text += &match self.some_local(ty) {
-                Some(local) => format!(" (local.set {local})"),
-                None => " (drop)".to_owned(),
-            };
-        }
-        text
+        format!("(call {name}{})", self.values(&signature.params, 1)) + &self.taken(&signature.results)
+    }
+
+    /// Takes values of these types from the stack: assigns them to locals, or drops them.
+    pub(super) fn taken(&mut self, types: &[Ty]) -> String {
+        let take = |&ty| match self.some_local(ty) {
+            Some(local) => format!(" (local.set {local})"),
+            None => " (drop)".to_owned(),
+        };
+        types.iter().rev().map(take).collect()
     }
 }
