@@ -198,7 +198,8 @@ fn check_complete(symbols: &[CodeSymbol], functions: &[Function]) -> Result<(), 
 ///
 /// Rows of a call-site range that hold no call, between two pushes of arguments, may differ; but one must agree. A
 /// row that says that the stack is not aligned is of code that nothing reaches: LLVM's code generator finds out only
-/// late that a branch is never taken, and gives what is behind it the row of a function's first instruction.
+/// late that a branch is never taken, and gives what is behind it the row of a function's first instruction. If the
+/// landing pad itself has such a row, no call that is executed unwinds to it.
 fn check_landing_pads(function: &Function) -> Result<(), UnwindError> {
     for CallSite { start, end, landing_pad } in &function.call_sites {
         let Some(landing_pad) = *landing_pad else { continue };
@@ -210,7 +211,10 @@ fn check_landing_pads(function: &Function) -> Result<(), UnwindError> {
             let by_sp = pad.cfa_base == CFA_BASE_SP && call.cfa_base == CFA_BASE_SP;
             !by_sp || i64::from(call.cfa_offset) - i64::from(call.landing_pad_pop) == i64::from(pad.cfa_offset)
         };
-        let aligned = |call: &&FrameDesc| call.cfa_base != CFA_BASE_SP || call.cfa_offset % STACK_ALIGN_BYTES == 0;
+        let aligned = |row: &&FrameDesc| row.cfa_base != CFA_BASE_SP || row.cfa_offset % STACK_ALIGN_BYTES == 0;
+        if !aligned(&&pad) {
+            continue;
+        }
         let rows = function.rows[row_at(*start)..].iter().take_while(|r| r.start < *end);
         let mut calls = rows.filter_map(|row| row.frame.as_ref()).filter(aligned).peekable();
         if calls.peek().is_some() && !calls.any(agrees) {
