@@ -17,6 +17,9 @@ const MIN_STACK_BYTES: usize = 512 << 10;
 /// Largest native stack, in bytes.
 const MAX_STACK_BYTES: usize = 1 << 34;
 
+/// Most threads that mark a heap; each has a queue in every store.
+const MAX_GC_THREADS: u32 = 1024;
+
 /// Options and types that stores and modules share. Cheap to clone: all clones are the same engine.
 #[derive(Clone)]
 pub struct Engine {
@@ -80,6 +83,9 @@ fn check(config: &Config) -> Result<(), EngineError> {
     }
     if config.heap_initial_bytes.is_some_and(|initial| initial > config.heap_max_bytes) {
         return error("heap_initial_bytes", "must not exceed heap_max_bytes");
+    }
+    if config.gc_threads.is_some_and(|threads| threads.get() > MAX_GC_THREADS) {
+        return error("gc_threads", "must be from 1 to 1024");
     }
     Ok(())
 }

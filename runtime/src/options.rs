@@ -100,7 +100,7 @@ impl Config {
 
     /// How many threads mark a heap at most: the one that collects, and others of which the process keeps so many asleep,
     /// for all stores together, once a collection was long enough to want them. Without it, as many as there are
-    /// processors, but no more than 16. With one thread there are no others.
+    /// processors, but no more than 16. With one thread there are no others, and more than 1024 are refused.
     pub fn gc_threads(&mut self, n: NonZeroU32) -> &mut Self {
         self.gc_threads = Some(n);
         self

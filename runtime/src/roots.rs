@@ -40,6 +40,7 @@
 use crate::store::StoreRuntime;
 use dolmen_abi::collector::AllocBuffer;
 use dolmen_gc_heap::{Collection, RootKind, RootVisitor, Runtime, Stock};
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl Runtime for StoreRuntime<'_> {
@@ -97,7 +98,8 @@ impl Runtime for StoreRuntime<'_> {
 
     fn log_collection(&mut self, collection: &Collection) {
         if self.logs {
-            eprintln!("{collection}");
+            // If standard error is closed or full, there is nobody to tell.
+            _ = writeln!(std::io::stderr().lock(), "{collection}");
         }
         if let Some(recorder) = &mut self.recorder {
             recorder.add(collection);

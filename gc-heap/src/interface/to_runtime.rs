@@ -13,6 +13,7 @@
 use crate::alloc::stock::Stock;
 use crate::stats::Collection;
 use dolmen_abi::collector::AllocBuffer;
+use std::io::Write as _;
 
 /// Where a root is stored; for messages and heap snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,7 +104,8 @@ pub trait Runtime {
     /// A collection has ended; called only if [`HeapOptions::log`](crate::options::HeapOptions::log) is set.
     /// The record's `Display` is one line of text.
     fn log_collection(&mut self, collection: &Collection) {
-        eprintln!("{collection}");
+        // If standard error is closed or full, there is nobody to tell.
+        _ = writeln!(std::io::stderr().lock(), "{collection}");
     }
 }
 
