@@ -8,5 +8,6 @@
 #![forbid(unsafe_code)]
 
 pub mod cache_folder;
+pub mod file_size;
 pub mod protocol;
 pub mod size;

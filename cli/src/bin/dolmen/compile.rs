@@ -2,15 +2,14 @@
 
 use crate::args::{self, CompileArgs};
 use crate::compiler_process::Compiler;
+use crate::new_file;
 use crate::output;
 use crate::progress::Reporter;
 use crate::source::{self, FileKind};
 use anyhow::{Context, Result, bail};
 use dolmen_cli::protocol::{ProfileMode, Request, Times};
 use std::fs;
-use std::io;
 use std::path::Path;
-use std::process;
 use std::time::{Duration, Instant};
 
 /// Compiles a module and writes the result.
@@ -43,7 +42,7 @@ pub fn compile(args: &CompileArgs) -> Result<()> {
     if args.output == Path::new("-") {
         return output::write(&compiled);
     }
-    write_file(&args.output, &compiled).with_context(|| format!("cannot write {}", args.output.display()))
+    new_file::write(&args.output, &compiled).with_context(|| format!("cannot write {}", args.output.display()))
 }
 
 fn profile_mode(args: &CompileArgs) -> Result<ProfileMode> {
@@ -88,19 +87,4 @@ fn report(times: &Times, elapsed: Duration, input_bytes: usize, output_bytes: us
     }
     let speed = input_bytes as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE) / 1e3;
     text + &format!("{input_bytes} bytes in, {output_bytes} bytes out, {speed:.0} kB/s")
-}
-
-/// Replaces a file as a whole: whoever runs the old one keeps it, and nobody sees half a new one. What is no
-/// regular file (a device, a pipe) is written to.
-pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return fs::write(path, bytes);
-    }
-    let mut name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_owned();
-    name.push(format!(".{}.tmp", process::id()));
-    let temporary = path.with_file_name(name);
-    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&temporary);
-    })
 }

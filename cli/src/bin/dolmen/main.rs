@@ -16,6 +16,7 @@ mod ending;
 mod floats;
 mod inspect;
 mod load;
+mod new_file;
 mod output;
 mod profile;
 mod progress;
@@ -30,11 +31,13 @@ mod vectors;
 mod wast;
 
 use args::Command;
+use dolmen_cli::file_size;
 use output::ReaderGone;
 use std::env;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    file_size::limit_is_an_error();
     let command_line = match args::parse(env::args_os()) {
         Ok(command_line) => command_line,
         Err(status) => return status,

@@ -39,9 +39,15 @@ pub fn say(line: impl fmt::Display) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// The message of an error with its causes, on one line.
+/// The message of an error with its causes, on one line. What a message ends with already is not told again.
 #[must_use]
 pub fn one_line(error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
+    let mut text = String::new();
+    for message in error.chain().map(ToString::to_string) {
+        if !text.ends_with(&message) {
+            text += if text.is_empty() { "" } else { ": " };
+            text += &message;
+        }
+    }
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }

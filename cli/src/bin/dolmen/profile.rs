@@ -1,7 +1,7 @@
 //! Profiles: written by `dolmen run`, shown by `dolmen profile`.
 
 use crate::args::{ProfileArgs, ProfileCommand, RunArgs};
-use crate::compile::write_file;
+use crate::new_file;
 use crate::output;
 use anyhow::{Context, Result, bail};
 use dolmen::{Module, Profile, Store};
@@ -38,7 +38,7 @@ pub fn write<T>(args: &RunArgs, store: &Store<T>, module: &Module) -> Result<()>
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
-    write_file(&file, &profile.to_bytes()?).with_context(|| format!("cannot write {}", file.display()))
+    new_file::write(&file, &profile.to_bytes()?).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// `dolmen profile`.

@@ -3,6 +3,7 @@
 use crate::args::{self, RunArgs, UnknownImports};
 use crate::ending;
 use crate::load::{Loader, timed};
+use crate::new_file::NewFile;
 use crate::output;
 use crate::profile;
 use crate::quit;
@@ -13,8 +14,6 @@ use crate::values;
 use anyhow::{Context, Result, bail};
 use dolmen::wasi::{self, BrokenPipe, ProgramThreads, WasiCtx};
 use dolmen::{Config, Engine, Extern, Func, Instance, Linker, Module, Store, Val};
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,7 +53,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     // The compiler has nothing to do any more.
     drop(loader);
     let mut store = timed(&mut times.instantiate, || Store::new(&engine, Host { wasi: wasi_ctx(args) }))?;
-    quit::watch(&store, program_name(&args.file))?;
+    quit::watch(&store, program_name(&args.file)).context("cannot watch for SIGQUIT")?;
     let timeout = args.timeout.map(|timeout| Timeout::start(&mut store, timeout)).transpose()?;
     let mut threads = None;
     let outcome = link_and_call(args, &mut store, &module, &preloads, &mut times, &mut threads);
@@ -66,27 +65,31 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ending::of_error(&mut store, error, &program_name(&args.file))?,
     };
-    if let Some(report) = report {
-        report.write(&mut store, &program_name(&args.file))?;
-    }
-    if module.counts() || args.profile_out.is_some() {
-        profile::write(args, &store, &module)?;
-    }
-    if let Some(file) = &args.snapshot {
-        write_snapshot(&mut store, file).with_context(|| format!("cannot write {}", file.display()))?;
-    }
+    write_files(args, &mut store, &module, report)?;
     if args.stats {
         output::say(stats::json(&times, &store.gc_stats()));
     }
     Ok(status)
 }
 
+/// Writes what was asked for of the run. That one file cannot be written, which is the error then, does not lose another.
+fn write_files(args: &RunArgs, store: &mut Store<Host>, module: &Module, report: Option<ReportFile>) -> Result<()> {
+    let report = report.map_or(Ok(()), |report| report.write(store, &program_name(&args.file)));
+    let counts = module.counts() || args.profile_out.is_some();
+    let profile = if counts { profile::write(args, store, module) } else { Ok(()) };
+    let snapshot = args
+        .snapshot
+        .as_ref()
+        .map_or(Ok(()), |file| write_snapshot(store, file).with_context(|| format!("cannot write {}", file.display())));
+    report.and(profile).and(snapshot)
+}
+
 /// Writes a snapshot of the heap.
 fn write_snapshot(store: &mut Store<Host>, file: &Path) -> Result<()> {
     let snapshot = store.heap_snapshot()?;
-    let mut out = BufWriter::new(File::create(file)?);
+    let mut out = NewFile::create(file)?;
     snapshot.write_to(&mut out)?;
-    Ok(out.flush()?)
+    Ok(out.finish()?)
 }
 
 /// The options of the engine.

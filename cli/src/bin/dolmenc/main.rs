@@ -11,6 +11,7 @@ mod parts;
 mod server;
 mod text;
 
+use dolmen_cli::file_size;
 use dolmen_cli::protocol::{SERVER_ARG, VERSION};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use std::env;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    file_size::limit_is_an_error();
     let args: Vec<_> = env::args_os().skip(1).collect();
     let outcome = match args.as_slice() {
         [arg] if arg == SERVER_ARG => {
