@@ -29,6 +29,7 @@ use crate::options::{
 use crate::partial;
 use crate::pipeline;
 use crate::profile::Profiling;
+use crate::sums;
 use crate::tail_calls;
 use crate::throws;
 use crate::translate::function::FunctionTranslator;
@@ -440,7 +441,11 @@ fn optimise(
         partial::run(unit, target)?;
         throws::run(unit, target)?;
         gc::scalar_replacement::run(unit, target)?;
+        let hint = sums::hint_loops(unit);
         unit.llvm.run_passes(&pipeline, target)?;
+        if let Some(hint) = hint {
+            sums::take_back(unit, hint);
+        }
         gc::loops::run(unit, target)?;
         return Ok(tail_calls::are_whole(unit));
     }

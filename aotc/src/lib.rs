@@ -30,6 +30,7 @@ mod pipeline;
 mod profile;
 mod remat;
 mod returns;
+mod sums;
 mod tail_calls;
 mod throws;
 mod translate;

@@ -2,6 +2,7 @@
 
 use super::{REF_ADDRESS_SPACE, Type, Value};
 use llvm_sys::core::*;
+use llvm_sys::debuginfo::{LLVMMetadataReplaceAllUsesWith, LLVMTemporaryMDNode};
 use llvm_sys::prelude::*;
 
 /// Owner of everything in one partition's IR. Confined to one thread.
@@ -183,6 +184,20 @@ impl Context {
         Metadata(unsafe {
             let mut raw: Vec<_> = parts.iter().map(|p| LLVMValueAsMetadata(p.0)).collect();
             LLVMMetadataAsValue(self.0, LLVMMDNodeInContext2(self.0, raw.as_mut_ptr(), raw.len()))
+        })
+    }
+
+    /// What is said of a loop: a node whose first part is itself, as LLVM wants it.
+    pub(crate) fn loop_metadata(&self, properties: &[Metadata]) -> Metadata {
+        // SAFETY: every part was made by this context; LLVM copies the array. The temporary node has no use but the one in
+        // the new node, and disposes of itself when that is replaced.
+        Metadata(unsafe {
+            let temporary = LLVMTemporaryMDNode(self.0, std::ptr::null_mut(), 0);
+            let mut raw = vec![temporary];
+            raw.extend(properties.iter().map(|property| LLVMValueAsMetadata(property.0)));
+            let node = LLVMMDNodeInContext2(self.0, raw.as_mut_ptr(), raw.len());
+            LLVMMetadataReplaceAllUsesWith(temporary, node);
+            LLVMMetadataAsValue(self.0, node)
         })
     }
 

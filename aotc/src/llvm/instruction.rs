@@ -112,6 +112,11 @@ impl Value {
         unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMAdd }
     }
 
+    pub(crate) fn is_float_add(self) -> bool {
+        // SAFETY: the handle is an instruction's by contract of this function.
+        unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMFAdd }
+    }
+
     /// What an integer or pointer comparison looks for. Only for [`Opcode::ICmp`].
     pub(crate) fn int_predicate(self) -> IntPredicate {
         use llvm_sys::LLVMIntPredicate::*;
@@ -379,8 +384,13 @@ impl Value {
     }
 
     pub(crate) fn has_metadata(self, kind: u32) -> bool {
+        self.metadata(kind).is_some()
+    }
+
+    pub(crate) fn metadata(self, kind: u32) -> Option<Metadata> {
         // SAFETY: the handle is an instruction's by contract of this function.
-        unsafe { !LLVMGetMetadata(self.0, kind).is_null() }
+        let node = unsafe { LLVMGetMetadata(self.0, kind) };
+        (!node.is_null()).then_some(Metadata(node))
     }
 
     pub(crate) fn set_metadata(self, kind: u32, node: Metadata) {

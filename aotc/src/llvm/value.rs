@@ -71,6 +71,13 @@ impl Type {
         }
     }
 
+    /// Whether it is f32 or f64.
+    pub(crate) fn is_float(self) -> bool {
+        // SAFETY: the handle is valid (module rule).
+        let kind = unsafe { LLVMGetTypeKind(self.0) };
+        matches!(kind, LLVMTypeKind::LLVMFloatTypeKind | LLVMTypeKind::LLVMDoubleTypeKind)
+    }
+
     /// The field types of a structure.
     pub(crate) fn struct_fields(self) -> Vec<Type> {
         // SAFETY: the handle is a structure's by contract of this function; the index is below the count.

@@ -33,7 +33,10 @@
 //!
 //! Cut are innermost loops with one latch, which compares a counter with what does not change in the loop, and few
 //! instructions, none of which calls. The step is a constant, or does not change either, and the comparison is `<`. Loops
-//! that have few rounds by constants alone need no poll. All others are left to [`polls`].
+//! that have few rounds by constants alone need no poll, nor does what LLVM leaves of a loop ([`rests`]). All others are
+//! left to [`polls`].
+
+mod rests;
 
 use super::cfg::{BlockIdx, Cfg, Loop};
 use super::{is_quick_call, polls};
@@ -58,11 +61,16 @@ pub(super) type Unpolled = HashSet<(Block, Block)>;
 
 /// Cuts the loops of a function. The graph is out of date afterwards, unless the function has no loops.
 pub(super) fn cut(unit: &Unit<'_, '_>, cfg: &Cfg) -> Unpolled {
+    let innermost: Vec<_> = cfg.loops.iter().filter(|l| is_innermost(cfg, l)).collect();
+    let is_uncut =
+        |l: &Loop| Counted::find(unit, cfg, l).is_some_and(|l| l.is_short() || rests::is_rest(unit, cfg, &l));
+    // Before the function changes.
+    let uncut: HashSet<_> = innermost.iter().filter(|l| is_uncut(l)).map(|l| l.header).collect();
     let mut unpolled = Unpolled::new();
-    for innermost in cfg.loops.iter().filter(|l| is_innermost(cfg, l)) {
+    for innermost in innermost {
         let Some(counted) = Counted::find(unit, cfg, innermost) else { continue };
         unpolled.insert((counted.latch, counted.header));
-        if !counted.is_short() {
+        if !uncut.contains(&innermost.header) {
             Cut { unit, b: &Builder::new(unit.context), counted: &counted }.emit();
         }
     }
