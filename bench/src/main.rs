@@ -21,19 +21,20 @@ const DOLMEN: &str = "dolmen";
 const INCOMPLETE: u8 = 3;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    match if let Some(mebibytes) = options.touch_memory {
-        memory::touch(mebibytes).map(|()| ExitCode::SUCCESS)
-    } else if options.heap_curve {
-        heap_curves(&options)
-    } else {
-        bench(&options)
-    } {
+    match act(&Options::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn act(options: &Options) -> Result<ExitCode> {
+    match options.touch_memory {
+        Some(mebibytes) => memory::touch(mebibytes).map(|()| ExitCode::SUCCESS),
+        None if options.heap_curve => heap_curves(options),
+        None => bench(options),
     }
 }
 
