@@ -12,6 +12,7 @@ use crate::codegen;
 use crate::convention;
 use crate::cpu::{Arch, Cpu};
 use crate::error::CompileError;
+use crate::frameless;
 use crate::gc;
 use crate::instances;
 use crate::llvm::{
@@ -438,7 +439,7 @@ fn optimise(
         run_internally(unit, private, "globaldce", target)?;
     }
     if let Some(pipeline) = pipeline::optimise(level) {
-        partial::run(unit, target)?;
+        let callers = partial::run(unit, target)?;
         throws::run(unit, target)?;
         gc::scalar_replacement::run(unit, target)?;
         let hint = sums::hint_loops(unit);
@@ -447,6 +448,7 @@ fn optimise(
             sums::take_back(unit, hint);
         }
         gc::loops::run(unit, target)?;
+        frameless::run(unit, &callers);
         return Ok(tail_calls::are_whole(unit));
     }
     Ok(true)

@@ -18,6 +18,7 @@ mod copy;
 mod cpu;
 mod error;
 mod features;
+mod frameless;
 mod gc;
 mod instances;
 mod llvm;

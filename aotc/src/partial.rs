@@ -29,18 +29,21 @@ use crate::translate::unit::{Unit, is_of_module};
 use dolmen_abi::builtin::Effect;
 use std::collections::HashMap;
 
+/// Attribute of calls of whole functions that are left where a version of them was inlined.
+pub(crate) const REST_CALL: &str = "dolmen-rest";
+
 /// Instructions of a version, at most, but for what becomes part of an address.
 const MAX_INSTRUCTIONS: usize = 10;
 
 /// Functions with more blocks are not looked at.
 const MAX_BLOCKS: usize = 200;
 
-/// Inlines parts of functions into their callers, in the unit's LLVM module.
+/// Inlines parts of functions into their callers, in the unit's LLVM module. The result is the names of these callers.
 ///
 /// # Errors
 ///
 /// LLVM does not know a pass: a bug of this compiler.
-pub(crate) fn run(unit: &Unit<'_, '_>, target: &TargetMachine) -> Result<(), LlvmError> {
+pub(crate) fn run(unit: &Unit<'_, '_>, target: &TargetMachine) -> Result<Vec<String>, LlvmError> {
     let mut versions: HashMap<Value, Option<Version>> = HashMap::new();
     let mut callers = Vec::new();
     for caller in unit.llvm.functions().into_iter().filter(|f| is_of_module(*f)) {
@@ -61,11 +64,12 @@ pub(crate) fn run(unit: &Unit<'_, '_>, target: &TargetMachine) -> Result<(), Llv
         }
     }
     if callers.is_empty() {
-        return Ok(());
+        return Ok(vec![]);
     }
     versions.into_values().flatten().for_each(|version| version.function.set_internal());
     unit.llvm.run_passes(pipeline::merge(), target)?;
-    callers.into_iter().try_for_each(|caller| caller.run_passes(pipeline::after_partial_inlining(), target))
+    callers.iter().try_for_each(|caller| caller.run_passes(pipeline::after_partial_inlining(), target))?;
+    Ok(callers.into_iter().map(Value::name).collect())
 }
 
 /// What callers get instead of a function.
@@ -113,7 +117,7 @@ fn make_version(unit: &Unit<'_, '_>, whole: Value) -> Option<Version> {
     let is_counted = |i: &&Value| !matches!(i.opcode(), Opcode::Phi | Opcode::GetElementPtr);
     let counted = |&block: &BlockIdx| cfg.instructions[block].iter().filter(is_counted).count();
     let instructions: usize = kept.iter().filter(|&&block| clean[block]).map(counted).sum();
-    (is_divided && instructions <= MAX_INSTRUCTIONS).then(|| copy(unit, whole, &cfg, &kept))
+    (is_divided && instructions <= MAX_INSTRUCTIONS).then(|| version(unit, whole, &cfg, &kept))
 }
 
 /// The blocks that can be reached through such as do nothing but compute and load, and do no more themselves. Loops are
@@ -160,8 +164,17 @@ fn is_trap_gate(call: Value) -> bool {
     gate(call).is_some_and(|gate| matches!(gate.signature().effect, Effect::Traps))
 }
 
-/// Makes a function of some blocks of another one, the entry first, that calls the whole where it would leave them.
-fn copy(unit: &Unit<'_, '_>, whole: Value, cfg: &Cfg, kept: &[BlockIdx]) -> Version {
+fn version(unit: &Unit<'_, '_>, whole: Value, cfg: &Cfg, kept: &[BlockIdx]) -> Version {
+    let (function, rest) = copy(unit, whole, cfg, kept);
+    // It keeps its caller's frame, as other calls do.
+    rest.set_no_tail();
+    rest.add_call_attribute(attribute_index::FUNCTION, unit.context.string_attribute(REST_CALL, ""));
+    Version { function, rest }
+}
+
+/// Makes a function of some blocks of another one, the entry first, that calls the whole where it would leave them. With
+/// this call.
+pub(crate) fn copy(unit: &Unit<'_, '_>, whole: Value, cfg: &Cfg, kept: &[BlockIdx]) -> (Value, Value) {
     let version = unit.declare(&format!("{}.part", whole.name()), whole.function_type(), TAIL_CC);
     let mut copy = Copy::new(unit);
     for param in 0..whole.param_count() {
@@ -180,16 +193,15 @@ fn copy(unit: &Unit<'_, '_>, whole: Value, cfg: &Cfg, kept: &[BlockIdx]) -> Vers
             copied.replace_successor(successor, outside);
         }
     }
-    Version { function: version, rest }
+    (version, rest)
 }
 
-/// Fills a block of a version with a call of the whole function, which keeps its caller's frame, as other calls do.
+/// Fills a block of a version with a call of the whole function.
 fn call_whole(unit: &Unit<'_, '_>, whole: Value, b: &Builder<'_>, block: Block) -> Value {
     b.position_at_end(block);
     let version = block.parent();
     let args: Vec<_> = (0..version.param_count()).map(|param| version.param(param)).collect();
     let call = b.call(whole.function_type(), whole, &args, TAIL_CC);
-    call.set_no_tail();
     if call.ty() == unit.types.void {
         b.ret_void();
     } else {

@@ -13,6 +13,7 @@
 //!    `opt -print-pipeline-passes` shows it, without what no module of this compiler has.
 //!    The last two passes bring loops into the form that [`crate::gc::loops`] peels, with [`forward_loads`] in functions
 //!    of which it knows more than LLVM does.
+//!    [`crate::frameless`] comes behind it.
 //! 4. References are lowered, [`crate::gc::lower`], and [`clean_up`] is run.
 
 use crate::options::OptLevel;

@@ -413,6 +413,11 @@ impl Value {
         String::from_utf8_lossy(bytes).into_owned()
     }
 
+    pub(crate) fn set_name(self, name: &str) {
+        // SAFETY: the handle is valid (module rule); LLVM copies the bytes.
+        unsafe { LLVMSetValueName2(self.0, name.as_ptr().cast(), name.len()) }
+    }
+
     /// The printed form, for messages about compiler bugs.
     pub(crate) fn print(self) -> String {
         // SAFETY: the handle is valid (module rule); the string is LLVM's and freed after copying.

@@ -14,14 +14,14 @@
           (call $step (call $step (call $step (call $step (call $step (call $step (global.get $made))))))))))))))))
     (struct.get $box $table (local.get $b)))
 
-  ;; FUNC: one
+  ;; FUNC: one.whole
   ;; CHECK: load ptr addrspace(271)
   ;; CHECK: br i1
   ;; CHECK: @"wasm[1]::table"(
   (func $one (export "one") (param (ref null $box) i32) (result i32)
     (array.get $table (call $table (local.get 0)) (local.get 1)))
 
-  ;; FUNC: two
+  ;; FUNC: two.whole
   ;; CHECK: br i1
   ;; CHECK: @"wasm[1]::table"(
   ;; CHECK: br i1
