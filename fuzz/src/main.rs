@@ -39,7 +39,7 @@ struct Arguments {
     /// Save modules on which engines differ in this folder.
     #[arg(long)]
     save: Option<PathBuf>,
-    /// Only write the module of the first seed to this file.
+    /// Only write the module of the first seed to this file; the text of a program, if its name ends in .wat.
     #[arg(long)]
     emit: Option<PathBuf>,
     /// Answer requests on standard input (used by the command itself).
@@ -54,8 +54,12 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let generator: Generator = if arguments.programs { programs::module } else { generate::module };
     if let Some(file) = &arguments.emit {
-        let wasm = generator(arguments.first).map_err(anyhow::Error::msg)?;
-        std::fs::write(file, wasm).with_context(|| format!("cannot write {}", file.display()))?;
+        let as_text = arguments.programs && file.extension().is_some_and(|extension| extension == "wat");
+        let module = match as_text {
+            true => programs::text(arguments.first).into_bytes(),
+            false => generator(arguments.first).map_err(anyhow::Error::msg)?,
+        };
+        std::fs::write(file, module).with_context(|| format!("cannot write {}", file.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let start = Instant::now();

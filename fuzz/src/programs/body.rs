@@ -152,6 +152,7 @@ impl Program {
         self.line(&format!(
             "(func {name}{ty}{params} (result{results}){declarations}\n    {early}{fuel}{prologue}\n    {statements}\n    {end})"
         ));
+        (0..self.fillers).for_each(|_| self.line("(func)"));
     }
 }
 

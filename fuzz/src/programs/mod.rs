@@ -35,8 +35,8 @@ const HASH: &str = include_str!("hash.wat");
 /// Probes that call functions.
 const PROBES: usize = 4;
 
-/// Functions without a purpose, which make several partitions of a module.
-const FILLERS: usize = 1100;
+/// Functions without a purpose after each other one, which make several partitions of a module.
+const FILLERS: usize = 100;
 
 /// What the names of knobs start with.
 const KNOB: &str = "knob ";
@@ -103,6 +103,8 @@ struct Program {
     /// Functions with one call, of which the bodies are not written yet: name, signature and depth.
     pending: Vec<(String, Signature, usize)>,
     once: usize,
+    /// Functions without a purpose after each other one.
+    fillers: usize,
 }
 
 impl Program {
@@ -127,6 +129,7 @@ impl Program {
             plain,
             pending: Vec::new(),
             once: 0,
+            fillers: if rng.one_in(8) { FILLERS } else { 0 },
             rng,
         }
     }
@@ -143,9 +146,6 @@ impl Program {
         self.text += HASH;
         LANES.iter().for_each(|lane| self.line(&lane.hash()));
         self.line(cells::HASH);
-        if self.rng.one_in(12) {
-            (0..FILLERS).for_each(|_| self.line("(func)"));
-        }
         self.define_functions();
         self.define_probes();
     }
