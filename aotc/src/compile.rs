@@ -363,6 +363,7 @@ fn generate(
     if !observer.timed(Stage::Optimise, || optimise(job, unit, range, target))? {
         return Ok(None);
     }
+    gc::initial::drop_zeros(unit);
     observer.timed(Stage::Lower, || gc::lower::lower(unit))?;
     // What translation got wrong, or lowering.
     observer.timed(Stage::Verify, || llvm.verify())?;
@@ -442,6 +443,7 @@ fn optimise(
         let callers = partial::run(unit, target)?;
         throws::run(unit, target)?;
         gc::scalar_replacement::run(unit, target)?;
+        gc::initial::drop_zeros(unit);
         let hint = sums::hint_loops(unit);
         unit.llvm.run_passes(&pipeline, target)?;
         if let Some(hint) = hint {

@@ -73,3 +73,36 @@
 (assert_return (invoke "length" (i32.const 0) (i32.const 4)) (i32.const 9))
 (assert_return (invoke "cast" (i32.const 1)) (i32.const 1))
 (assert_return (invoke "cast" (i32.const 0)) (i32.const 0))
+
+;; Of an object that is not needed after all, only a field that never changes is read, through a merge that is resolved
+;; late: what its allocation sets is not zero.
+(module
+  (type $table (struct (field i32)))
+  (type $object (struct (field (ref $table)) (field (mut i32)) (field (mut (ref null $object)))))
+  (type $bytes (array (mut i8)))
+  (data $data "some bytes")
+  (global $table (ref $table) (struct.new $table (i32.const 9)))
+  (global $bytes (ref $bytes) (array.new $bytes (i32.const 0) (i32.const 40)))
+  (global $kept (mut anyref) (ref.i31 (i32.const 3)))
+  (global $result (mut (ref null $table)) (ref.null $table))
+  (func $find (param $object (ref $object)) (result i32)
+    (local $next (ref null $object)) (local $round i32)
+    (local.set $next
+      (block $is (result (ref null $object))
+        (drop (br_on_cast $is anyref (ref $object) (global.get $kept)))
+        (ref.null $object)))
+    (loop $again
+      (block $some (result (ref $object))
+        (br_on_non_null $some (local.get $next))
+        (struct.new $object (global.get $table) (i32.const -3) (ref.null $object)))
+      (ref.null $object)
+      (array.init_data $bytes $data (global.get $bytes) (i32.const 1) (i32.const 2) (i32.const 4))
+      (local.set $next)
+      (local.set $object)
+      (br_if $again (i32.lt_s (local.tee $round (i32.add (local.get $round) (i32.const 1))) (i32.const 2))))
+    (global.set $result (struct.get $object 0 (local.get $object)))
+    (i32.const 5))
+  (func (export "field") (result i32)
+    (drop (call $find (struct.new $object (global.get $table) (i32.const 0) (ref.null $object))))
+    (struct.get $table 0 (global.get $result))))
+(assert_return (invoke "field") (i32.const 9))

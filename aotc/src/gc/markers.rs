@@ -31,6 +31,9 @@ const BARRIER_INLINE_COST: &str = "0";
 /// What an allocation counts then: its inline sequence. A call would count the more the more fields it sets.
 const ALLOC_INLINE_COST: &str = "45";
 
+/// LLVM's `allockind`: what allocates, and can be left out if nothing needs the object.
+const ALLOC_KIND: u64 = 1;
+
 /// Attribute of calls that stand behind a poll of their own.
 pub(crate) const POLLED_CALL: &str = "dolmen-polled";
 
@@ -96,8 +99,9 @@ impl Markers {
             let function = declare_type(name, ty, MEMORY_INACCESSIBLE);
             // Calls add `noalias` where it is sound, see `Unit::mark_unaliased`.
             function.add_attribute(attribute_index::RETURN, context.enum_attribute("nonnull", 0));
-            // alloc | zeroed
-            function.add_attribute(attribute_index::FUNCTION, context.enum_attribute("allockind", 1 | 1 << 4));
+            // Not `zeroed`, too: LLVM may drop the stores of what the allocation sets, see `Unit::mark_unaliased`, and
+            // would then take it for zero.
+            function.add_attribute(attribute_index::FUNCTION, context.enum_attribute("allockind", ALLOC_KIND));
             function.add_attribute(attribute_index::FUNCTION, context.string_attribute("alloc-family", "dolmen"));
             function.add_attribute(attribute_index::FUNCTION, context.string_attribute(INLINE_COST, ALLOC_INLINE_COST));
             function

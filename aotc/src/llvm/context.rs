@@ -30,6 +30,8 @@ pub(crate) struct MetadataKind {
     pub(crate) loops: u32,
     /// Marks the stores of an object's header and immutable fields, which its allocation performs anyway.
     pub(crate) allocation_store: u32,
+    /// Marks the first stores of an object's other fields, which are zero before.
+    pub(crate) initial_store: u32,
 }
 
 /// Where on a function or call an attribute stands.
@@ -164,6 +166,7 @@ impl Context {
             nonnull: self.metadata_kind("nonnull"),
             loops: self.metadata_kind("llvm.loop"),
             allocation_store: self.metadata_kind("dolmen.allocation"),
+            initial_store: self.metadata_kind("dolmen.initial"),
         }
     }
 

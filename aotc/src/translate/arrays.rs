@@ -96,7 +96,8 @@ impl FunctionTranslator<'_, '_, '_> {
         let (element, class) = self.element(ty);
         for (index, value) in values.iter().enumerate() {
             let address = self.element_address(array, element, self.i32(index as u32));
-            self.store_at(address, element.storage, value.value, class);
+            let store = self.store_at(address, element.storage, value.value, class);
+            self.unit.mark_initial_store(store);
         }
         self.finish_elements(ty);
         self.push(array, Self::ref_to(ty));

@@ -69,10 +69,16 @@ impl FunctionTranslator<'_, '_, '_> {
         }
         let object = self.alloc_struct(ty, descriptor, set_by_allocation);
         for (field, value) in fields.iter().zip(&values) {
+            // Zero is there already. Were it stored, LLVM would make one of an allocation with zeros and another without.
+            if value.value.is_null_constant() {
+                continue;
+            }
             let address = self.object_address(object, field.offset);
             let store = self.store_at(address, field.ty.storage, value.value, field.class);
             if is_set_by_allocation(field) {
                 self.unit.mark_allocation_store(store);
+            } else {
+                self.unit.mark_initial_store(store);
             }
         }
         self.push(object, Self::ref_to(ty));

@@ -339,6 +339,11 @@ impl<'c, 'm> Unit<'c, 'm> {
         load.set_metadata(self.metadata.align, node(align_of::<MemoryDef>() as u64));
     }
 
+    /// Marks a store as the first one into a place of a fresh object: it does nothing if what is stored is zero.
+    pub(crate) fn mark_initial_store(&self, store: Value) {
+        store.set_metadata(self.metadata.initial_store, self.empty);
+    }
+
     /// Marks a store as one that the object's allocation performs too.
     pub(crate) fn mark_allocation_store(&self, store: Value) {
         store.set_metadata(self.metadata.allocation_store, self.empty);

@@ -103,6 +103,8 @@ impl Rewrite<'_, '_, '_> {
         }
         if header_operand(shape, slot.offset).is_some() {
             self.unit.mark_allocation_store(store);
+        } else {
+            self.unit.mark_initial_store(store);
         }
     }
 
