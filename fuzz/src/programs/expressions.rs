@@ -5,6 +5,16 @@ use super::body::{Body, Signature, Ty};
 /// Arithmetic that never traps.
 const ARITHMETIC: [&str; 11] = ["add", "sub", "mul", "and", "or", "xor", "shl", "shr_u", "shr_s", "rotl", "add"];
 
+/// Operators with one operand.
+const UNARY: [&str; 5] = ["clz", "ctz", "popcnt", "extend8_s", "extend16_s"];
+
+/// Divisions, of which the divisor must not be zero, and a quotient may be out of range.
+const DIVISIONS: [&str; 4] = ["rem_u", "rem_s", "div_u", "div_s"];
+
+const FLOAT_UNARY: [&str; 5] = ["floor", "ceil", "trunc", "nearest", "sqrt"];
+
+const FLOAT_COMPARISONS: [&str; 6] = ["eq", "ne", "lt", "gt", "le", "ge"];
+
 const COMPARISONS: [&str; 10] = ["eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"];
 
 const FLOAT_ARITHMETIC: [&str; 6] = ["add", "sub", "mul", "min", "max", "add"];
@@ -54,7 +64,8 @@ impl Body<'_> {
                 _ => format!("(i32.const {})", self.program.small()),
             };
         }
-        match self.below(26) {
+        match self.below(27) {
+            26 => format!("(i32.{}{})", self.one_of(&UNARY), self.values(&[Ty::I32], depth)),
             20 => self.ladder(depth),
             21 => self.tried(depth),
             22 => self.of_cell(Ty::I32, depth),
@@ -74,7 +85,8 @@ impl Body<'_> {
                 format!("(array.get_{sign} $bytes {} {})", self.expression(Ty::Bytes, depth), self.index(depth))
             }
             10 => format!(
-                "(i32.rem_u {} (i32.or (i32.const 1){}))",
+                "(i32.{} {} (i32.or (i32.const 1){}))",
+                self.one_of(&DIVISIONS),
                 self.expression(Ty::I32, depth),
                 self.values(&[Ty::I32], 0)
             ),
@@ -94,7 +106,11 @@ impl Body<'_> {
     /// A number that is zero or one.
     pub(super) fn condition(&mut self, depth: u32) -> String {
         let depth = depth.saturating_sub(1);
-        match self.below(7) {
+        match self.below(8) {
+            7 => {
+                let comparison = self.one_of(&FLOAT_COMPARISONS);
+                format!("(f64.{comparison}{})", self.values(&[Ty::F64, Ty::F64], depth))
+            }
             0 | 1 => {
                 let comparison = self.one_of(&COMPARISONS);
                 format!("(i32.{comparison}{})", self.values(&[Ty::I32, Ty::I32], depth))
@@ -118,7 +134,15 @@ impl Body<'_> {
                 format!("(i64.const {})", self.program.small())
             };
         }
-        match self.below(12) {
+        match self.below(15) {
+            12 => format!("(i64.{}{})", self.one_of(&UNARY), self.values(&[Ty::I64], depth)),
+            13 => format!(
+                "(i64.{} {} (i64.or (i64.const 1){}))",
+                self.one_of(&DIVISIONS),
+                self.expression(Ty::I64, depth),
+                self.values(&[Ty::I64], 0)
+            ),
+            14 => format!("(i64.trunc_sat_f64_u{})", self.values(&[Ty::F64], depth)),
             9 => self.of_cell(Ty::I64, depth),
             10 => format!("(array.get $longs {} {})", self.expression(Ty::Longs, depth), self.index(depth)),
             11 if self.program.vectors => format!("(i64x2.extract_lane 1{})", self.values(&[Ty::V128], depth)),
@@ -145,9 +169,11 @@ impl Body<'_> {
         if depth == 0 {
             return format!("(f64.const {}.5)", self.program.small());
         }
-        match self.below(4) {
+        match self.below(6) {
             0 => format!("(f64.convert_i32_s{})", self.values(&[Ty::I32], depth)),
             1 => self.choice(Ty::F64, depth),
+            2 => format!("(f64.{}{})", self.one_of(&FLOAT_UNARY), self.values(&[Ty::F64], depth)),
+            3 => format!("(f64.promote_f32{})", self.values(&[Ty::F32], depth)),
             _ => {
                 let operator = self.one_of(&FLOAT_ARITHMETIC);
                 format!("(f64.{operator}{})", self.values(&[Ty::F64, Ty::F64], depth))
@@ -220,6 +246,8 @@ impl Body<'_> {
             }
             1 if depth > 0 => self.choice(Ty::This, depth),
             2 if depth > 0 && self.one_in(4) => format!("(ref.as_non_null{})", self.values(&[Ty::Obj], depth)),
+            3 if depth > 0 && self.one_in(4) => format!("(ref.cast (ref $obj){})", self.values(&[Ty::Any], depth)),
+            4 if depth > 0 && self.one_in(8) => format!("(ref.cast (ref $c1){})", self.values(&[Ty::Obj], depth)),
             _ => self.new_object(depth),
         }
     }

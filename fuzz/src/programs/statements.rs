@@ -164,7 +164,20 @@ impl Body<'_> {
     }
 
     fn change_table_or_segment(&mut self) -> String {
-        match self.below(24) {
+        match self.below(28) {
+            24 | 25 => format!(
+                "(memory.copy {} {} (i32.and (i32.const 63) {}))",
+                self.address(1),
+                self.address(1),
+                self.int(1)
+            ),
+            26 => format!("(memory.fill {} {} (i32.and (i32.const 63) {}))", self.address(1), self.int(1), self.int(1)),
+            27 => format!(
+                "(memory.init $data {} (i32.const {}) (i32.const {}))",
+                self.address(1),
+                self.below(9),
+                self.below(9)
+            ),
             0 if self.one_in(8) => {
                 self.one_of(&["(data.drop $data)", "(elem.drop $methods)", "(elem.drop $boxes)"]).into()
             }
