@@ -109,6 +109,9 @@ pub struct DataDef {
     pub len_bytes: u64,
 }
 
+/// Code may load more than it needs from an instance context, so much at most: a vector instead of a number.
+pub const READABLE_BYTES: u32 = 64;
+
 /// Byte offsets of the arrays of an instance context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceLayout {
@@ -134,7 +137,7 @@ pub struct InstanceLayout {
     pub data: u32,
     /// `[u64]`: counters, see [`crate::profile`].
     pub counters: u32,
-    /// Size of the context in bytes. Its alignment is 16.
+    /// Size of the context in bytes, with [`READABLE_BYTES`] behind all that it holds. Its alignment is 16.
     pub size_bytes: u32,
 }
 
@@ -170,7 +173,7 @@ impl InstanceLayout {
             func_refs: array(meta.func_refs.len(), 4),
             data: array(meta.data.len(), size_of::<DataDef>()),
             counters: array(meta.profile.as_ref().and_then(ProfileLayout::words).unwrap_or(0) as usize, 8),
-            size_bytes: end.next_multiple_of(16),
+            size_bytes: (end + READABLE_BYTES).next_multiple_of(16),
         }
     }
 }

@@ -21,7 +21,7 @@
 mod elf;
 mod entries;
 
-use crate::object::{self, ObjectError};
+use crate::object::{self, ObjectError, Partition};
 use crate::unwind::{UnwindError, UnwindTables};
 use dolmen_abi::artifact::Header;
 use dolmen_abi::meta::{ModuleMeta, Names};
@@ -40,8 +40,7 @@ pub struct ArtifactInput<'a> {
     /// Bytes of all data segments.
     pub data: Vec<u8>,
     pub header: Header,
-    /// ELF objects, as LLVM wrote them.
-    pub partitions: Vec<Vec<u8>>,
+    pub partitions: Vec<Partition>,
 }
 
 /// Why an artifact could not be written.

@@ -13,8 +13,11 @@
 //!   ([`instances`](crate::instances)). An edit elsewhere seldom changes them;
 //! - the options that those stages look at, the versions of compiler and LLVM, and the program that contains them.
 //!
-//! Partitions have about equal weight, so an edit that makes a function a little longer seldom moves their boundaries.
-//! New functions, types or globals in front of others change the others' numbers, hence all partitions that use them.
+//! An edit that adds something leaves the others' partitions alone: where they start the text says
+//! ([`partitions`](crate::module::partitions)), what they refer to has numbers that linking replaces
+//! ([`numbers`](crate::translate::numbers)), and what comes once per module is a partition of its own. Not so if the
+//! number of partitions changes, every 256 kB or so: then most boundaries move. Code that is not optimised contains real
+//! offsets, and code made from a profile is for one module only. A module of one partition is compiled again as a whole.
 //!
 //! A store may lose entries and may hand out damaged ones: an entry ends with the hash of its key and its content, and one
 //! that does not is none.
@@ -22,7 +25,7 @@
 use crate::compile::Settings;
 use crate::llvm;
 use crate::options::Emit;
-use crate::translate::unit::{Unit, func_of_symbol};
+use crate::translate::unit::Unit;
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -40,6 +43,23 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
     /// Adds an entry, or replaces one. A store that cannot keep it does not: that costs time, later.
     fn insert(&self, key: &CacheKey, content: &[u8]);
 }
+
+/// Object code, or what is in the way of making it.
+pub(crate) type Made = Result<Vec<u8>, Obstacle>;
+
+/// Why a partition must be compiled in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// Something would stand behind a tail call ([`tail_calls`](crate::tail_calls)).
+    TailCalls,
+    /// There are made-up offsets where they are not recognised ([`places`](crate::places)).
+    Places,
+}
+
+/// The byte behind an entry's object code: what the entry says.
+const MADE: u8 = 0;
+const TAIL_CALLS: u8 = 1;
+const PLACES: u8 = 2;
 
 /// A place in a store for what is made of one partition.
 pub(crate) struct Slot<'s> {
@@ -70,24 +90,37 @@ impl<'s> Slot<'s> {
     }
 
     /// What an earlier compilation has left here, if it is whole.
-    pub(crate) fn get(&self) -> Option<Vec<u8>> {
+    pub(crate) fn get(&self) -> Option<Made> {
         let mut content = self.store.get(&self.key)?;
-        let object_bytes = content.len().checked_sub(blake3::OUT_LEN)?;
-        let (object, hash) = content.split_at(object_bytes);
-        if hash != self.hash(object) {
+        let (made, hash) = content.split_at(content.len().checked_sub(blake3::OUT_LEN)?);
+        if hash != self.hash(made) {
             return None;
         }
-        content.truncate(object_bytes);
-        Some(content)
+        content.truncate(made.len());
+        match content.pop()? {
+            MADE => Some(Ok(content)),
+            TAIL_CALLS => Some(Err(Obstacle::TailCalls)),
+            PLACES => Some(Err(Obstacle::Places)),
+            _ => None,
+        }
     }
 
-    /// Leaves an object file here.
-    pub(crate) fn insert(&self, object: &[u8]) {
-        self.store.insert(&self.key, &[object, &self.hash(object)].concat());
+    /// Leaves something here.
+    pub(crate) fn insert(&self, made: &Made) {
+        let (object, kind) = match made {
+            Ok(object) => (object.as_slice(), MADE),
+            Err(Obstacle::TailCalls) => (&[][..], TAIL_CALLS),
+            Err(Obstacle::Places) => (&[][..], PLACES),
+        };
+        let mut content = Vec::with_capacity(object.len() + 1 + blake3::OUT_LEN);
+        content.extend_from_slice(object);
+        content.push(kind);
+        content.extend_from_slice(&self.hash(&content));
+        self.store.insert(&self.key, &content);
     }
 
-    fn hash(&self, object: &[u8]) -> [u8; blake3::OUT_LEN] {
-        *blake3::keyed_hash(&self.key, object).as_bytes()
+    fn hash(&self, content: &[u8]) -> [u8; blake3::OUT_LEN] {
+        *blake3::keyed_hash(&self.key, content).as_bytes()
     }
 }
 
@@ -108,14 +141,18 @@ fn options(settings: &Settings) -> String {
     format!("{opt_level:?} {cpu:?} {protocol:?} {polls} {emit:?}")
 }
 
-/// What stages after translation ask about the functions of a partition, and about those that it calls.
+/// What stages after translation ask about the functions of a partition, and about those that it calls; by the partition's
+/// own numbers.
 fn facts(unit: &Unit<'_, '_>, range: &Range<usize>, is_private: &[bool]) -> String {
     let module = unit.module;
-    let private: Vec<_> = range.clone().filter(|&position| is_private.get(position) == Some(&true)).collect();
-    let merged: Vec<_> = range.clone().filter(|&position| module.merged.contains(position)).collect();
-    let funcs = unit.llvm.functions().into_iter().filter_map(|function| func_of_symbol(&function.name()));
+    let number = |position: usize| unit.numbers.func((module.meta.imported_funcs() + position) as u32);
+    let private = range.clone().filter(|&position| is_private.get(position) == Some(&true)).map(number);
+    let merged = range.clone().filter(|&position| module.merged.contains(position)).map(number);
+    let (private, merged): (Vec<_>, Vec<_>) = (private.collect(), merged.collect());
+    let funcs = unit.llvm.functions().into_iter().filter_map(|function| unit.func_of(function));
     let positions: Vec<_> = funcs.filter_map(|func| module.defined_position(func)).collect();
     let orders = module.call_trees.orders_in_circles(&positions);
+    let orders: Vec<Vec<_>> = orders.into_iter().map(|circle| circle.into_iter().map(number).collect()).collect();
     let references = module.is_whole(range).then_some((module.stored_values.functions_are_own, &module.meta.func_refs));
     format!("{private:?} {merged:?} {orders:?} {references:?}")
 }

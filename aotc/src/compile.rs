@@ -1,13 +1,13 @@
 //! The stages of compilation, in order.
 //!
-//! A module is cut into partitions of consecutive functions, by size alone and of about one size, so that no thread
-//! waits long for another. Each partition is translated, optimised and emitted in an LLVM context of its own, so
+//! A module is cut into partitions of consecutive functions, of about one size ([`partitions`]). What comes once per
+//! module is one more if there are several. Each partition is translated, optimised and emitted in an LLVM context of its own, so
 //! partitions compile in parallel and the output does not depend on how many threads there are. Small functions of
 //! other partitions are translated along to be inlined. A module of one partition is divided for code
 //! generation ([`codegen`]).
 
 use crate::artifact::{self, ArtifactInput};
-use crate::cache::{CacheStore, Slot};
+use crate::cache::{CacheStore, Made, Obstacle, Slot};
 use crate::codegen;
 use crate::convention;
 use crate::cpu::{Arch, Cpu};
@@ -21,20 +21,20 @@ use crate::llvm::{
 use crate::module::call_trees::{self, CallTrees, Calls};
 use crate::module::merged::Merged;
 use crate::module::values::{self, StoredValues, Stores};
-use crate::module::{InitStep, Module, private};
+use crate::module::{InitStep, Module, partitions, private};
+use crate::object::{Partition, SymbolNumbers};
 use crate::observer::{Observer, Stage};
-use crate::options::{
-    Emit, IMPORT_BODY_BYTES, IMPORT_FORWARDER_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options, PARTITION_BODY_BYTES,
-    PARTITION_FUNCS,
-};
+use crate::options::{Emit, IMPORT_BODY_BYTES, IMPORT_FORWARDER_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options};
 use crate::partial;
 use crate::pipeline;
+use crate::places;
 use crate::profile::Profiling;
 use crate::sums;
 use crate::tail_calls;
 use crate::throws;
 use crate::translate::function::FunctionTranslator;
-use crate::translate::unit::Unit;
+use crate::translate::numbers::{Naming, Numbers};
+use crate::translate::unit::{Unit, final_symbol};
 use crate::translate::{init, trampolines};
 use dolmen_abi::artifact::Header;
 use dolmen_abi::collector::Protocol;
@@ -122,11 +122,10 @@ fn compile_on_this_thread(wasm: &[u8], options: &Options, observer: &dyn Observe
     let signatures = trampolines::signatures(&module);
     let init_steps = std::mem::take(&mut module.init);
     let init: Vec<_> = init_steps.chunks(INIT_STEPS_PER_FUNCTION).collect();
-    let partitions = partition(&module);
+    let mut partitions = partitions::find(&module)?;
     let mut private = vec![];
     if settings.opt_level != OptLevel::O0 {
-        let is_importable = |position| is_importable(&module, position, IMPORT_BODY_BYTES);
-        private = private::find(&module, &calls, &partitions, is_importable);
+        private = private::find(&module, &calls, &partitions, |position| module.is_small(position));
         module.merged = Merged::new(&module, &calls, &private);
     }
     let job = Job {
@@ -138,15 +137,19 @@ fn compile_on_this_thread(wasm: &[u8], options: &Options, observer: &dyn Observe
         observer,
         finished: AtomicUsize::new(0),
     };
+    if partitions.len() > 1 {
+        // What comes once per module changes with every edit that adds something.
+        partitions.insert(0, 0..0);
+    }
     let objects = in_parallel(partitions.len(), settings.jobs, |i| compile_partition(&job, i, &partitions[i]))?;
     match settings.emit {
         Emit::Artifact => {
-            let objects = objects.iter().map(|object| codegen::unpack(object)).collect::<Result<Vec<_>, _>>()?.concat();
+            let objects = objects.into_iter().map(Compiled::objects).collect::<Result<Vec<_>, _>>()?.concat();
             observer.timed(Stage::Link, || assemble(wasm, module, settings, signatures, init.len(), objects))
         }
-        Emit::LlvmIr | Emit::Asm => Ok(objects.concat()),
+        Emit::LlvmIr | Emit::Asm => Ok(objects.into_iter().flat_map(|partition| partition.output).collect()),
         Emit::Obj => match <[_; 1]>::try_from(objects) {
-            Ok([object]) => Ok(object),
+            Ok([partition]) => Ok(partition.output),
             Err(objects) => Err(CompileError::Limit(format!(
                 "the module is compiled in {} parts, so there is no single object file",
                 objects.len()
@@ -232,32 +235,6 @@ fn validate_bodies(module: &Module<'_>, jobs: usize, observer: &dyn Observer) ->
     Ok(())
 }
 
-/// Ranges of defined functions (by position) that make up the partitions; at least one.
-///
-/// A function weighs its share of all bytes and its share of all functions, and partitions weigh the same but for the
-/// functions at their ends. Of several partitions there is an even number: two threads then end together.
-fn partition(module: &Module<'_>) -> Vec<Range<usize>> {
-    let sizes: Vec<u64> = module.bodies.iter().map(|body| body.body.as_bytes().len() as u64).collect();
-    let (funcs, bytes) = (sizes.len() as u64, sizes.iter().sum::<u64>());
-    let needed = bytes.div_ceil(PARTITION_BODY_BYTES).max(funcs.div_ceil(PARTITION_FUNCS));
-    if needed <= 1 {
-        return std::iter::once(0..sizes.len()).collect();
-    }
-    let count = needed.next_multiple_of(2);
-    let (mut ends, mut bytes_before) = (Vec::new(), 0);
-    for (position, size) in sizes.iter().enumerate() {
-        // Of a total of 2 * bytes * funcs.
-        let weight_before = bytes_before * funcs + position as u64 * bytes;
-        if position > 0 && weight_before * count >= (ends.len() as u64 + 1) * 2 * bytes * funcs {
-            ends.push(position);
-        }
-        bytes_before += size;
-    }
-    ends.push(sizes.len());
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    starts.zip(&ends).map(|(start, &end)| start..end).collect()
-}
-
 /// Runs `work` for each index on this thread and others; results in order, or the error with the least offset.
 fn in_parallel<T: Send>(
     count: usize,
@@ -294,47 +271,68 @@ fn in_parallel<T: Send>(
     first_error.map_or(Ok(values), Err)
 }
 
-/// From a range of functions to an object file, which an earlier compilation may have made, or to the text that was asked
+/// What a partition became.
+struct Compiled {
+    /// Object files, one behind the other ([`codegen::unpack`]), or what else was asked for.
+    output: Vec<u8>,
+    numbers: Arc<SymbolNumbers>,
+}
+
+impl Compiled {
+    fn objects(self) -> Result<Vec<Partition>, CompileError> {
+        let partition = |object| Partition { object, numbers: Arc::clone(&self.numbers) };
+        Ok(codegen::unpack(&self.output)?.into_iter().map(partition).collect())
+    }
+}
+
+/// How a partition is compiled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Attempt {
+    /// Whether LLVM may make loops of tail calls ([`tail_calls`]).
+    loops: bool,
+    /// Whether linking puts in offsets and indices ([`places`]).
+    values: bool,
+}
+
+/// From a range of functions to object files, which an earlier compilation may have made, or to the text that was asked
 /// for.
-fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Result<Vec<u8>, CompileError> {
-    let made = match try_partition(job, index, range, Loops::OfTailCalls)? {
-        None => try_partition(job, index, range, Loops::Written)?,
-        made => made,
+fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Result<Compiled, CompileError> {
+    // Every edit is one of a partition that is all of the module.
+    let values = job.settings.opt_level != OptLevel::O0 && !job.module.is_whole(range);
+    let mut attempt = Attempt { loops: true, values };
+    let compiled = loop {
+        match try_partition(job, index, range, attempt)? {
+            Ok(compiled) => break compiled,
+            Err(Obstacle::TailCalls) if attempt.loops => attempt.loops = false,
+            Err(Obstacle::Places) if attempt.values => attempt.values = false,
+            Err(obstacle) => return Err(LlvmError(format!("{obstacle:?} are in the way again")).into()),
+        }
     };
-    let output = made.ok_or_else(|| LlvmError("something stands behind a tail call".into()))?;
     // Relaxed: a count for display.
     let finished = job.finished.fetch_add(range.len(), Ordering::Relaxed) + range.len();
     job.observer.progress(finished, job.module.bodies.len());
-    Ok(output)
+    Ok(compiled)
 }
 
-/// The loops that there will be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Loops {
-    /// Those of the module, and those that LLVM makes of tail calls.
-    OfTailCalls,
-    /// Those of the module.
-    Written,
-}
-
-/// What is made of a partition, or nothing if loops of tail calls are in the way of other tail calls ([`tail_calls`]).
+/// What is made of a partition, or what is in the way of that.
 fn try_partition(
     job: &Job<'_>,
     index: usize,
     range: &Range<usize>,
-    loops: Loops,
-) -> Result<Option<Vec<u8>>, CompileError> {
+    attempt: Attempt,
+) -> Result<Result<Compiled, Obstacle>, CompileError> {
     let (settings, observer) = (job.settings, job.observer);
     let target = settings.target_machine()?;
     let context = Context::new();
     if matches!(settings.emit, Emit::Artifact | Emit::Obj) {
         context.discard_names();
     }
-    let llvm = LlvmModule::new(&context, &format!("partition{index}"), &target);
+    let llvm = LlvmModule::new(&context, "partition", &target);
     llvm.set_data_layout(&data_layout(&target));
-    let unit = Unit::new(&context, &llvm, job.module, settings);
+    let naming = if settings.emit == Emit::Artifact { Naming::Local } else { Naming::Final };
+    let unit = Unit::new(&context, &llvm, job.module, settings, Numbers::new(naming, attempt.values), range.clone());
     observer.timed(Stage::Translate, || translate_partition(job, &unit, index, range))?;
-    if loops == Loops::Written {
+    if !attempt.loops {
         tail_calls::keep(&unit);
     }
     let (slot, cached) = observer.timed(Stage::Cache, || {
@@ -343,25 +341,33 @@ fn try_partition(
         (slot, cached)
     });
     let is_cached = cached.is_some();
-    let output = if is_cached { cached } else { generate(job, &unit, range, &target, slot)? };
-    if output.is_some() {
+    let made = match cached {
+        Some(made) => made,
+        None => {
+            let made = generate(job, &unit, range, &target)?;
+            if let Some(slot) = slot {
+                observer.timed(Stage::Cache, || slot.insert(&made));
+            }
+            made
+        }
+    };
+    Ok(made.map(|output| {
         observer.partition(is_cached);
-    }
-    Ok(output)
+        let numbers = Arc::new(unit.numbers.symbols(|func| final_symbol(job.module, func)));
+        Compiled { output, numbers }
+    }))
 }
 
-/// What LLVM makes of a translated partition, for the compilation at hand and for later ones; nothing if it gets in the
-/// way of tail calls.
+/// What LLVM makes of a translated partition.
 fn generate(
     job: &Job<'_>,
     unit: &Unit<'_, '_>,
     range: &Range<usize>,
     target: &TargetMachine,
-    slot: Option<Slot<'_>>,
-) -> Result<Option<Vec<u8>>, CompileError> {
+) -> Result<Made, CompileError> {
     let (settings, observer, llvm) = (job.settings, job.observer, unit.llvm);
     if !observer.timed(Stage::Optimise, || optimise(job, unit, range, target))? {
-        return Ok(None);
+        return Ok(Err(Obstacle::TailCalls));
     }
     gc::initial::drop_zeros(unit);
     observer.timed(Stage::Lower, || gc::lower::lower(unit))?;
@@ -372,25 +378,19 @@ fn generate(
     if is_whole {
         instances::forget(unit);
     }
-    let emit = |file| {
-        observer.timed(Stage::Emit, || {
-            convention::apply(unit);
-            target.emit(llvm, file)
-        })
-    };
-    let output = match settings.emit {
+    if settings.emit != Emit::LlvmIr {
+        observer.timed(Stage::Emit, || convention::apply(unit));
+    }
+    if !observer.timed(Stage::Emit, || places::resolve(unit)) {
+        return Ok(Err(Obstacle::Places));
+    }
+    let emit = |file| observer.timed(Stage::Emit, || target.emit(llvm, file));
+    Ok(Ok(match settings.emit {
         Emit::LlvmIr => llvm.print().into_bytes(),
         Emit::Asm => emit(CodegenFile::Assembly)?,
         Emit::Obj => emit(CodegenFile::Object)?,
-        Emit::Artifact => {
-            observer.timed(Stage::Emit, || convention::apply(unit));
-            codegen::objects(llvm, target, settings, is_whole, observer)?
-        }
-    };
-    if let Some(slot) = slot {
-        observer.timed(Stage::Cache, || slot.insert(&output));
-    }
-    Ok(Some(output))
+        Emit::Artifact => codegen::objects(llvm, target, settings, is_whole, observer)?,
+    }))
 }
 
 /// Translates what a partition has: its functions, what else comes once per module, and what it may inline.
@@ -473,8 +473,8 @@ fn run_internally(
     target: &TargetMachine,
 ) -> Result<(), CompileError> {
     let imported = unit.module.meta.imported_funcs();
-    let symbols: Vec<_> = positions.map(|position| unit.symbol((imported + position) as u32)).collect();
-    let remaining = || symbols.iter().filter_map(|symbol| unit.llvm.function(symbol));
+    let funcs: Vec<_> = positions.map(|position| (imported + position) as u32).collect();
+    let remaining = || funcs.iter().filter_map(|&func| unit.known_function(func));
     remaining().for_each(Value::set_internal);
     unit.llvm.run_passes(passes, target)?;
     // Code generation and the artifact treat all functions alike.
@@ -507,9 +507,9 @@ fn import_small_callees(unit: &Unit<'_, '_>) -> Result<(), CompileError> {
 
 fn import_callees(unit: &Unit<'_, '_>, max_bytes: usize) -> Result<(), CompileError> {
     let imported = unit.module.meta.imported_funcs();
-    let is_small = |&position: &usize| is_importable(unit.module, position, max_bytes);
+    let is_small = |&position: &usize| unit.module.is_importable(position, max_bytes);
     let is_called = |&position: &usize| {
-        let function = unit.llvm.function(&unit.symbol((imported + position) as u32));
+        let function = unit.known_function((imported + position) as u32);
         function.is_some_and(|f| !f.is_definition())
     };
     let callees: Vec<_> = (0..unit.module.bodies.len()).filter(is_small).filter(is_called).collect();
@@ -519,11 +519,6 @@ fn import_callees(unit: &Unit<'_, '_>, max_bytes: usize) -> Result<(), CompileEr
     Ok(())
 }
 
-/// Whether a function is translated along in partitions that call it, if `max_bytes` is the size of those that are.
-fn is_importable(module: &Module<'_>, position: usize, max_bytes: usize) -> bool {
-    module.bodies[position].body.as_bytes().len() <= module.profiling.import_limit(position, max_bytes)
-}
-
 /// From object files to the artifact.
 fn assemble(
     wasm: &[u8],
@@ -531,7 +526,7 @@ fn assemble(
     settings: Settings,
     signatures: Vec<MachineSignature>,
     init_funcs: usize,
-    partitions: Vec<Vec<u8>>,
+    partitions: Vec<Partition>,
 ) -> Result<Vec<u8>, CompileError> {
     let mut meta = module.meta;
     let trampolines = signatures.into_iter().map(|signature| Trampolines { signature, entry: 0, host_call: 0 });
@@ -555,20 +550,7 @@ fn assemble(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::Features;
     use crate::options::TargetCpu;
-
-    /// The sizes of the partitions of a module of such functions.
-    fn partition_sizes(funcs: usize, instructions: impl Fn(usize) -> usize) -> Vec<usize> {
-        let body = |i: usize| format!("(func {})", "(nop)".repeat(instructions(i)));
-        let text = format!("(module {})", (0..funcs).map(body).collect::<String>());
-        let wasm = wat::parse_str(text).expect("the text is right");
-        let module = Module::decode(&wasm, Features::default()).expect("the module is valid");
-        let partitions = partition(&module);
-        assert!(partitions.windows(2).all(|pair| pair[0].end == pair[1].start && !pair[1].is_empty()));
-        assert_eq!((partitions[0].start, partitions[partitions.len() - 1].end), (0, funcs));
-        partitions.iter().map(Range::len).collect()
-    }
 
     /// Whether the functions of a module have code at this level.
     fn have_code(text: &str, opt_level: OptLevel) -> Vec<bool> {
@@ -602,18 +584,5 @@ mod tests {
         for emit in [Emit::Artifact, Emit::Obj] {
             assert!(matches!(compile(&wasm, &options(emit)), Err(CompileError::TextOnly(_))));
         }
-    }
-
-    #[test]
-    fn partitions_weigh_the_same() {
-        assert_eq!(partition_sizes(0, |_| 0), [0]);
-        assert_eq!(partition_sizes(1000, |_| 1), [1000]);
-        assert_eq!(partition_sizes(1001, |_| 1), [501, 500]);
-        assert_eq!(partition_sizes(2500, |_| 1), [625; 4]);
-        // Three for the bytes, so four.
-        assert_eq!(partition_sizes(100, |_| 3000), [25; 4]);
-        // A large function has about all bytes, which is half of the weight.
-        let sizes = partition_sizes(1001, |i| if i == 0 { 200_000 } else { 1 });
-        assert!(sizes.len() == 2 && sizes[0] < 50, "{sizes:?}");
     }
 }

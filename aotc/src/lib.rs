@@ -28,6 +28,7 @@ mod observer;
 mod options;
 mod partial;
 mod pipeline;
+mod places;
 mod profile;
 mod remat;
 mod returns;

@@ -28,9 +28,59 @@ mod symbols;
 use dolmen_abi::artifact::PAGE_BYTES;
 use input::Input;
 use layout::Layout;
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 use symbols::Symbols;
 use thiserror::Error;
+
+/// An object file, and what the numbers in its symbols stand for.
+#[derive(Clone, Debug, Default)]
+pub struct Partition {
+    pub object: Vec<u8>,
+    pub numbers: Arc<SymbolNumbers>,
+}
+
+/// What numbers in the names of symbols stand for. A number that is not there means itself.
+#[derive(Clone, Debug, Default)]
+pub struct SymbolNumbers {
+    /// The symbol that `wasm[k]` is in the artifact. What follows in the name stays.
+    pub funcs: Vec<String>,
+    /// The value of `number[k]`, which is defined nowhere.
+    pub values: Vec<u32>,
+}
+
+/// Starts the symbol of a number; the number and `]` follow.
+pub(crate) const NUMBER_PREFIX: &str = "number[";
+
+/// Starts the symbol of a function of the module; its number and `]` follow.
+const FUNC_PREFIX: &str = "wasm[";
+
+impl From<Vec<u8>> for Partition {
+    fn from(object: Vec<u8>) -> Self {
+        Self { object, numbers: Arc::default() }
+    }
+}
+
+impl SymbolNumbers {
+    /// The name in the artifact of the symbol with this name in the partition.
+    fn name<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        let found = numbered(name, FUNC_PREFIX).and_then(|(number, rest)| Some((self.funcs.get(number)?, rest)));
+        found.map_or(Cow::Borrowed(name), |(symbol, rest)| Cow::Owned(format!("{symbol}{rest}")))
+    }
+
+    /// The value of a symbol.
+    fn value(&self, name: &str) -> Option<u32> {
+        let (number, rest) = numbered(name, NUMBER_PREFIX)?;
+        self.values.get(number).copied().filter(|_| rest.is_empty())
+    }
+}
+
+/// The number in a name, and what stands behind it.
+fn numbered<'n>(name: &'n str, prefix: &str) -> Option<(usize, &'n str)> {
+    let (number, rest) = name.strip_prefix(prefix)?.split_once(']')?;
+    Some((number.parse().ok()?, rest))
+}
 
 /// Code and constants of a module in their places, and what the unwinder needs to be told of them.
 #[derive(Clone, Debug)]
@@ -129,9 +179,9 @@ impl std::fmt::Display for RelocationPlace {
 /// # Errors
 ///
 /// If an object is malformed, or needs anything that an image without relocations cannot give it.
-pub fn link(partitions: &[impl AsRef<[u8]>]) -> Result<LinkedCode, ObjectError> {
+pub fn link(partitions: &[Partition]) -> Result<LinkedCode, ObjectError> {
     let inputs: Vec<Input<'_>> =
-        partitions.iter().enumerate().map(|(i, p)| Input::parse(i, p.as_ref())).collect::<Result<_, _>>()?;
+        partitions.iter().enumerate().map(|(i, p)| Input::parse(i, p)).collect::<Result<_, _>>()?;
     let symbols = Symbols::resolve(&inputs)?;
     let mut layout = Layout::new(&inputs, symbols.libcalls())?;
     relocate::apply(&inputs, &symbols, &mut layout)?;

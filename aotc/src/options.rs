@@ -119,6 +119,9 @@ pub(crate) const PARTITION_BODY_BYTES: u64 = 128 << 10;
 /// Functions for which one partition is enough: LLVM's passes over the call graph take more than linear time in them.
 pub(crate) const PARTITION_FUNCS: u64 = 1000;
 
+/// How far a partition may start from where it would have the weight of the others: one part in so many of its weight.
+pub(crate) const PARTITION_PLAY: u128 = 16;
+
 /// A module of one partition has two halves for code generation if each has so many of LLVM's instructions: a thread of its
 /// own pays for what it takes to start it.
 pub(crate) const MIN_HALF_INSTRUCTIONS: usize = 200;

@@ -63,6 +63,9 @@ fn expected(wasm: &[u8], options: &Options, compiled: usize, cached: usize) -> O
     Outcome { hash: blake3::hash(&output), compiled, cached }
 }
 
+/// Partitions of the module that [`module`] makes: four of functions, and what comes once.
+const PARTITIONS: usize = 5;
+
 /// Functions of which each adds its number to its argument, but those that are given; every fiftieth is exported. So
 /// many make four partitions.
 fn module(others: &[(usize, &str)]) -> Vec<u8> {
@@ -84,14 +87,18 @@ fn calls(callees: &[usize]) -> String {
 #[test]
 fn only_partitions_with_edits_are_compiled() {
     let (store, options) = (Arc::new(Store::default()), Options { opt_level: OptLevel::O1, ..Options::default() });
-    assert_eq!(compile_with(&store, &module(&[]), &options), expected(&module(&[]), &options, 4, 0));
+    assert_eq!(compile_with(&store, &module(&[]), &options), expected(&module(&[]), &options, PARTITIONS, 0));
     for jobs in [1, 2] {
         let options = Options { jobs, ..options.clone() };
-        assert_eq!(compile_with(&store, &module(&[]), &options), expected(&module(&[]), &options, 0, 4));
+        assert_eq!(compile_with(&store, &module(&[]), &options), expected(&module(&[]), &options, 0, PARTITIONS));
     }
     for (position, number) in [(7, "(i32.const 8)"), (700, "(i32.const 701)"), (2499, "(i32.const 2498)")] {
         let edited = module(&[(position, number)]);
-        assert_eq!(compile_with(&store, &edited, &options), expected(&edited, &options, 1, 3), "{position}");
+        assert_eq!(
+            compile_with(&store, &edited, &options),
+            expected(&edited, &options, 1, PARTITIONS - 1),
+            "{position}"
+        );
     }
 }
 
@@ -123,9 +130,73 @@ fn edits_that_matter_elsewhere_are_noticed() {
     for (number, edit) in edits.iter().enumerate() {
         let wasm = module(edit);
         let outcome = compile_with(&store, &wasm, &options);
-        let expected = expected(&wasm, &options, outcome.compiled, 4 - outcome.compiled);
+        let expected = expected(&wasm, &options, outcome.compiled, PARTITIONS - outcome.compiled);
         assert_eq!(outcome, expected, "edit {number}");
-        assert_eq!(compile_with(&store, &wasm, &options), Outcome { compiled: 0, cached: 4, ..expected });
+        assert_eq!(compile_with(&store, &wasm, &options), Outcome { compiled: 0, cached: PARTITIONS, ..expected });
+    }
+}
+
+/// Fields of a module of functions that are not alike and refer to what such modules have; many enough for four partitions.
+/// The functions come last.
+fn varied_fields() -> Vec<String> {
+    const FUNCS: u32 = 2400;
+    let func = |i: u32| {
+        let statements = [
+            "(global.set $count (i32.add (global.get $count) (local.get 0)))".to_owned(),
+            "(local.set 0 (struct.get $point 0 (struct.new $point (local.get 0) (i32.const 3))))".to_owned(),
+            "(local.set 0 (array.len (array.new_data $bytes $text (i32.const 20) (i32.const 4))))".to_owned(),
+            "(local.set 1 (global.get $origin)) (global.set $any (local.get 1))".to_owned(),
+            "(local.set 0 (ref.test (ref $line) (global.get $any)))".to_owned(),
+            "(if (i32.eqz (local.get 0)) (then (throw $failed (local.get 0))))".to_owned(),
+            format!("(local.set 0 (call $f{} (local.get 0)))", (i * 7 + 13) % FUNCS),
+            "(table.set $table (i32.const 0) (ref.func $f5))".to_owned(),
+        ];
+        let bits = i.wrapping_mul(0x9e37_79b9) >> 8;
+        let chosen: String =
+            statements.into_iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1).map(|(_, s)| s).collect();
+        format!("(func $f{i} (param i32) (result i32) (local (ref null $point)) {chosen} (local.get 0))")
+    };
+    let others = [
+        "(type $point (struct (field (mut i32)) (field i32)))",
+        "(type $line (struct (field (ref $point)) (field (ref $point))))",
+        "(type $bytes (array (mut i8)))",
+        "(global $count (export \"count\") (mut i32) (i32.const 0))",
+        "(global $any (mut anyref) (ref.null any))",
+        "(global $origin (ref $point) (struct.new $point (i32.const 0) (i32.const 0)))",
+        "(tag $failed (param i32))",
+        "(table $table 10 funcref)",
+        "(elem declare func $f5)",
+        "(data $text \"a text of some characters, of which arrays are made\")",
+    ];
+    others.iter().map(ToString::to_string).chain((0..FUNCS).map(func)).collect()
+}
+
+fn module_of(fields: &[String]) -> Vec<u8> {
+    wat::parse_str(format!("(module {})", fields.concat())).expect("the text is right")
+}
+
+#[test]
+fn what_is_added_leaves_others_as_they_are() {
+    let (store, options) = (Arc::new(Store::default()), Options { opt_level: OptLevel::O1, ..Options::default() });
+    let fields = varied_fields();
+    let original = module_of(&fields);
+    assert_eq!(compile_with(&store, &original, &options), expected(&original, &options, PARTITIONS, 0));
+    let func = "(func $new (param i32) (result i32) (i32.mul (local.get 0) (i32.const 7)))";
+    let with_all = r#"(type $pair (struct (field i64) (field f32))) (global $new (mut i64) (i64.const 1))
+        (func $new (result (ref $pair)) (struct.new $pair (global.get $new) (f32.const 1)))"#;
+    let last = fields.len();
+    let others = r#"(import "m" "f" (func $i (param i32))) (import "m" "g" (global $h i32)) (type $new (func (param f64 f64)))
+        (type $large (struct (field i64))) (global $i (mut i64) (i64.const 5)) (tag $new (param f32)) (memory $new 1)
+        (table $new 3 funcref) (data $new "other") (elem $new func $f5 $f5)"#;
+    let additions = [(last, func, 2), (last / 2, func, 2), (20, func, 2), (0, others, 2), (last / 3, with_all, 2)];
+    for (position, text, compiled) in additions {
+        let mut edited = fields.clone();
+        edited.insert(position, text.to_owned());
+        let wasm = module_of(&edited);
+        let outcome = compile_with(&store, &wasm, &options);
+        let parts = expected(&wasm, &options, outcome.compiled, PARTITIONS - outcome.compiled);
+        assert_eq!(outcome, parts, "{text} at {position}");
+        assert!(outcome.compiled <= compiled, "{text} at {position}: {outcome:?}");
     }
 }
 

@@ -82,6 +82,40 @@ impl<'c> Module<'c> {
         }
     }
 
+    /// The symbol of that name, which stands for a number below 2^31 that linking tells; declared if it is not yet.
+    pub(crate) fn number_symbol(&self, context: &Context, name: &str) -> Value {
+        let name = CString::new(name).unwrap_or_default();
+        // SAFETY: the module lives and is of this context; LLVM copies the name.
+        unsafe {
+            let known = LLVMGetNamedGlobal(self.raw, name.as_ptr());
+            if !known.is_null() {
+                return Value(known);
+            }
+            let symbol = LLVMAddGlobal(self.raw, context.int_type(8).0, name.as_ptr());
+            LLVMSetVisibility(symbol, LLVMVisibility::LLVMHiddenVisibility);
+            let range = context.metadata_node(&[0, 1 << 31].map(|bound| context.metadata_int(bound, 64)));
+            LLVMGlobalSetMetadata(symbol, context.metadata_kind("absolute_symbol"), LLVMValueAsMetadata(range.0));
+            Value(symbol)
+        }
+    }
+
+    /// What global constants are set to.
+    pub(crate) fn initialisers(&self) -> Vec<Value> {
+        let mut initialisers = Vec::new();
+        // SAFETY: the module lives; the list is walked without changing it.
+        unsafe {
+            let mut global = LLVMGetFirstGlobal(self.raw);
+            while !global.is_null() {
+                let initialiser = LLVMGetInitializer(global);
+                if !initialiser.is_null() {
+                    initialisers.push(Value(initialiser));
+                }
+                global = LLVMGetNextGlobal(global);
+            }
+        }
+        initialisers
+    }
+
     /// The declaration of an intrinsic for these overloaded types.
     pub(crate) fn intrinsic(&self, name: &str, overloads: &[Type]) -> Value {
         let mut raw: Vec<_> = overloads.iter().map(|t| t.0).collect();

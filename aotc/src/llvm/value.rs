@@ -56,13 +56,14 @@ impl Type {
         }
     }
 
-    /// Size in memory of a number, a vector of numbers or a reference.
+    /// Size in memory of a number, a vector of numbers, a reference or a pointer.
     pub(crate) fn size_bytes(self) -> u32 {
         // SAFETY: the handle is valid (module rule); each query follows the kind just read.
         unsafe {
             match LLVMGetTypeKind(self.0) {
                 LLVMTypeKind::LLVMIntegerTypeKind => LLVMGetIntTypeWidth(self.0).div_ceil(8),
                 LLVMTypeKind::LLVMDoubleTypeKind => 8,
+                LLVMTypeKind::LLVMPointerTypeKind if LLVMGetPointerAddressSpace(self.0) != REF_ADDRESS_SPACE => 8,
                 LLVMTypeKind::LLVMVectorTypeKind => {
                     LLVMGetVectorSize(self.0) * Type(LLVMGetElementType(self.0)).size_bytes()
                 }
@@ -152,6 +153,37 @@ impl Value {
         // SAFETY: the handle is a constant's.
         let element = unsafe { LLVMGetAggregateElement(self.0, lane) };
         (!element.is_null()).then_some(Value(element))
+    }
+
+    /// Whether this constant is, or is made of, an integer that `is_wanted`.
+    pub(crate) fn mentions(self, is_wanted: impl Fn(i64) -> bool + Copy) -> bool {
+        // SAFETY: the handle is valid (module rule); elements and operands are asked for of constants that have them, by
+        // indices below their count.
+        unsafe {
+            if LLVMIsConstant(self.0) == 0 || !LLVMIsAGlobalValue(self.0).is_null() {
+                return false;
+            }
+            if !LLVMIsAConstantInt(self.0).is_null() {
+                return self.const_int().is_some_and(is_wanted);
+            }
+            if !LLVMIsAConstantDataSequential(self.0).is_null() {
+                let elements = (0..).map_while(|index| self.constant_lane(index));
+                return elements.into_iter().any(|element| element.mentions(is_wanted));
+            }
+            (0..LLVMGetNumOperands(self.0) as u32).any(|i| Value(LLVMGetOperand(self.0, i)).mentions(is_wanted))
+        }
+    }
+
+    /// The address that a symbol stands for, as a constant integer.
+    pub(crate) fn const_ptr_to_int(self, ty: Type) -> Value {
+        // SAFETY: the handle is a global's by contract of this function, the type one of integers.
+        Value(unsafe { LLVMConstPtrToInt(self.0, ty.0) })
+    }
+
+    /// The sum of constant integers of one type.
+    pub(crate) fn const_add(self, other: Value) -> Value {
+        // SAFETY: both handles are constants of one integer type by contract of this function.
+        Value(unsafe { LLVMConstAdd(self.0, other.0) })
     }
 
     pub(crate) fn replace_all_uses_with(self, new: Value) {

@@ -144,7 +144,7 @@ impl CallTrees {
     }
 
     /// Of the defined functions at some positions those that are in one circle, in the order of their ranks: all that
-    /// [`may_recur`](Self::may_recur) depends on. The order of the circles depends on nothing else.
+    /// [`may_recur`](Self::may_recur) depends on. The circles are in the order in which they are first met.
     pub(crate) fn orders_in_circles(&self, positions: &[usize]) -> Vec<Vec<usize>> {
         let mut circles = BTreeMap::<usize, Vec<usize>>::new();
         for &position in positions {
@@ -152,9 +152,9 @@ impl CallTrees {
                 circles.entry(circle).or_default().push(position);
             }
         }
-        let mut orders: Vec<_> = circles.into_values().filter(|circle| circle.len() > 1).collect();
+        let met = positions.iter().filter_map(|&position| circles.remove(self.circles.get(position)?));
+        let mut orders: Vec<_> = met.filter(|circle| circle.len() > 1).collect();
         orders.iter_mut().for_each(|circle| circle.sort_unstable_by_key(|&position| self.ranks[position]));
-        orders.sort_unstable();
         orders
     }
 

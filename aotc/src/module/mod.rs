@@ -16,6 +16,7 @@ pub(crate) mod elements;
 mod hints;
 pub(crate) mod merged;
 mod names;
+pub(crate) mod partitions;
 pub(crate) mod private;
 mod sections;
 pub(crate) mod types;
@@ -23,6 +24,7 @@ pub(crate) mod values;
 
 use crate::error::CompileError;
 use crate::features::Features;
+use crate::options::IMPORT_BODY_BYTES;
 use crate::profile::Profiling;
 use call_trees::CallTrees;
 use constants::Constants;
@@ -147,6 +149,17 @@ impl<'a> Module<'a> {
     /// The position of a function, by function index, among those that the module defines; none if it is imported.
     pub(crate) fn defined_position(&self, func: u32) -> Option<usize> {
         (func as usize).checked_sub(self.meta.imported_funcs())
+    }
+
+    /// Whether the defined function at a position is translated along in partitions that call it, if `max_bytes` is the size
+    /// of those that are.
+    pub(crate) fn is_importable(&self, position: usize, max_bytes: usize) -> bool {
+        self.bodies[position].body.as_bytes().len() <= self.profiling.import_limit(position, max_bytes)
+    }
+
+    /// Whether the defined function at a position is translated along in partitions that call it.
+    pub(crate) fn is_small(&self, position: usize) -> bool {
+        self.is_importable(position, IMPORT_BODY_BYTES)
     }
 
     /// The name of a function from the name section, or an empty string.

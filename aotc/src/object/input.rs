@@ -1,14 +1,15 @@
-//! Reads one of LLVM's object files: sections by their role, symbols, relocations.
+//! Reads one of LLVM's object files: sections by their role, symbols by what their numbers stand for, relocations.
 //!
 //! The object is our own compiler's output, but still only bytes here: whatever is malformed in it is an error.
 //! Sections that are not loaded (debug information, notes) are left out. So is the one writable datum that LLVM
 //! makes, the indirect reference to the personality routine: the unwinder has no use for it.
 
-use super::ObjectError;
+use super::{ObjectError, Partition, SymbolNumbers};
 use ::object::elf::{self, RelocationType, SectionFlags, SectionType};
 use ::object::read::elf::ElfFile64;
 use ::object::read::{Object, ObjectKind, ObjectSection, ObjectSymbol, RelocationTarget};
 use ::object::{Architecture, Endianness, RelocationFlags, SymbolSection};
+use std::borrow::Cow;
 
 /// A partition's object.
 pub(super) struct Input<'data> {
@@ -48,8 +49,8 @@ pub(super) struct InputRelocation {
 
 /// A symbol.
 pub(super) struct InputSymbol<'data> {
-    /// For the symbol of a section, the section's name.
-    pub name: &'data str,
+    /// The name in the artifact; for the symbol of a section, the section's name.
+    pub name: Cow<'data, str>,
     pub place: SymbolPlace,
     pub is_func: bool,
     pub is_local: bool,
@@ -62,6 +63,8 @@ pub(super) enum SymbolPlace {
     Undefined,
     /// At this offset in the section with this index.
     Section(usize, u64),
+    /// This number.
+    Value(u32),
     /// The null symbol, names of source files, absolute and common symbols: nothing that code can refer to.
     Nowhere,
 }
@@ -71,9 +74,9 @@ const PERSONALITY_REFERENCE: &str = "DW.ref.";
 
 impl<'data> Input<'data> {
     /// Reads the object of a partition.
-    pub(super) fn parse(partition: usize, object: &'data [u8]) -> Result<Self, ObjectError> {
+    pub(super) fn parse(partition: usize, source: &'data Partition) -> Result<Self, ObjectError> {
         let malformed = |source| ObjectError::Malformed { partition, source };
-        let file = ElfFile64::<Endianness>::parse(object).map_err(malformed)?;
+        let file = ElfFile64::<Endianness>::parse(&*source.object).map_err(malformed)?;
         if file.architecture() != Architecture::X86_64
             || file.kind() != ObjectKind::Relocatable
             || file.endianness() != Endianness::Little
@@ -86,7 +89,7 @@ impl<'data> Input<'data> {
             put(&mut input.sections, section.index().0, parsed, || None);
         }
         for symbol in file.symbols() {
-            let parsed = parse_symbol(&file, &symbol).map_err(malformed)?;
+            let parsed = parse_symbol(&file, &symbol, &source.numbers).map_err(malformed)?;
             put(&mut input.symbols, symbol.index().0, parsed, InputSymbol::null);
         }
         Ok(input)
@@ -111,7 +114,7 @@ impl<'data> Input<'data> {
 
 impl InputSymbol<'_> {
     const fn null() -> Self {
-        Self { name: "", place: SymbolPlace::Nowhere, is_func: false, is_local: true, size_bytes: 0 }
+        Self { name: Cow::Borrowed(""), place: SymbolPlace::Nowhere, is_func: false, is_local: true, size_bytes: 0 }
     }
 }
 
@@ -175,19 +178,20 @@ fn has(flags: SectionFlags, flag: SectionFlags) -> bool {
 fn parse_symbol<'data>(
     file: &ElfFile64<'data, Endianness>,
     symbol: &::object::read::elf::ElfSymbol64<'data, '_, Endianness>,
+    numbers: &SymbolNumbers,
 ) -> Result<InputSymbol<'data>, ::object::Error> {
     let is_section = symbol.kind() == ::object::SymbolKind::Section;
-    let place = match symbol.section() {
-        SymbolSection::Undefined => SymbolPlace::Undefined,
-        SymbolSection::Section(index) => SymbolPlace::Section(index.0, symbol.address()),
-        _ => SymbolPlace::Nowhere,
-    };
     let name = match symbol.section_index() {
         Some(index) if is_section => file.section_by_index(index)?.name()?,
         _ => symbol.name()?,
     };
+    let place = match symbol.section() {
+        SymbolSection::Undefined => numbers.value(name).map_or(SymbolPlace::Undefined, SymbolPlace::Value),
+        SymbolSection::Section(index) => SymbolPlace::Section(index.0, symbol.address()),
+        _ => SymbolPlace::Nowhere,
+    };
     Ok(InputSymbol {
-        name,
+        name: numbers.name(name),
         place,
         is_func: symbol.kind() == ::object::SymbolKind::Text,
         is_local: symbol.is_local(),

@@ -194,7 +194,7 @@ impl Layout {
                 let SymbolPlace::Section(section, offset) = symbol.place else { continue };
                 let Some(place @ Place { role: Role::Text, .. }) = self.place(partition, section) else { continue };
                 symbols.push(CodeSymbol {
-                    name: symbol.name.to_owned(),
+                    name: symbol.name.to_string(),
                     offset: (place.offset as u64).saturating_add(offset).try_into().unwrap_or(u32::MAX),
                     size_bytes: symbol.size_bytes.try_into().unwrap_or(u32::MAX),
                     kind: if symbol.is_local { SymbolKind::LocalFunc } else { SymbolKind::GlobalFunc },
@@ -221,6 +221,7 @@ impl Target {
                 Some(layout.address(layout.place(partition, section)?, offset))
             }
             Self::Libcall(libcall) => layout.stub_address(libcall),
+            Self::Value(_) => None,
         }
     }
 }

@@ -8,6 +8,8 @@
 //! | `PC64` | 64 bits | `S + A - P` |
 //! | `GOTPCREL`, `GOTPCRELX`, `REX_GOTPCRELX` | 32 bits, signed | as above, `S` the symbol's libcall table entry; libcalls only |
 //!
+//! | `32`, `32S`, `64` | 32 or 64 bits | `S + A` of a symbol that is a number |
+//!
 //! Anything else needs the address at which the image is loaded, or a table that it does not have. So an absolute
 //! relocation, also in `.data.rel.ro`, is an error.
 //!
@@ -19,8 +21,8 @@ use super::layout::{Layout, Place};
 use super::symbols::{Symbols, Target};
 use super::{ObjectError, RelocationPlace};
 use ::object::elf::{
-    R_X86_64_GOTPCREL, R_X86_64_GOTPCRELX, R_X86_64_NONE, R_X86_64_PC32, R_X86_64_PC64, R_X86_64_PLT32,
-    R_X86_64_REX_GOTPCRELX, RelocationType,
+    R_X86_64_32, R_X86_64_32S, R_X86_64_64, R_X86_64_GOTPCREL, R_X86_64_GOTPCRELX, R_X86_64_NONE, R_X86_64_PC32,
+    R_X86_64_PC64, R_X86_64_PLT32, R_X86_64_REX_GOTPCRELX, RelocationType,
 };
 
 /// What a type of relocation asks for.
@@ -59,13 +61,16 @@ pub(super) fn apply(inputs: &[Input<'_>], symbols: &Symbols<'_>, layout: &mut La
 
 impl Site<'_, '_> {
     fn apply_to_image(&self, symbols: &Symbols<'_>, layout: &mut Layout) -> Result<(), ObjectError> {
-        let field = self.field()?;
         let target = symbols.target(self.partition, self.input, self.relocation.symbol)?;
+        if let Target::Value(value) = target {
+            return self.write_value(value, layout);
+        }
+        let field = self.field()?;
         let in_image = match target {
             Target::Section { partition, section, .. } => {
                 layout.place(partition, section).is_some_and(|p| matches!(p.role, Role::Text | Role::Rodata))
             }
-            Target::Libcall(_) => true,
+            Target::Libcall(_) | Target::Value(_) => true,
         };
         let symbol = match target {
             _ if !in_image => None,
@@ -75,6 +80,15 @@ impl Site<'_, '_> {
         };
         let symbol = symbol.ok_or_else(|| ObjectError::TargetOutsideImage { place: self.describe() })?;
         self.write(field.bytes, self.distance(symbol, layout), layout)
+    }
+
+    fn write_value(&self, value: u32, layout: &mut Layout) -> Result<(), ObjectError> {
+        let bytes = match self.relocation.kind {
+            R_X86_64_32 | R_X86_64_32S => 4,
+            R_X86_64_64 => 8,
+            _ => return Err(self.unsupported()),
+        };
+        self.write(bytes, self.relocation.addend.wrapping_add(value.into()), layout)
     }
 
     fn apply_to_frames(&self, symbols: &Symbols<'_>, layout: &mut Layout) -> Result<(), ObjectError> {
@@ -131,7 +145,7 @@ impl Site<'_, '_> {
             partition: self.partition,
             section: self.section.name.to_owned(),
             offset: self.relocation.offset,
-            symbol: self.input.symbol(self.relocation.symbol).name.to_owned(),
+            symbol: self.input.symbol(self.relocation.symbol).name.to_string(),
         }
     }
 }

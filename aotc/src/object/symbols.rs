@@ -15,6 +15,8 @@ pub(super) enum Target {
     Section { partition: usize, section: usize, offset: u64 },
     /// A C library function, by its place in [`LIBCALLS`].
     Libcall(usize),
+    /// A number.
+    Value(u32),
 }
 
 /// The global symbols of all partitions.
@@ -26,7 +28,7 @@ pub(super) struct Symbols<'data> {
 
 impl<'data> Symbols<'data> {
     /// Finds all definitions, and all libcalls that code or constants use.
-    pub(super) fn resolve(inputs: &[Input<'data>]) -> Result<Self, ObjectError> {
+    pub(super) fn resolve(inputs: &'data [Input<'_>]) -> Result<Self, ObjectError> {
         let mut symbols = Self { globals: global_definitions(inputs)?, libcalls: Vec::new() };
         let mut used = BTreeSet::new();
         for (partition, input) in inputs.iter().enumerate() {
@@ -55,17 +57,18 @@ impl<'data> Symbols<'data> {
         let symbol = input.symbol(symbol);
         match symbol.place {
             SymbolPlace::Section(section, offset) => Ok(Target::Section { partition, section, offset }),
-            SymbolPlace::Nowhere => Err(ObjectError::UnsupportedSymbol { partition, symbol: symbol.name.to_owned() }),
+            SymbolPlace::Value(value) => Ok(Target::Value(value)),
+            SymbolPlace::Nowhere => Err(ObjectError::UnsupportedSymbol { partition, symbol: symbol.name.to_string() }),
             SymbolPlace::Undefined => {
-                let libcall = || LIBCALLS.iter().position(|l| *l == symbol.name).map(Target::Libcall);
-                let found = self.globals.get(symbol.name).copied().or_else(libcall);
-                found.ok_or_else(|| ObjectError::UndefinedSymbol { partition, symbol: symbol.name.to_owned() })
+                let libcall = || LIBCALLS.iter().position(|l| **l == symbol.name).map(Target::Libcall);
+                let found = self.globals.get(&*symbol.name).copied().or_else(libcall);
+                found.ok_or_else(|| ObjectError::UndefinedSymbol { partition, symbol: symbol.name.to_string() })
             }
         }
     }
 }
 
-fn global_definitions<'data>(inputs: &[Input<'data>]) -> Result<HashMap<&'data str, Target>, ObjectError> {
+fn global_definitions<'data>(inputs: &'data [Input<'_>]) -> Result<HashMap<&'data str, Target>, ObjectError> {
     let mut globals = HashMap::new();
     for (partition, input) in inputs.iter().enumerate() {
         for symbol in input.symbols.iter().filter(|s| !s.is_local) {
@@ -74,9 +77,9 @@ fn global_definitions<'data>(inputs: &[Input<'data>]) -> Result<HashMap<&'data s
             if input.section(section).is_none() {
                 continue;
             }
-            let before = globals.insert(symbol.name, Target::Section { partition, section, offset });
+            let before = globals.insert(&*symbol.name, Target::Section { partition, section, offset });
             if let Some(Target::Section { partition: first, .. }) = before {
-                let symbol = symbol.name.to_owned();
+                let symbol = symbol.name.to_string();
                 return Err(ObjectError::DuplicateSymbol { symbol, first, second: partition });
             }
         }

@@ -20,6 +20,14 @@ use std::collections::HashMap;
 #[derive(Clone, Copy)]
 pub(crate) struct AliasClass(Metadata);
 
+/// What a class is of that is made when it is first asked for.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Field(u32, usize),
+    Descriptor(u32),
+    Element(String),
+}
+
 /// The classes of one partition.
 pub(crate) struct AliasClasses {
     root: Metadata,
@@ -33,7 +41,7 @@ pub(crate) struct AliasClasses {
     pub(crate) shadow: AliasClass,
     pub(crate) card: AliasClass,
     pub(crate) exception: AliasClass,
-    cache: RefCell<HashMap<String, AliasClass>>,
+    cache: RefCell<HashMap<Key, AliasClass>>,
 }
 
 impl AliasClasses {
@@ -57,26 +65,25 @@ impl AliasClasses {
 
     /// The class of a struct field, by the canonical index of the type that declares it and the field's index.
     pub(crate) fn field(&self, context: &Context, declaring: u32, field: usize) -> AliasClass {
-        self.named(context, format!("field {declaring}.{field}"))
+        self.numbered(context, Key::Field(declaring, field), "field")
     }
 
     /// The class of the references to custom descriptors, by the canonical index of the type that first has them.
     pub(crate) fn descriptor(&self, context: &Context, declaring: u32) -> AliasClass {
-        self.named(context, format!("descriptor {declaring}"))
+        self.numbered(context, Key::Descriptor(declaring), "descriptor")
     }
 
     /// The class of array elements of a storage type.
     pub(crate) fn element(&self, context: &Context, storage: &str) -> AliasClass {
-        self.named(context, format!("element {storage}"))
+        self.numbered(context, Key::Element(storage.to_owned()), "element")
     }
 
-    fn named(&self, context: &Context, name: String) -> AliasClass {
-        if let Some(&class) = self.cache.borrow().get(&name) {
-            return class;
-        }
-        let class = make(context, self.root, &name);
-        self.cache.borrow_mut().insert(name, class);
-        class
+    /// A class whose name has the number of classes before it: a type's index is not always the same
+    /// ([`numbers`](super::numbers)).
+    fn numbered(&self, context: &Context, key: Key, kind: &str) -> AliasClass {
+        let mut cache = self.cache.borrow_mut();
+        let number = cache.len();
+        *cache.entry(key).or_insert_with(|| make(context, self.root, &format!("{kind} {number}")))
     }
 
     /// Gives an access its class.

@@ -121,7 +121,16 @@ impl FunctionTranslator<'_, '_, '_> {
     fn translate_array_new_from(&mut self, builtin: Builtin, ty: TypeIdx, segment: u32) {
         let (length, offset) = (self.pop(), self.pop());
         let type_word = self.type_word(ty);
-        let array = self.call_builtin(builtin, &[self.instance, type_word, self.i32(segment), offset, length]);
+        let array = self.call_builtin(
+            builtin,
+            &[
+                self.instance,
+                type_word,
+                self.unit.index(segment),
+                self.unit.passed_on(offset),
+                self.unit.passed_on(length),
+            ],
+        );
         self.push(array, Self::ref_to(ty));
     }
 
@@ -240,7 +249,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let (count, src, dst) = (self.pop(), self.pop(), self.pop());
         let array = self.stack.pop();
         self.trap_if_null(array, TrapCode::NullArrayReference);
-        self.call_builtin(builtin, &[self.instance, array.value, self.i32(segment), dst, src, count]);
+        self.call_builtin(builtin, &[self.instance, array.value, self.unit.index(segment), dst, src, count]);
     }
 
     /// A fresh array: header set, elements zero.

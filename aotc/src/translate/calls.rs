@@ -63,7 +63,13 @@ impl FunctionTranslator<'_, '_, '_> {
         match *operator {
             Operator::Call { function_index } => {
                 let callee = Callee { inlining: self.inlining(function_index), ..self.direct_callee(function_index) };
-                self.call(callee, self.unit.module.type_of_func(function_index));
+                let ty = self.unit.module.type_of_func(function_index);
+                let mut call = self.prepare_call(ty);
+                if self.unit.is_far(function_index) {
+                    call.args.iter_mut().for_each(|arg| *arg = self.unit.passed_on(*arg));
+                }
+                let results = self.finish_call(&call, callee);
+                self.push_results(&results, ty);
             }
             Operator::ReturnCall { function_index } => {
                 let callee = self.direct_callee(function_index);

@@ -49,18 +49,22 @@ impl FunctionTranslator<'_, '_, '_> {
             InitStep::Table { table, value } => {
                 let value = self.translate_const_expr(value)?;
                 let len = self.unit.module.meta.tables[*table as usize].limits.min;
-                let args = [self.instance, self.i32(*table), self.i64(0), value, self.i64(len)];
+                let args = [self.instance, self.unit.index(*table), self.i64(0), value, self.i64(len)];
                 self.call_builtin(Builtin::TableFill, &args);
             }
             InitStep::ElemItem { segment, index, value } => {
                 let value = self.translate_const_expr(value)?;
-                self.call_builtin(Builtin::ElemSet, &[self.instance, self.i32(*segment), self.i32(*index), value]);
+                self.call_builtin(
+                    Builtin::ElemSet,
+                    &[self.instance, self.unit.index(*segment), self.i32(*index), value],
+                );
             }
             InitStep::ActiveElem { segment, table, offset, len } => {
                 let dst = self.translate_offset(offset)?;
-                let args = [self.instance, self.i32(*table), self.i32(*segment), dst, self.i32(0), self.i32(*len)];
+                let [table, segment] = [*table, *segment].map(|index| self.unit.index(index));
+                let args = [self.instance, table, segment, dst, self.i32(0), self.i32(*len)];
                 self.call_builtin(Builtin::TableInit, &args);
-                self.call_builtin(Builtin::ElemDrop, &[self.instance, self.i32(*segment)]);
+                self.call_builtin(Builtin::ElemDrop, &[self.instance, segment]);
             }
             InitStep::ActiveData { segment, memory, offset, len } => {
                 let dst = self.translate_offset(offset)?;
@@ -70,7 +74,7 @@ impl FunctionTranslator<'_, '_, '_> {
                 self.call_builtin(Builtin::DataDrop, &[data]);
             }
             InitStep::ElemDrop { segment } => {
-                self.call_builtin(Builtin::ElemDrop, &[self.instance, self.i32(*segment)]);
+                self.call_builtin(Builtin::ElemDrop, &[self.instance, self.unit.index(*segment)]);
             }
         }
         Ok(())

@@ -219,7 +219,7 @@ impl FunctionTranslator<'_, '_, '_> {
 
     fn translate_memory_grow(&mut self, memory: u32) {
         let delta = self.pop_index();
-        let old = self.call_builtin(Builtin::MemoryGrow, &[self.instance, self.i32(memory), delta]);
+        let old = self.call_builtin(Builtin::MemoryGrow, &[self.instance, self.unit.index(memory), delta]);
         self.push_index(old, self.memory_type(memory).index64);
     }
 
@@ -258,8 +258,8 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// The address of a data segment's [`DataDef`].
     pub(crate) fn data_definition(&self, segment: u32) -> Value {
-        let offset = self.unit.layout.data as usize + segment as usize * size_of::<DataDef>();
-        self.unit.context_address(&self.b, self.instance, offset)
+        const BYTES: u32 = size_of::<DataDef>() as u32;
+        self.unit.instance_address(&self.b, self.instance, self.unit.layout.data + segment * BYTES, BYTES)
     }
 
     fn memory_len_bytes(&mut self, memory: u32) -> Value {

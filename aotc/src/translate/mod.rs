@@ -2,7 +2,7 @@
 //!
 //! One file for each family of opcodes; [`operators`] is the table that sends each opcode to its family. All of
 //! them extend [`function::FunctionTranslator`], whose parts are separate: operand and control stack
-//! ([`stack`]), the facts of the partition ([`mod@unit`]), alias classes ([`alias`]).
+//! ([`stack`]), the facts of the partition ([`mod@unit`]), its numbers ([`numbers`]), alias classes ([`alias`]).
 //!
 //! Input: validated bodies and constant expressions. Output: LLVM functions in which references are pointers of
 //! an address space of their own and the collector's work is marked by calls ([`crate::gc::markers`]); nothing
@@ -23,6 +23,7 @@ mod i31;
 pub(crate) mod init;
 mod legacy_exception;
 mod memory;
+pub(crate) mod numbers;
 mod numeric;
 mod operators;
 mod profile;

@@ -138,8 +138,7 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     fn counter_address(&self, offset: u32) -> Value {
-        let offset = self.unit.layout.counters + offset;
-        self.unit.context_address(&self.b, self.instance, offset as usize)
+        self.unit.instance_address(&self.b, self.instance, self.unit.layout.counters + offset, 8)
     }
 
     fn add_one(&self, offset: u32) {

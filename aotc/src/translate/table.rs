@@ -35,7 +35,7 @@ impl FunctionTranslator<'_, '_, '_> {
             Operator::TableCopy { dst_table, src_table } => self.translate_table_copy(dst_table, src_table),
             Operator::TableInit { elem_index, table } => self.translate_table_init(elem_index, table),
             Operator::ElemDrop { elem_index } => {
-                self.call_builtin(Builtin::ElemDrop, &[self.instance, self.i32(elem_index)]);
+                self.call_builtin(Builtin::ElemDrop, &[self.instance, self.unit.index(elem_index)]);
             }
             _ => return Ok(false),
         }
@@ -72,7 +72,7 @@ impl FunctionTranslator<'_, '_, '_> {
     fn translate_table_grow(&mut self, table: u32) {
         let delta = self.pop_index();
         let init = self.pop();
-        let old = self.call_builtin(Builtin::TableGrow, &[self.instance, self.i32(table), init, delta]);
+        let old = self.call_builtin(Builtin::TableGrow, &[self.instance, self.unit.index(table), init, delta]);
         self.push_index(old, self.table_type(table).index64);
     }
 
@@ -80,14 +80,14 @@ impl FunctionTranslator<'_, '_, '_> {
         let len = self.pop_index();
         let element = self.pop();
         let dst = self.pop_index();
-        self.call_builtin(Builtin::TableFill, &[self.instance, self.i32(table), dst, element, len]);
+        self.call_builtin(Builtin::TableFill, &[self.instance, self.unit.index(table), dst, element, len]);
     }
 
     fn translate_table_copy(&mut self, dst_table: u32, src_table: u32) {
         let len = self.pop_index();
         let src = self.pop_index();
         let dst = self.pop_index();
-        let args = [self.instance, self.i32(dst_table), self.i32(src_table), dst, src, len];
+        let args = [self.instance, self.unit.index(dst_table), self.unit.index(src_table), dst, src, len];
         self.call_builtin(Builtin::TableCopy, &args);
     }
 
@@ -95,7 +95,7 @@ impl FunctionTranslator<'_, '_, '_> {
         let len = self.pop();
         let src = self.pop();
         let dst = self.pop_index();
-        let args = [self.instance, self.i32(table), self.i32(segment), dst, src, len];
+        let args = [self.instance, self.unit.index(table), self.unit.index(segment), dst, src, len];
         self.call_builtin(Builtin::TableInit, &args);
     }
 

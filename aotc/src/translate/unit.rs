@@ -12,7 +12,9 @@ use crate::llvm::{
     attribute_index,
 };
 use crate::module::Module;
+use crate::object::NUMBER_PREFIX;
 use crate::translate::alias::AliasClasses;
+use crate::translate::numbers::{INSTANCE_BYTES, Naming, Numbers};
 use dolmen_abi::builtin::{Builtin, BuiltinType, Convention, Effect};
 use dolmen_abi::context::{InstanceLayout, MemoryDef, TableDef, ValueSlot};
 use dolmen_abi::layout::{StructLayout, exception_layout, struct_layout};
@@ -21,6 +23,7 @@ use dolmen_abi::signature::{MAX_REGISTER_RESULTS, MachineSignature, MachineType,
 use dolmen_abi::types::{CompositeType, TypeIdx};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// LLVM's types, by the names that translation uses.
@@ -69,6 +72,9 @@ impl Types {
     }
 }
 
+/// Less is no offset and no number of many.
+const MIN_PASSED_ON: u32 = 16;
+
 /// Alignment of instance contexts, in bytes.
 const INSTANCE_ALIGN_BYTES: u64 = align_of::<ValueSlot>() as u64;
 
@@ -77,9 +83,12 @@ pub(crate) struct Unit<'c, 'm> {
     pub(crate) context: &'c Context,
     pub(crate) llvm: &'c LlvmModule<'c>,
     pub(crate) module: &'m Module<'m>,
+    /// The defined functions of the partition, by position.
+    range: Range<usize>,
     pub(crate) layout: InstanceLayout,
     pub(crate) types: Types,
     pub(crate) alias: AliasClasses,
+    pub(crate) numbers: Numbers,
     pub(crate) metadata: MetadataKind,
     pub(crate) markers: Markers,
     pub(crate) polls: bool,
@@ -103,6 +112,8 @@ impl<'c, 'm> Unit<'c, 'm> {
         llvm: &'c LlvmModule<'c>,
         module: &'m Module<'m>,
         options: &crate::compile::Settings,
+        numbers: Numbers,
+        range: Range<usize>,
     ) -> Self {
         let types = Types::new(context);
         let weights = [
@@ -114,9 +125,11 @@ impl<'c, 'm> Unit<'c, 'm> {
             context,
             llvm,
             module,
+            range,
             layout: InstanceLayout::new(&module.meta),
             types,
             alias: AliasClasses::new(context),
+            numbers,
             metadata: context.metadata_kinds(),
             markers: Markers::declare(context, llvm, &types),
             polls: options.polls,
@@ -155,10 +168,28 @@ impl<'c, 'm> Unit<'c, 'm> {
         }
     }
 
-    /// The symbol of a defined function.
-    pub(crate) fn symbol(&self, func: u32) -> String {
-        let name = self.module.func_name(func);
-        if name.is_empty() { format!("wasm[{func}]") } else { format!("wasm[{func}]::{}", clean(name)) }
+    /// The symbol of a defined function in this partition.
+    fn symbol(&self, func: u32) -> String {
+        let number = self.numbers.func(func);
+        match self.numbers.naming() {
+            Naming::Local => format!("wasm[{number}]"),
+            Naming::Final => final_symbol(self.module, func),
+        }
+    }
+
+    /// A defined function of the module, if this partition has it.
+    pub(crate) fn known_function(&self, func: u32) -> Option<Value> {
+        self.numbers.known_func(func)?;
+        self.llvm.function(&self.symbol(func))
+    }
+
+    /// The index of a function of the module, imported ones and all that this compiler adds aside.
+    pub(crate) fn func_of(&self, function: Value) -> Option<u32> {
+        let number = number_of_symbol(&function.name())?;
+        match self.numbers.naming() {
+            Naming::Local => self.numbers.func_of(number),
+            Naming::Final => Some(number),
+        }
     }
 
     /// A defined function of the module, declared if this partition does not have it yet.
@@ -172,12 +203,12 @@ impl<'c, 'm> Unit<'c, 'm> {
         })
     }
 
-    /// Says how large the instance context is that a function of the module takes: what is loaded from it under
-    /// a condition in a loop can then be loaded once, in front of it. Not so the thread context: what LLVM would
+    /// Says that all of the instance context can be read that a function of the module takes: what is loaded from it
+    /// under a condition in a loop can then be loaded once, in front of it. Not so the thread context: what LLVM would
     /// move out of loops is what slow paths load.
     fn add_instance_size(&self, function: Value) {
-        let size_bytes = self.layout.size_bytes.into();
-        for (name, value) in [("dereferenceable", size_bytes), ("align", INSTANCE_ALIGN_BYTES)] {
+        let bytes = if self.numbers.has_places() { INSTANCE_BYTES } else { self.layout.size_bytes.into() };
+        for (name, value) in [("dereferenceable", bytes), ("align", INSTANCE_ALIGN_BYTES)] {
             function.add_attribute(attribute_index::param(1), self.context.enum_attribute(name, value));
         }
     }
@@ -371,6 +402,37 @@ impl<'c, 'm> Unit<'c, 'm> {
         load
     }
 
+    /// The address of so many bytes in an instance context.
+    pub(crate) fn instance_address(&self, b: &Builder<'_>, instance: Value, offset: u32, bytes: u32) -> Value {
+        self.context_address(b, instance, self.numbers.place(offset, bytes) as usize)
+    }
+
+    /// Whether a function is neither in this partition nor translated along in it.
+    pub(crate) fn is_far(&self, func: u32) -> bool {
+        let position = self.module.defined_position(func);
+        position.is_some_and(|position| !self.range.contains(&position) && !self.module.is_small(position))
+    }
+
+    /// An argument of something that is not in this partition. If it is a constant, nothing here depends on its value: it
+    /// is often an offset or the number of a string, which others in front change.
+    pub(crate) fn passed_on(&self, arg: Value) -> Value {
+        let constant = arg.const_int().filter(|_| arg.ty() == self.types.i32);
+        match constant.and_then(|constant| u32::try_from(constant).ok()) {
+            Some(constant) if constant >= MIN_PASSED_ON => self.index(constant),
+            _ => arg,
+        }
+    }
+
+    /// An index for a builtin, which linking may put in.
+    pub(crate) fn index(&self, index: u32) -> Value {
+        match self.numbers.index(index) {
+            Some(number) => {
+                self.llvm.number_symbol(self.context, &number_symbol(number)).const_ptr_to_int(self.types.i32)
+            }
+            None => self.types.i32.int(index.into()),
+        }
+    }
+
     /// Calls a builtin through the table; the thread context is passed on.
     pub(crate) fn call_builtin(
         &self,
@@ -412,13 +474,24 @@ fn clean(name: &str) -> String {
     name.chars().take(200).map(|c| if c.is_control() || c == '"' || c == '\\' { '_' } else { c }).collect()
 }
 
-/// The index in the symbol of a defined function; `None` for any other symbol.
-pub(crate) fn func_of_symbol(symbol: &str) -> Option<u32> {
+/// The symbol of a defined function in the artifact.
+pub(crate) fn final_symbol(module: &Module<'_>, func: u32) -> String {
+    let name = module.func_name(func);
+    if name.is_empty() { format!("wasm[{func}]") } else { format!("wasm[{func}]::{}", clean(name)) }
+}
+
+/// The symbol of a number that linking tells.
+pub(crate) fn number_symbol(number: u32) -> String {
+    format!("{NUMBER_PREFIX}{number}]")
+}
+
+/// The number in the symbol of a defined function; `None` for any other symbol.
+fn number_of_symbol(symbol: &str) -> Option<u32> {
     let (index, _) = symbol.strip_prefix("wasm[")?.split_once(']')?;
     index.parse().ok()
 }
 
 /// Whether a function is one of the WebAssembly module, with a body.
 pub(crate) fn is_of_module(function: Value) -> bool {
-    function.is_definition() && func_of_symbol(&function.name()).is_some()
+    function.is_definition() && number_of_symbol(&function.name()).is_some()
 }

@@ -87,7 +87,8 @@ impl FunctionTranslator<'_, '_, '_> {
             None => self.load_instance(self.unit.types.ptr, layout.imported_globals + 8 * index),
             Some(defined) => {
                 let offset = layout.globals[defined as usize];
-                self.unit.context_address(&self.b, self.instance, offset as usize)
+                let ty = self.unit.module.meta.globals[index as usize].value;
+                self.unit.instance_address(&self.b, self.instance, offset, self.lower_type(ty).size_bytes())
             }
         }
     }

@@ -41,7 +41,7 @@ fn artifact_input(module: &TestModule<'_>, options: &[&str]) -> ArtifactInput<'s
         custom: vec![("greeting", b"hello")],
         data: b"segment".to_vec(),
         header,
-        partitions: module.partitions.iter().map(|p| compile(p, options)).collect(),
+        partitions: module.partitions.iter().map(|p| compile(p, options).into()).collect(),
     }
 }
 

@@ -9,7 +9,7 @@ const EXPECTATION: &str = " ERROR: ";
 
 /// Links objects and makes their unwind tables; the message if that fails.
 fn message(objects: &[impl AsRef<[u8]>]) -> Option<String> {
-    match link(objects) {
+    match link(&objects.iter().map(|object| object.as_ref().to_vec().into()).collect::<Vec<_>>()) {
         Ok(code) => UnwindTables::build(&code, |_| None).err().map(|e| e.to_string()),
         Err(error) => Some(error.to_string()),
     }
@@ -43,8 +43,8 @@ fn objects_for_other_machines_are_refused() {
     let mut object = compile("thrower.ll", &[]);
     // e_machine of the ELF header: AArch64.
     object[18..20].copy_from_slice(&183_u16.to_le_bytes());
-    assert!(matches!(link(&[object]), Err(ObjectError::WrongTarget { partition: 0 })));
-    assert!(matches!(link(&[b"\0asm"]), Err(ObjectError::Malformed { partition: 0, .. })));
+    assert!(matches!(link(&[object.into()]), Err(ObjectError::WrongTarget { partition: 0 })));
+    assert!(matches!(link(&[b"\0asm".to_vec().into()]), Err(ObjectError::Malformed { partition: 0, .. })));
 }
 
 #[test]

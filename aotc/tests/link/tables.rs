@@ -51,7 +51,7 @@ fn ranges_follow_rows_and_call_sites() {
         (80, sp(8, &[]), None),
         (81, None, None),
     ];
-    let tables = tables(&link(&[compile("cfi.s", &[])]).expect("is complete"));
+    let tables = tables(&link(&[compile("cfi.s", &[]).into()]).expect("is complete"));
     let found: Vec<_> = tables
         .ranges
         .iter()
@@ -76,7 +76,7 @@ fn frames_at_calls_are_those_that_llvm_prints() {
         std::fs::remove_file(&path).expect("it was there");
         let mut rows: Vec<_> = rows.lines().filter_map(printed_row).collect();
         rows.sort_by_key(|r| r.0);
-        let tables = tables(&link(&objects).expect("is complete"));
+        let tables = tables(&link(&objects.map(Into::into)).expect("is complete"));
         let returns = return_addresses(&addresses);
         assert_eq!(returns.len(), code.matches("callq").count());
         for address in returns {

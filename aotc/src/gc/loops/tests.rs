@@ -5,6 +5,7 @@ use crate::compile::{Settings, data_layout};
 use crate::llvm::{Context, Module as LlvmModule};
 use crate::module::Module;
 use crate::options::{Options, TargetCpu};
+use crate::translate::numbers::{Naming, Numbers};
 use crate::translate::unit::Unit;
 
 /// A module without anything in it.
@@ -19,7 +20,7 @@ fn improved(text: &str) -> String {
     let context = Context::new();
     let llvm = LlvmModule::parse(&context, &text.replace("ref ", "ptr addrspace(271) ")).expect("parses");
     llvm.set_data_layout(&data_layout(&target));
-    let unit = Unit::new(&context, &llvm, &module, &settings);
+    let unit = Unit::new(&context, &llvm, &module, &settings, Numbers::new(Naming::Final, true), 0..0);
     llvm.verify().expect("the text is valid");
     checks::improve(&unit, &Cfg::new(llvm.function("f").expect("the function is there")));
     llvm.verify().expect("still valid");

@@ -23,7 +23,7 @@ use super::expand::Expansions;
 use super::strips::Unpolled;
 use crate::gc::markers::{POLLED_CALL, POLLING_CALL};
 use crate::llvm::{Builder, C_CC, Opcode, TAIL_CC, Value};
-use crate::translate::unit::{Unit, func_of_symbol};
+use crate::translate::unit::Unit;
 use std::collections::BTreeSet;
 
 /// Inserts poll markers.
@@ -71,8 +71,8 @@ fn needs_poll(unit: &Unit<'_, '_>, instruction: Value) -> bool {
 
 /// Whether a call in the convention of wasm functions may be a recursive one.
 fn may_recur(unit: &Unit<'_, '_>, call: Value) -> bool {
-    let caller = func_of_symbol(&call.block().parent().name());
-    let callee = call.called_function().and_then(|callee| func_of_symbol(&callee.name()));
+    let caller = unit.func_of(call.block().parent());
+    let callee = call.called_function().and_then(|callee| unit.func_of(callee));
     // Init functions and trampolines have no index: nothing calls them but the host.
     match (caller, callee) {
         (None, _) => false,

@@ -4,6 +4,7 @@ use crate::compile::{Settings, data_layout};
 use crate::llvm::{Context, Module as LlvmModule};
 use crate::module::Module;
 use crate::options::{Options, TargetCpu};
+use crate::translate::numbers::{Naming, Numbers};
 use crate::translate::unit::Unit;
 
 /// A module without anything in it.
@@ -27,7 +28,7 @@ fn lowered(text: &str) -> Result<String, String> {
         format!("{text}{DECLARATIONS}").replace("ref ", "ptr addrspace(271) ").replace("ref>", "ptr addrspace(271)>");
     let llvm = LlvmModule::parse(&context, &text).expect("parses");
     llvm.set_data_layout(&data_layout(&target));
-    let unit = Unit::new(&context, &llvm, &module, &settings);
+    let unit = Unit::new(&context, &llvm, &module, &settings, Numbers::new(Naming::Final, true), 0..0);
     llvm.verify().expect("the text is valid");
     super::lower(&unit).map_err(|e| e.0)?;
     llvm.verify().map_err(|e| e.0)?;
