@@ -44,7 +44,7 @@ fn resolve_function(unit: &Unit<'_, '_>, function: Value) -> bool {
 
 /// Whether a constant is, or has in it, a made-up offset.
 fn is_made_up(unit: &Unit<'_, '_>, constant: Value) -> bool {
-    constant.mentions(|constant| unit.numbers.place_at(constant).is_some())
+    constant.mentions(|constant| unit.numbers.is_near_place(constant))
 }
 
 /// Whether an instruction adds an offset to the instance, or chooses one for instructions that do.
@@ -75,11 +75,14 @@ fn replace(unit: &Unit<'_, '_>, instruction: Value, index: usize) -> bool {
     real.map(|real| instruction.set_operand(index, real)).is_some()
 }
 
-/// The real offset for a constant one, which may be made up.
+/// The real offset for a constant one, which may be made up; nothing for what lies near places, but in none.
 fn real(unit: &Unit<'_, '_>, constant: Value) -> Option<Value> {
     let i64 = unit.types.i64;
     let offset = constant.const_int().filter(|_| constant.ty() == i64)?;
-    let Some((number, distance)) = unit.numbers.place_at(offset) else { return Some(constant) };
+    if !unit.numbers.is_near_place(offset) {
+        return Some(constant);
+    }
+    let (number, distance) = unit.numbers.place_at(offset)?;
     Some(match unit.numbers.naming() {
         Naming::Final => i64.int(u64::from(unit.numbers.value(number)) + distance),
         Naming::Local => {

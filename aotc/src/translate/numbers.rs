@@ -129,12 +129,21 @@ impl Numbers {
         is_linked.then(|| self.numbers.borrow_mut().number(Number::Index(index)))
     }
 
+    /// Whether a number is near made-up offsets, so that it may be made of one.
+    pub(crate) fn is_near_place(&self, number: i64) -> bool {
+        let end = FIRST_PLACE + (self.numbers.borrow().things.len() as u64 + 1) * PLACE_STRIDE;
+        u64::try_from(number).is_ok_and(|number| (FIRST_PLACE - PLACE_STRIDE..end).contains(&number))
+    }
+
     /// The number of the place that a made-up offset lies in, and the distance from its start.
     pub(crate) fn place_at(&self, offset: i64) -> Option<(u32, u64)> {
         let offset = u64::try_from(offset).ok()?;
         let number = u32::try_from(offset.checked_sub(FIRST_PLACE)? / PLACE_STRIDE).ok()?;
         match *self.numbers.borrow().things.get(number as usize)? {
-            Number::Place(_, bytes) => Some((number, offset.checked_sub(made_up(number, bytes))?)),
+            Number::Place(_, bytes) => {
+                let distance = offset.checked_sub(made_up(number, bytes))?;
+                (distance < bytes.into()).then_some((number, distance))
+            }
             Number::Index(_) => None,
         }
     }
@@ -160,4 +169,23 @@ impl Numbers {
 /// The made-up offset of a place of so many bytes.
 fn made_up(number: u32, bytes: u32) -> u64 {
     FIRST_PLACE + u64::from(number) * PLACE_STRIDE + u64::from(bytes) % ALIGN_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_told_from_what_lies_near_them() {
+        let numbers = Numbers::new(Naming::Local, true);
+        let offsets: Vec<_> = [(40, 4), (48, 8), (64, 16), (40, 4)].map(|(at, bytes)| numbers.place(at, bytes)).into();
+        assert_eq!(offsets[0], offsets[3]);
+        for (number, (offset, bytes)) in offsets.iter().zip([4, 8, 16]).enumerate() {
+            let at = |distance: i64| numbers.place_at(offset.cast_signed() + distance);
+            assert_eq!((at(0), at(bytes - 1)), (Some((number as u32, 0)), Some((number as u32, bytes as u64 - 1))));
+            assert_eq!((at(-1), at(bytes)), (None, None));
+            assert!([-16, 0, 24].iter().all(|distance| numbers.is_near_place(offset.cast_signed() + distance)));
+        }
+        assert!(![0, -1, i64::MAX, i64::MIN, 1 << 30].iter().any(|&number| numbers.is_near_place(number)));
+    }
 }
