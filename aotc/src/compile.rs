@@ -1,10 +1,10 @@
 //! The stages of compilation, in order.
 //!
 //! A module is cut into partitions of consecutive functions, of about one size ([`partitions`]). What comes once per
-//! module is one more if there are several. Each partition is translated, optimised and emitted in an LLVM context of its own, so
-//! partitions compile in parallel and the output does not depend on how many threads there are. Small functions of
-//! other partitions are translated along to be inlined. A module of one partition is divided for code
-//! generation ([`codegen`]).
+//! module is one more if there are several. Each partition is translated, optimised and emitted in an LLVM context of its
+//! own, so partitions compile in parallel and the output does not depend on how many threads there are. Small functions of
+//! other partitions are translated along to be inlined. A module of one partition is divided for code generation
+//! ([`codegen`]).
 
 use crate::artifact::{self, ArtifactInput};
 use crate::cache::{CacheStore, Made, Obstacle, Slot};

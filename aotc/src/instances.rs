@@ -18,7 +18,7 @@ use crate::translate::unit::{Unit, is_of_module};
 use std::collections::HashSet;
 
 /// Position of the instance among the arguments.
-const INSTANCE: usize = 1;
+pub(crate) const INSTANCE: usize = 1;
 
 /// What functions and calls say of the instance that is passed.
 const ATTRIBUTES: [&str; 3] = ["nonnull", "dereferenceable", "align"];

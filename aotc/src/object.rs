@@ -54,7 +54,7 @@ pub struct SymbolNumbers {
 pub(crate) const NUMBER_PREFIX: &str = "number[";
 
 /// Starts the symbol of a function of the module; its number and `]` follow.
-const FUNC_PREFIX: &str = "wasm[";
+pub(crate) const FUNC_PREFIX: &str = "wasm[";
 
 impl From<Vec<u8>> for Partition {
     fn from(object: Vec<u8>) -> Self {
@@ -65,19 +65,20 @@ impl From<Vec<u8>> for Partition {
 impl SymbolNumbers {
     /// The name in the artifact of the symbol with this name in the partition.
     fn name<'n>(&self, name: &'n str) -> Cow<'n, str> {
-        let found = numbered(name, FUNC_PREFIX).and_then(|(number, rest)| Some((self.funcs.get(number)?, rest)));
+        let found =
+            numbered(name, FUNC_PREFIX).and_then(|(number, rest)| Some((self.funcs.get(number as usize)?, rest)));
         found.map_or(Cow::Borrowed(name), |(symbol, rest)| Cow::Owned(format!("{symbol}{rest}")))
     }
 
     /// The value of a symbol.
     fn value(&self, name: &str) -> Option<u32> {
         let (number, rest) = numbered(name, NUMBER_PREFIX)?;
-        self.values.get(number).copied().filter(|_| rest.is_empty())
+        self.values.get(number as usize).copied().filter(|_| rest.is_empty())
     }
 }
 
 /// The number in a name, and what stands behind it.
-fn numbered<'n>(name: &'n str, prefix: &str) -> Option<(usize, &'n str)> {
+pub(crate) fn numbered<'n>(name: &'n str, prefix: &str) -> Option<(u32, &'n str)> {
     let (number, rest) = name.strip_prefix(prefix)?.split_once(']')?;
     Some((number.parse().ok()?, rest))
 }

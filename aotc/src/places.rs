@@ -9,12 +9,10 @@
 //! found anywhere else (a table of them, a sum) this fails, and the partition is compiled with real offsets. Whatever LLVM
 //! makes of such an offset has a constant in it that is near it.
 
+use crate::instances::INSTANCE;
 use crate::llvm::{Opcode, Value};
 use crate::translate::numbers::Naming;
 use crate::translate::unit::{Unit, number_symbol};
-
-/// Position of the instance among the arguments.
-const INSTANCE: usize = 1;
 
 /// How many choices in a row are followed to where their result is added.
 const MAX_CHOICES: usize = 4;

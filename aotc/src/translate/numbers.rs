@@ -20,6 +20,7 @@
 //! its module, which every edit changes: instructions with small offsets are shorter.
 
 use crate::object::SymbolNumbers;
+use crate::translate::unit::INSTANCE_ALIGN_BYTES;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -33,15 +34,12 @@ pub(crate) enum Naming {
     Final,
 }
 
-/// The first made-up offset: nothing that a program computes is likely to be near it. A multiple of [`ALIGN_BYTES`].
+/// The first made-up offset: nothing that a program computes is likely to be near it. A multiple of [`INSTANCE_ALIGN_BYTES`].
 const FIRST_PLACE: u64 = 0x5b2d_9a70;
 
 /// From one made-up offset to the next one. They are so far apart that LLVM does not make one access of two, and differ
-/// by no power of two, so that it does not compute one from a condition. A multiple of [`ALIGN_BYTES`].
+/// by no power of two, so that it does not compute one from a condition. A multiple of [`INSTANCE_ALIGN_BYTES`].
 const PLACE_STRIDE: u64 = 80;
-
-/// Alignment of instance contexts. LLVM must not think that something in it is aligned better than it is.
-const ALIGN_BYTES: u64 = 16;
 
 /// What LLVM is told of an instance's size: made-up offsets lie below.
 pub(crate) const INSTANCE_BYTES: u64 = 1 << 31;
@@ -166,9 +164,9 @@ impl Numbers {
     }
 }
 
-/// The made-up offset of a place of so many bytes.
+/// The made-up offset of a place of so many bytes. LLVM must not think that the place is aligned better than it is.
 fn made_up(number: u32, bytes: u32) -> u64 {
-    FIRST_PLACE + u64::from(number) * PLACE_STRIDE + u64::from(bytes) % ALIGN_BYTES
+    FIRST_PLACE + u64::from(number) * PLACE_STRIDE + u64::from(bytes) % INSTANCE_ALIGN_BYTES
 }
 
 #[cfg(test)]

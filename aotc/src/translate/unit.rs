@@ -12,7 +12,7 @@ use crate::llvm::{
     attribute_index,
 };
 use crate::module::Module;
-use crate::object::NUMBER_PREFIX;
+use crate::object::{FUNC_PREFIX, NUMBER_PREFIX, numbered};
 use crate::translate::alias::AliasClasses;
 use crate::translate::numbers::{INSTANCE_BYTES, Naming, Numbers};
 use dolmen_abi::builtin::{Builtin, BuiltinType, Convention, Effect};
@@ -76,7 +76,7 @@ impl Types {
 const MIN_PASSED_ON: u32 = 16;
 
 /// Alignment of instance contexts, in bytes.
-const INSTANCE_ALIGN_BYTES: u64 = align_of::<ValueSlot>() as u64;
+pub(crate) const INSTANCE_ALIGN_BYTES: u64 = align_of::<ValueSlot>() as u64;
 
 /// The shared state.
 pub(crate) struct Unit<'c, 'm> {
@@ -172,7 +172,7 @@ impl<'c, 'm> Unit<'c, 'm> {
     fn symbol(&self, func: u32) -> String {
         let number = self.numbers.func(func);
         match self.numbers.naming() {
-            Naming::Local => format!("wasm[{number}]"),
+            Naming::Local => format!("{FUNC_PREFIX}{number}]"),
             Naming::Final => final_symbol(self.module, func),
         }
     }
@@ -477,7 +477,7 @@ fn clean(name: &str) -> String {
 /// The symbol of a defined function in the artifact.
 pub(crate) fn final_symbol(module: &Module<'_>, func: u32) -> String {
     let name = module.func_name(func);
-    if name.is_empty() { format!("wasm[{func}]") } else { format!("wasm[{func}]::{}", clean(name)) }
+    if name.is_empty() { format!("{FUNC_PREFIX}{func}]") } else { format!("{FUNC_PREFIX}{func}]::{}", clean(name)) }
 }
 
 /// The symbol of a number that linking tells.
@@ -487,8 +487,8 @@ pub(crate) fn number_symbol(number: u32) -> String {
 
 /// The number in the symbol of a defined function; `None` for any other symbol.
 fn number_of_symbol(symbol: &str) -> Option<u32> {
-    let (index, _) = symbol.strip_prefix("wasm[")?.split_once(']')?;
-    index.parse().ok()
+    let (number, _) = numbered(symbol, FUNC_PREFIX)?;
+    Some(number)
 }
 
 /// Whether a function is one of the WebAssembly module, with a body.
