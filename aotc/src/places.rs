@@ -5,9 +5,10 @@
 //! they become numbers.
 //!
 //! LLVM does with constants what it likes. What is recognised are additions to the function's own instance: of a constant,
-//! of a vector of constants, and of what is chosen from constants for nothing but to be added. Where a made-up offset is
-//! found anywhere else (a table of them, a sum) this fails, and the partition is compiled with real offsets. Whatever LLVM
-//! makes of such an offset has a constant in it that is near it.
+//! of a vector of constants, and of what is chosen from constants for nothing but to be added. The sum must be an address
+//! to use: what is computed from one, by a distance between made-up offsets, may be meant as the address of another place.
+//! Where a made-up offset is found anywhere else (a table of them, a sum) this fails, and the partition is compiled with
+//! real offsets. Whatever LLVM makes of such an offset has a constant in it that is near it.
 
 use crate::instances::INSTANCE;
 use crate::llvm::{Opcode, Value};
@@ -52,12 +53,22 @@ fn is_added(unit: &Unit<'_, '_>, instruction: Value, instance: Value, choices: u
             instruction.operand_count() == 2
                 && instruction.operand(0) == instance
                 && instruction.gep_source_type() == unit.types.i8
+                && is_only_used(instruction, MAX_CHOICES)
         }
         Opcode::Phi | Opcode::Select => {
             choices > 0 && instruction.users().into_iter().all(|user| is_added(unit, user, instance, choices - 1))
         }
         _ => false,
     }
+}
+
+/// Whether an address, or what is chosen from it and others, is for use as it is: no other one is computed from it.
+fn is_only_used(address: Value, choices: usize) -> bool {
+    address.users().into_iter().all(|user| match user.opcode() {
+        Opcode::GetElementPtr | Opcode::PtrToInt => false,
+        Opcode::Phi | Opcode::Select => choices > 0 && is_only_used(user, choices - 1),
+        _ => true,
+    })
 }
 
 /// Replaces a constant operand that is an offset, or a vector of them; whether it is.
@@ -88,4 +99,85 @@ fn real(unit: &Unit<'_, '_>, constant: Value) -> Option<Value> {
             if distance == 0 { start } else { start.const_add(i64.int(distance)) }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::{Settings, data_layout};
+    use crate::llvm::{Context, Module as LlvmModule};
+    use crate::module::Module;
+    use crate::options::Options;
+    use crate::translate::numbers::Numbers;
+
+    /// A module without anything in it.
+    const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
+
+    /// What becomes of a function of context, instance `%1` and `%x`, where `A`, `B` and `C` are the made-up offsets of
+    /// places of four bytes at 100, 200 and 104; nothing if it must be compiled with real ones.
+    fn resolved(body: &str) -> Option<String> {
+        let options = Options::default();
+        let settings = Settings::resolve(&options).expect("a known CPU");
+        let module = Module::decode(EMPTY, options.features).expect("valid");
+        let target = settings.target_machine().expect("this machine");
+        let context = Context::new();
+        let numbers = Numbers::new(Naming::Final, true);
+        let mut text = format!("define void @f(ptr %0, ptr %1, i64 %x) {{\n{body}\nret void\n}}\n");
+        for (name, offset) in [("A", 100), ("B", 200), ("C", 104)] {
+            text = text.replace(name, &numbers.place(offset, 4).to_string());
+        }
+        let llvm = LlvmModule::parse(&context, &text).expect("parses");
+        llvm.set_data_layout(&data_layout(&target));
+        llvm.verify().expect("the text is valid");
+        let unit = Unit::new(&context, &llvm, &module, &settings, numbers, 0..0);
+        resolve(&unit).then(|| {
+            llvm.verify().expect("still valid");
+            llvm.print()
+        })
+    }
+
+    #[test]
+    fn what_is_added_to_the_instance_is_an_offset() {
+        for (body, offsets) in [
+            ("%p = getelementptr i8, ptr %1, i64 A  store i32 0, ptr %p", &["i64 100"][..]),
+            (
+                "%c = icmp eq i64 %x, 0  %o = select i1 %c, i64 A, i64 B
+                %p = getelementptr i8, ptr %1, i64 %o  store i32 0, ptr %p",
+                &["i64 100, i64 200"],
+            ),
+            (
+                "%p = getelementptr i8, ptr %1, i64 A  %q = getelementptr i8, ptr %1, i64 C
+                %c = icmp eq i64 %x, 0  %s = select i1 %c, ptr %p, ptr %q  store i32 0, ptr %s",
+                &["i64 100", "i64 104"],
+            ),
+            (
+                "%p = getelementptr i8, ptr %1, <2 x i64> <i64 A, i64 B>
+                %s = extractelement <2 x ptr> %p, i64 %x  store i32 0, ptr %s",
+                &["<i64 100, i64 200>"],
+            ),
+        ] {
+            let code = resolved(body).unwrap_or_else(|| panic!("{body}"));
+            assert!(offsets.iter().all(|offset| code.contains(offset)), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_else_is_made_of_offsets_is_noticed() {
+        for body in [
+            // The program's own numbers.
+            "store i64 A, ptr %0",
+            "%p = getelementptr i8, ptr %0, i64 A  store i32 0, ptr %p",
+            // What a table of places at equal distances may become.
+            "%d = mul i64 %x, 80  %p = getelementptr i8, ptr %1, i64 %d  %q = getelementptr i8, ptr %p, i64 A
+            store i32 0, ptr %q",
+            "%d = mul i64 %x, 80  %o = add i64 %d, A  %p = getelementptr i8, ptr %1, i64 %o  store i32 0, ptr %p",
+            "%d = mul i64 %x, 80  %p = getelementptr i8, ptr %1, i64 A  %q = getelementptr i8, ptr %p, i64 %d
+            store i32 0, ptr %q",
+            "%c = icmp eq i64 %x, 0  %p = getelementptr i8, ptr %1, i64 A  %n = select i1 %c, ptr %p, ptr null
+            %q = getelementptr i8, ptr %n, i64 80  store i32 0, ptr %q",
+            "%p = getelementptr i8, ptr %1, i64 A  %i = ptrtoint ptr %p to i64  store i64 %i, ptr %0",
+        ] {
+            assert_eq!(resolved(body), None, "{body}");
+        }
+    }
 }

@@ -58,7 +58,7 @@ impl Value {
             LLVMOpcode::LLVMICmp => Opcode::ICmp,
             LLVMOpcode::LLVMFreeze => Opcode::Freeze,
             LLVMOpcode::LLVMIntToPtr => Opcode::IntToPtr,
-            LLVMOpcode::LLVMPtrToInt => Opcode::PtrToInt,
+            LLVMOpcode::LLVMPtrToInt | LLVMOpcode::LLVMPtrToAddr => Opcode::PtrToInt,
             LLVMOpcode::LLVMInsertElement => Opcode::InsertElement,
             LLVMOpcode::LLVMExtractElement => Opcode::ExtractElement,
             LLVMOpcode::LLVMShuffleVector => Opcode::ShuffleVector,
