@@ -9,7 +9,8 @@
 //! - the facts about the whole module that stages after translation ask for: which functions only their own partition
 //!   can call ([`private`](crate::module::private)), which become part of their callers
 //!   ([`merged`](crate::module::merged)), how functions in circles of calls rank
-//!   ([`call_trees`](crate::module::call_trees)), and for a module of one partition what its references are made of
+//!   ([`call_trees`](crate::module::call_trees)) and which functions do little
+//!   ([`through`]), and for a module of one partition what its references are made of
 //!   ([`instances`](crate::instances)). An edit elsewhere seldom changes them;
 //! - the options that those stages look at, the versions of compiler and LLVM, and the program that contains them.
 //!
@@ -23,6 +24,7 @@
 //! that does not is none.
 
 use crate::compile::Settings;
+use crate::gc::through;
 use crate::llvm;
 use crate::options::Emit;
 use crate::translate::unit::Unit;
@@ -153,6 +155,7 @@ fn facts(unit: &Unit<'_, '_>, range: &Range<usize>, is_private: &[bool]) -> Stri
     let positions: Vec<_> = funcs.filter_map(|func| module.defined_position(func)).collect();
     let orders = module.call_trees.orders_in_circles(&positions);
     let orders: Vec<Vec<_>> = orders.into_iter().map(|circle| circle.into_iter().map(number).collect()).collect();
+    let light: Vec<_> = through::light(unit, &positions).into_iter().map(number).collect();
     let references = module.is_whole(range).then_some((module.stored_values.functions_are_own, &module.meta.func_refs));
-    format!("{private:?} {merged:?} {orders:?} {references:?}")
+    format!("{private:?} {merged:?} {orders:?} {light:?} {references:?}")
 }

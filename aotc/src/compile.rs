@@ -432,6 +432,7 @@ fn optimise(
         merge(unit, range, target)?;
     }
     unit.llvm.run_passes(pipeline::simplify(level), target)?;
+    gc::through::settle(unit);
     if level != OptLevel::O0 {
         if !tail_calls::are_whole(unit) {
             return Ok(false);

@@ -25,6 +25,9 @@ const CHAIN: usize = 60;
 /// What LLVM cannot do for many calls at once.
 const COUNT: &str = "(drop (i32.atomic.rmw.add $shared (i32.const 0) (i32.const 1)))";
 
+/// So many of these make a function that is not inlined.
+const TOO_MANY_TO_INLINE: usize = 400;
+
 /// Shapes that never end, or not soon.
 const ENDLESS: &str = r#"
   (import "host" "nothing" (func $nothing))
@@ -106,7 +109,7 @@ const ENDLESS: &str = r#"
     (drop (memory.atomic.wait32 $shared (i32.const 0) (i32.const 0) (i64.const -1))))
 "#;
 
-/// All of [`ENDLESS`], and chains of calls that take exponential time, direct and through references.
+/// All of [`ENDLESS`], chains of calls that take exponential time, direct and through references, and what inlining makes.
 fn endless() -> String {
     let mut text = format!("(module {ENDLESS} {MORE_LOOPS} (type $table-of (struct (field (ref $void))))");
     for i in 0..CHAIN {
@@ -124,12 +127,73 @@ fn endless() -> String {
     }
     write!(text, "(func $through{CHAIN} (type $void))").unwrap();
     write!(text, "(global $v{CHAIN} (ref $table-of) (struct.new $table-of (ref.func $through{CHAIN})))").unwrap();
-    write!(text, r#"(func (export "chain of references") (call $through0)))"#).unwrap();
-    text
+    write!(text, r#"(func (export "chain of references") (call $through0))"#).unwrap();
+    write_inlined(&mut text);
+    text + ")"
+}
+
+/// Shapes that LLVM makes by inlining: where a function was called through a reference, or instead of returning, are its
+/// calls then.
+fn write_inlined(text: &mut String) {
+    let (some, much) = (COUNT.repeat(20), COUNT.repeat(TOO_MANY_TO_INLINE));
+    let both = |callee: &str| {
+        let call = format!("(call {callee} (i32.sub (local.get 0) (i32.const 1)))");
+        format!("(if (local.get 0) (then {call} {call}))")
+    };
+    // One calls two, which recurs: there is no direct call of what was inlined.
+    for (kind, call, inlined) in [
+        (
+            "reference",
+            "(call_ref $of-{} (local.get 0) (struct.get $box-{} 0 (global.get $box-{})))",
+            "(call $two-{} (local.get 0))",
+        ),
+        (
+            "tail",
+            "(call $inlined-{} (local.get 0))",
+            "(return_call_ref $of-{} (local.get 0) (struct.get $box-{} 0 (global.get $box-{})))",
+        ),
+    ] {
+        let [call, inlined] = [call, inlined].map(|text| text.replace("{}", kind));
+        let held = if kind == "tail" { "two" } else { "inlined" };
+        write!(
+            text,
+            r#"(type $of-{kind} (func (param i32))) (type $box-{kind} (struct (field (ref $of-{kind}))))
+            (global $box-{kind} (ref $box-{kind}) (struct.new $box-{kind} (ref.func ${held}-{kind})))
+            (func $inlined-{kind} (type $of-{kind}) {inlined})
+            (func $two-{kind} (type $of-{kind}) {much} {})
+            (func $one-{kind} (param i32) {much} {call} {COUNT})
+            (func (export "recursion through an inlined {kind} call") (call $one-{kind} (i32.const 100)))"#,
+            both(&format!("$one-{kind}"))
+        )
+        .unwrap();
+    }
+    // LLVM makes a loop of this.
+    write!(
+        text,
+        r#"(func $round (param i32) (result i32) {COUNT}
+            (if (i32.eqz (local.get 0)) (then (return (i32.const 9))))
+            (drop (call $next-round (i32.sub (local.get 0) (i32.const 1)))) (i32.const 5))
+        (func $next-round (param i32) (result i32) (return_call $round (local.get 0)))
+        (func (export "recursion as a loop") (drop (call $round (i32.const -1))))"#
+    )
+    .unwrap();
+    for i in 0..CHAIN {
+        let next = i + 1;
+        write!(text, "(func $tail-chain{i} {some} (call $step{next}) {COUNT} (call $step{next}) {COUNT})").unwrap();
+        write!(text, "(func $step{next} (return_call $tail-chain{next}))").unwrap();
+        let call = format!("(call_ref $void (struct.get $table-of 0 (global.get $inlined{i})))");
+        write!(text, "(func $chain{i} {some} {call} {COUNT} {call} {COUNT})").unwrap();
+        write!(text, "(func $inlined{i} (type $void) (call $chain{next}))").unwrap();
+        write!(text, "(global $inlined{i} (ref $table-of) (struct.new $table-of (ref.func $inlined{i})))").unwrap();
+    }
+    write!(text, r#"(func $tail-chain{CHAIN} {COUNT}) (func (export "chain of tail calls") (call $tail-chain0))"#)
+        .unwrap();
+    write!(text, r#"(func $chain{CHAIN} {COUNT}) (func (export "chain of inlined references") (call $chain0))"#)
+        .unwrap();
 }
 
 /// The functions of [`endless`] that do not end.
-const SHAPES: [&str; 25] = [
+const SHAPES: [&str; 30] = [
     "empty loop",
     "counted loop",
     "search loop",
@@ -153,6 +217,11 @@ const SHAPES: [&str; 25] = [
     "memory.atomic.wait",
     "call chain",
     "chain of references",
+    "recursion through an inlined reference call",
+    "recursion through an inlined tail call",
+    "recursion as a loop",
+    "chain of tail calls",
+    "chain of inlined references",
     "nested loops",
     "br_table loop",
 ];

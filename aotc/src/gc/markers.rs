@@ -52,6 +52,11 @@ pub(crate) fn poll(context: &Context, module: &Module<'_>, types: &Types) -> Val
     })
 }
 
+/// The marker of a call that was one through a reference, `(thread) -> thread`: its result is what the call passes on
+/// ([`through`](super::through)). LLVM knows it for the same pointer, but keeps it; what it means to LLVM besides is
+/// nothing here, since no access has an invariant group.
+pub(crate) const THROUGH: &str = "llvm.strip.invariant.group";
+
 /// The marker functions of a partition.
 #[derive(Clone, Copy)]
 pub(crate) struct Markers {

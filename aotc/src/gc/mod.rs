@@ -11,6 +11,7 @@ pub(crate) mod loops;
 pub(crate) mod lower;
 pub(crate) mod markers;
 pub(crate) mod scalar_replacement;
+pub(crate) mod through;
 
 use dolmen_abi::collector::Motion;
 

@@ -19,10 +19,11 @@
 //! weight(f) = 0, and f polls at its entry         if that is more than MAX_WEIGHT
 //! ```
 //!
-//! Other calls poll, and a loop polls in each round, so both count once. Calls through references poll,
-//! too, unless they are made direct ([`devirtualise`](crate::translate::devirtualise)): then only calls of functions that
-//! weigh no more than `LIGHT` do not. What is executed between two polls is at most the sum of the weights along one
-//! chain of calls.
+//! Other calls poll, and a loop polls in each round, so both count once. Calls instead of returning poll, too, but inlining
+//! makes ordinary ones of them, so they count like these. Calls through references poll unless they are made direct
+//! ([`devirtualise`](crate::translate::devirtualise)): then only calls of functions that weigh no more than `LIGHT` do not,
+//! and where such a call is inlined, the calls of what it called poll ([`through`](crate::gc::through)). What is executed
+//! between two polls is at most the sum of the weights along one chain of calls.
 //!
 //! The same pass counts the direct calls of each function, for the inliner: a function with only one is best inlined. It
 //! also notes what decides whether that is done before all else ([`merged`](super::merged)).
@@ -61,6 +62,7 @@ pub(crate) struct Calls {
     direct: BTreeMap<u32, u64>,
     /// What it calls instead of returning, as often as it does.
     tail: Vec<u32>,
+    /// Calls through references, those instead of returning, too.
     through_references: u64,
     bytes: u64,
     /// What it calls in loops, but not instead of returning.
@@ -104,9 +106,11 @@ impl Calls {
         self.callees().filter_map(move |func| (func as usize).checked_sub(imported))
     }
 
-    /// The positions of defined functions that are called and return here, and how often.
+    /// The positions of defined functions that are called, and how often; some of them several times.
     fn defined(&self, imported: usize) -> impl Iterator<Item = (usize, u64)> {
-        self.direct.iter().filter_map(move |(&func, &times)| Some(((func as usize).checked_sub(imported)?, times)))
+        let tail = self.tail.iter().map(|&func| (func, 1));
+        let all = self.direct.iter().map(|(&func, &times)| (func, times)).chain(tail);
+        all.filter_map(move |(func, times)| Some(((func as usize).checked_sub(imported)?, times)))
     }
 }
 
@@ -121,9 +125,6 @@ impl CallTrees {
         let mut callers = vec![0; calls.len()];
         for position in from_highest {
             let calls = &calls[position];
-            for callee in calls.tail.iter().filter_map(|&func| (func as usize).checked_sub(imported)) {
-                callers[callee] += 1;
-            }
             let mut weight = calls.bytes.saturating_add(calls.through_references.saturating_mul(LIGHT));
             for (callee, times) in calls.defined(imported) {
                 callers[callee] += times;
@@ -260,7 +261,10 @@ pub(crate) fn scan(module: &Module<'_>, position: usize) -> Result<Calls, Compil
                 }
             }
             Operator::ReturnCall { function_index } => calls.tail.push(function_index),
-            Operator::CallRef { .. } | Operator::CallIndirect { .. } => calls.through_references += 1,
+            Operator::CallRef { .. }
+            | Operator::CallIndirect { .. }
+            | Operator::ReturnCallRef { .. }
+            | Operator::ReturnCallIndirect { .. } => calls.through_references += 1,
             _ => {}
         }
     }

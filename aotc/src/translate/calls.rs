@@ -113,7 +113,8 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// A function of the module that is called instead of a reference.
     pub(crate) fn devirtualised_callee(&self, func: u32) -> Callee {
-        Callee { polls: !self.unit.module.call_trees.is_light(self.unit.module, func), ..self.direct_callee(func) }
+        let is_light = self.unit.module.call_trees.is_light(self.unit.module, func);
+        Callee { polls: self.unit.polls && !is_light, ..self.direct_callee(func) }
     }
 
     /// Pops a function reference and calls it; traps if it is null.
@@ -217,11 +218,7 @@ impl FunctionTranslator<'_, '_, '_> {
     pub(crate) fn finish_call(&mut self, call: &PreparedCall, callee: Callee) -> Vec<Value> {
         let function_type = self.unit.function_type(&call.signature);
         let result = self.emit_call(function_type, callee.code, &self.all_arguments(call, callee));
-        self.mark_polled(result, call.is_polled);
-        if callee.polls {
-            let polling = self.unit.context.string_attribute(markers::POLLING_CALL, "");
-            result.add_call_attribute(attribute_index::FUNCTION, polling);
-        }
+        self.mark_poll(result, call, callee);
         let inlining = match callee.inlining {
             Inlining::Usual => None,
             Inlining::OnlyCall => Some(self.unit.context.string_attribute("call-threshold-bonus", ONLY_CALL_BONUS)),
@@ -241,7 +238,7 @@ impl FunctionTranslator<'_, '_, '_> {
     pub(crate) fn finish_tail_call(&mut self, call: &PreparedCall, callee: Callee) {
         let function_type = self.unit.function_type(&call.signature);
         let result = self.b.call(function_type, callee.code, &self.all_arguments(call, callee), TAIL_CC);
-        self.mark_polled(result, call.is_polled);
+        self.mark_poll(result, call, callee);
         result.set_must_tail();
         if call.signature.results.is_empty() {
             self.b.ret_void();
@@ -251,7 +248,14 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     fn all_arguments(&self, call: &PreparedCall, callee: Callee) -> Vec<Value> {
-        [&[self.thread, callee.instance], call.args.as_slice()].concat()
+        let thread = if callee.polls { self.thread_through_reference() } else { self.thread };
+        [&[thread, callee.instance], call.args.as_slice()].concat()
+    }
+
+    /// The thread context for a function that is called instead of a reference.
+    fn thread_through_reference(&self) -> Value {
+        let marker = self.unit.intrinsic(markers::THROUGH, &[self.unit.types.ptr]);
+        self.b.call(marker.function_type(), marker, &[self.thread], C_CC)
     }
 
     /// Polls, if a call has surplus arguments: between their stores and the call they are no roots. Returns whether
@@ -270,11 +274,12 @@ impl FunctionTranslator<'_, '_, '_> {
         self.b.call(poll.function_type(), poll, &[self.thread], C_CC);
     }
 
-    /// Notes that a call needs no other poll.
-    fn mark_polled(&self, call: Value, is_polled: bool) {
-        if is_polled {
-            let polled = self.unit.context.string_attribute(markers::POLLED_CALL, "");
-            call.add_call_attribute(attribute_index::FUNCTION, polled);
+    /// Notes that an emitted call needs no other poll, or one in any case, also where inlining makes an ordinary call of a
+    /// tail call.
+    fn mark_poll(&self, emitted: Value, call: &PreparedCall, callee: Callee) {
+        let attributes = [(call.is_polled, markers::POLLED_CALL), (callee.polls, markers::POLLING_CALL)];
+        for (_, name) in attributes.into_iter().filter(|(applies, _)| *applies) {
+            emitted.add_call_attribute(attribute_index::FUNCTION, self.unit.context.string_attribute(name, ""));
         }
     }
 
