@@ -216,7 +216,13 @@
   (func (export "null_traps") (param $n i32) (result i32)
     (local $p (ref null $box))
     (if (local.get $n) (then (local.set $p (struct.new $box (local.get $n)))))
-    (struct.get $box $v (local.get $p))))
+    (struct.get $box $v (local.get $p)))
+  ;; Where a cast cannot succeed, a length is where the object has a reference.
+  (func (export "other_type") (param $n i32) (result i32)
+    (block $array (result (ref $pair))
+      (br_on_cast $array anyref (ref $pair) (struct.new $list (call $make_list (local.get $n)) (local.get $n)))
+      (drop) (return (i32.const 7)))
+    (array.len)))
 
 (assert_return (invoke "sum" (i32.const 10)) (f64.const 10045))
 (assert_return (invoke "rare" (i32.const 20)) (f64.const 217))
@@ -247,3 +253,4 @@
 (assert_trap (invoke "cast_fails" (i32.const 1)) "cast failure")
 (assert_return (invoke "null_traps" (i32.const 5)) (i32.const 5))
 (assert_trap (invoke "null_traps" (i32.const 0)) "null structure reference")
+(assert_return (invoke "other_type" (i32.const 4)) (i32.const 7))

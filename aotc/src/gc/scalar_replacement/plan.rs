@@ -134,6 +134,9 @@ impl<'p, 'c, 'm> Planner<'p, 'c, 'm> {
             }
         }
         let slots: Vec<_> = slots.into_values().collect();
+        if !group.bases.iter().zip(shapes).all(|(base, shape)| self.are_set_alike(base, shape.as_ref(), &slots)) {
+            return None;
+        }
         let end = |slot: &Slot| slot.offset + self.pass.unit.llvm.store_bytes(slot.ty) as u32;
         let are_apart = slots.windows(2).all(|pair| end(&pair[0]) <= pair[1].offset);
         let are_clear = group.uses.iter().all(|u| match u.kind {
@@ -146,6 +149,12 @@ impl<'p, 'c, 'm> Planner<'p, 'c, 'm> {
             _ => true,
         });
         (are_apart && are_clear).then_some(slots)
+    }
+
+    /// Whether what an allocation sets fits the accesses of the same places: none does behind a cast that never succeeds.
+    fn are_set_alike(&self, base: &Base, shape: Option<&Shape>, slots: &[Slot]) -> bool {
+        let set = |slot: &Slot| header_operand(shape?, slot.offset).map(|index| base.value.operand(index).ty());
+        slots.iter().all(|slot| set(slot).is_none_or(|ty| slot.ty == ty || self.are_alike(slot.ty, ty)))
     }
 
     /// Whether values of two types hold the same bits, none of which are references.
