@@ -20,6 +20,7 @@ use crate::llvm::{
 };
 use crate::module::call_trees::{self, CallTrees, Calls};
 use crate::module::merged::Merged;
+use crate::module::nests::Nests;
 use crate::module::values::{self, StoredValues, Stores};
 use crate::module::{InitStep, Module, partitions, private};
 use crate::object::{Partition, SymbolNumbers};
@@ -127,6 +128,7 @@ fn compile_on_this_thread(wasm: &[u8], options: &Options, observer: &dyn Observe
     if settings.opt_level != OptLevel::O0 {
         private = private::find(&module, &calls, &partitions, |position| module.is_small(position));
         module.merged = Merged::new(&module, &calls, &private);
+        module.nests = Nests::new(&module, &calls);
     }
     let job = Job {
         module: &module,

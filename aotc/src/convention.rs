@@ -19,7 +19,7 @@
 //! **Returns.** A path that calls nothing gets a return of its own, so that the frame can be made on the other paths only.
 
 use crate::cpu::Arch;
-use crate::llvm::{Builder, C_CC, Cast, FAST_CC, Opcode, TAIL_CC, TypeKind, Value, attribute_index};
+use crate::llvm::{Builder, C_CC, Cast, FAST_CC, Opcode, TAIL_CC, Type, TypeKind, Value, attribute_index};
 use crate::remat;
 use crate::returns;
 use crate::translate::unit::Unit;
@@ -98,19 +98,18 @@ fn replace_gate_call(unit: &Unit<'_, '_>, call: Value, builtin: Builtin) {
         args.push(if is_reference { b.cast(Cast::PtrToInt, value, types.i32) } else { value });
         arg_types.push(types.i32);
     }
-    let result = if signature.result.is_some() { types.i32 } else { types.void };
+    let outputs = outputs(unit, builtin);
+    let result = if outputs.is_empty() { types.void } else { unit.context.struct_type(&outputs) };
     let ty = unit.context.function_type(result, &arg_types);
     let assembly = unit.context.inline_assembly(ty, &instructions(builtin), &constraints(builtin));
     let new = b.call(ty, assembly, &args, C_CC);
     for attribute in attributes(signature.effect) {
         new.add_call_attribute(attribute_index::FUNCTION, unit.context.enum_attribute(attribute, 0));
     }
-    match signature.result {
-        Some(BuiltinType::Ref) => {
-            call.replace_all_uses_with(b.cast(Cast::IntToPtr, new, types.reference));
-        }
-        Some(_) => call.replace_all_uses_with(new),
-        None => {}
+    if let Some(result) = signature.result {
+        let word = b.extract_value(new, 0);
+        let is_reference = result == BuiltinType::Ref;
+        call.replace_all_uses_with(if is_reference { b.cast(Cast::IntToPtr, word, types.reference) } else { word });
     }
     call.erase();
 }
@@ -120,22 +119,39 @@ fn instructions(builtin: Builtin) -> String {
     format!("movq {table}(%rdi), %r11\n\tcallq *{}(%r11)", builtin as usize * size_of::<u64>())
 }
 
-/// Registers of result and arguments, and what a gate changes: r11, or nothing that matters if it does not come back.
+/// What a gate that comes back leaves: its result, r11 and the flags, of which the last two say nothing.
 ///
-/// Code generation compares each name with those of all registers of all classes, several times, so that a list of all
-/// vector registers was a sixth of the time that a module took: gates preserve them.
+/// They are results because what is only changed has no type: code generation then compares its name with those of all
+/// registers of all classes, several times, which took 3 % of the time. (A list of all vector registers was a sixth: gates
+/// preserve them.)
+fn outputs(unit: &Unit<'_, '_>, builtin: Builtin) -> Vec<Type> {
+    if !comes_back(builtin) {
+        return vec![];
+    }
+    let result = builtin.signature().result.map(|_| unit.types.i32);
+    result.into_iter().chain([unit.types.i64, unit.types.i32]).collect()
+}
+
+fn comes_back(builtin: Builtin) -> bool {
+    !matches!(builtin.signature().effect, Effect::Traps | Effect::Throws)
+}
+
+/// Registers of [`outputs`] and arguments. Flags have a name only in the form of one of them.
 fn constraints(builtin: Builtin) -> String {
     let signature = builtin.signature();
-    let mut text = String::from(if signature.result.is_some() { "={eax},{rdi}" } else { "{rdi}" });
+    let mut text = String::new();
+    if signature.result.is_some() {
+        text.push_str("={eax},");
+    }
+    if comes_back(builtin) {
+        text.push_str("=&{r11},={@ccz},");
+    }
+    text.push_str("{rdi}");
     let registers = &ARGUMENT_REGISTERS[usize::from(!builtin.takes_argument_in_result_register())];
     for register in &registers[..signature.params.len()] {
         let _ = write!(text, ",{register}");
     }
-    text.push_str(match signature.effect {
-        Effect::Traps | Effect::Throws => ",~{memory}",
-        _ => ",~{r11},~{memory},~{flags}",
-    });
-    text
+    text + ",~{memory}"
 }
 
 fn attributes(effect: Effect) -> &'static [&'static str] {

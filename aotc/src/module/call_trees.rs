@@ -68,7 +68,11 @@ pub(crate) struct Calls {
     /// What it calls in loops, but not instead of returning.
     in_loops: BTreeSet<u32>,
     has_loops: bool,
+    /// Whether a loop stands in another.
+    has_nested_loops: bool,
     has_exceptions: bool,
+    /// Whether it makes objects whose size the text tells.
+    makes_sized_objects: bool,
 }
 
 impl Calls {
@@ -94,6 +98,16 @@ impl Calls {
 
     pub(crate) fn has_loops(&self) -> bool {
         self.has_loops
+    }
+
+    /// Whether a loop of the function stands in another one.
+    pub(crate) fn has_nested_loops(&self) -> bool {
+        self.has_nested_loops
+    }
+
+    /// Whether the function makes structs, or arrays with a number of elements that its text tells.
+    pub(crate) fn makes_sized_objects(&self) -> bool {
+        self.makes_sized_objects
     }
 
     /// Whether the function throws by itself, or catches.
@@ -162,6 +176,11 @@ impl CallTrees {
     /// Whether the module has one direct call of a function.
     pub(crate) fn is_called_once(&self, module: &Module<'_>, func: u32) -> bool {
         module.defined_position(func).is_some_and(|position| self.callers.get(position) == Some(&1))
+    }
+
+    /// How many direct calls of the defined function at a position the module has.
+    pub(crate) fn callers(&self, position: usize) -> u64 {
+        self.callers.get(position).copied().unwrap_or(0)
     }
 
     /// Whether a function polls at its entry.
@@ -242,6 +261,7 @@ pub(crate) fn scan(module: &Module<'_>, position: usize) -> Result<Calls, Compil
         match operator {
             Operator::Loop { .. } => {
                 calls.has_loops = true;
+                calls.has_nested_loops |= is_in_loop;
                 in_loop.push(true);
             }
             Operator::Block { .. } | Operator::If { .. } => in_loop.push(is_in_loop),
@@ -260,6 +280,11 @@ pub(crate) fn scan(module: &Module<'_>, position: usize) -> Result<Calls, Compil
                     calls.in_loops.insert(function_index);
                 }
             }
+            Operator::StructNew { .. }
+            | Operator::StructNewDefault { .. }
+            | Operator::StructNewDesc { .. }
+            | Operator::StructNewDefaultDesc { .. }
+            | Operator::ArrayNewFixed { .. } => calls.makes_sized_objects = true,
             Operator::ReturnCall { function_index } => calls.tail.push(function_index),
             Operator::CallRef { .. }
             | Operator::CallIndirect { .. }

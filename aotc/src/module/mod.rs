@@ -16,6 +16,7 @@ pub(crate) mod elements;
 mod hints;
 pub(crate) mod merged;
 mod names;
+pub(crate) mod nests;
 pub(crate) mod partitions;
 pub(crate) mod private;
 mod sections;
@@ -33,6 +34,7 @@ use dolmen_abi::meta::{ModuleMeta, Names};
 use dolmen_abi::types::{CompositeType, FuncType, HeapType, SubType, TypeIdx};
 use hints::BranchHints;
 use merged::Merged;
+use nests::Nests;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use values::StoredValues;
@@ -66,6 +68,8 @@ pub(crate) struct Module<'a> {
     pub(crate) call_trees: CallTrees,
     /// What becomes part of its caller; nothing before bodies are validated.
     pub(crate) merged: Merged,
+    /// What stays apart from its callers; nothing before bodies are validated.
+    pub(crate) nests: Nests,
 }
 
 /// A function body to validate and translate.

@@ -4,6 +4,7 @@ use super::call_trees::CallTrees;
 use super::constants::Constants;
 use super::hints::BranchHints;
 use super::merged::Merged;
+use super::nests::Nests;
 use super::values::StoredValues;
 use super::{Body, InitStep, Module, collect_func_refs, names, types};
 use crate::error::CompileError;
@@ -102,6 +103,7 @@ impl<'a> Sections<'a> {
             stored_values: StoredValues::default(),
             call_trees: CallTrees::default(),
             merged: Merged::default(),
+            nests: Nests::default(),
         }
     }
 

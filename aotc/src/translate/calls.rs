@@ -6,6 +6,7 @@
 use crate::error::CompileError;
 use crate::gc::markers;
 use crate::llvm::{C_CC, IntPredicate, Op, TAIL_CC, Type, Value, attribute_index};
+use crate::module::nests;
 use crate::translate::devirtualise::Targets;
 use crate::translate::function::FunctionTranslator;
 use crate::translate::stack::Handler;
@@ -43,6 +44,8 @@ enum Inlining {
     OnlyCall,
     /// The function becomes part of its caller.
     Merged,
+    /// The function stays apart unless it is small ([`nests`]).
+    Apart,
 }
 
 /// What LLVM's inliner may pay more, about five for an instruction, for a function that is called in one place only. It
@@ -62,9 +65,10 @@ impl FunctionTranslator<'_, '_, '_> {
     pub(crate) fn translate_call(&mut self, operator: &Operator<'_>) -> Result<bool, CompileError> {
         match *operator {
             Operator::Call { function_index } => {
-                let callee = Callee { inlining: self.inlining(function_index), ..self.direct_callee(function_index) };
                 let ty = self.unit.module.type_of_func(function_index);
                 let mut call = self.prepare_call(ty);
+                let inlining = self.inlining(function_index, &call);
+                let callee = Callee { inlining, ..self.direct_callee(function_index) };
                 if self.unit.is_far(function_index) {
                     call.args.iter_mut().for_each(|arg| *arg = self.unit.passed_on(*arg));
                 }
@@ -89,12 +93,19 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// What is to be done with a direct call of a function.
-    fn inlining(&self, func: u32) -> Inlining {
+    fn inlining(&self, func: u32, call: &PreparedCall) -> Inlining {
         let module = self.unit.module;
-        if module.defined_position(func).is_some_and(|position| module.merged.contains(position)) {
+        let position = |func| module.defined_position(func);
+        let is_constant = |arg: &Value| arg.const_int().is_some();
+        if position(func).is_some_and(|position| module.merged.contains(position)) {
             Inlining::Merged
         } else if module.call_trees.is_called_once(module, func) {
             Inlining::OnlyCall
+        } else if let (Some(caller), Some(callee)) = (self.func_index().and_then(position), position(func))
+            && module.nests.stays_apart(caller, callee)
+            && !call.args.iter().any(is_constant)
+        {
+            Inlining::Apart
         } else {
             Inlining::Usual
         }
@@ -223,6 +234,9 @@ impl FunctionTranslator<'_, '_, '_> {
             Inlining::Usual => None,
             Inlining::OnlyCall => Some(self.unit.context.string_attribute("call-threshold-bonus", ONLY_CALL_BONUS)),
             Inlining::Merged => Some(self.unit.context.enum_attribute("alwaysinline", 0)),
+            Inlining::Apart => {
+                Some(self.unit.context.string_attribute("function-inline-cost-multiplier", nests::COST_FACTOR))
+            }
         };
         if let Some(attribute) = inlining {
             result.add_call_attribute(attribute_index::FUNCTION, attribute);
