@@ -21,7 +21,7 @@ const SMALL_HEAP_BYTES: u64 = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Plain,
-    /// By two threads, with and without object code that is kept of earlier modules and of an edit: artifacts are the same.
+    /// By two threads, with and without object code that is kept of earlier modules and of edits: artifacts are the same.
     Cached,
     /// With the profile of a first run, which must say the same.
     Profiled,

@@ -35,8 +35,10 @@ pub(super) const LANES: [Lane; 5] = [
 const ODD_BOUNDS: [i32; 8] = [-1, i32::MIN, i32::MAX, i32::MIN + 3, i32::MAX - 2, -7, 60, 1000];
 
 impl Lane {
-    pub(super) fn type_and_global(self) -> String {
+    /// The array's type, and the array that all functions share, longer than others by so many elements.
+    pub(super) fn type_and_global(self, longer: usize) -> String {
         let Self { name, field, element, shared, .. } = self;
+        let shared = shared + longer;
         let number = element.text();
         format!(
             "(type ${name} (array (mut {field})))\n  (global $shared_{name} (ref ${name}) (array.new ${name} ({number}.const 3) (i32.const {shared})))"

@@ -38,6 +38,9 @@ const PROBES: usize = 4;
 /// Functions without a purpose after each other one, which make several partitions of a module.
 const FILLERS: usize = 100;
 
+/// Lengths of arrays over which loops take several rounds with the widest vectors, or more rounds than stand between polls.
+const LONGER: [usize; 3] = [500, 4096, 9000];
+
 /// What the names of knobs start with.
 const KNOB: &str = "knob ";
 
@@ -103,6 +106,8 @@ struct Program {
     /// Functions with one call, of which the bodies are not written yet: name, signature and depth.
     pending: Vec<(String, Signature, usize)>,
     once: usize,
+    /// By how many elements shared arrays of numbers are longer than usual.
+    longer: usize,
     /// Functions without a purpose after each other one.
     fillers: usize,
 }
@@ -129,6 +134,7 @@ impl Program {
             plain,
             pending: Vec::new(),
             once: 0,
+            longer: if rng.one_in(5) { rng.one_of(&LONGER) } else { 0 },
             fillers: if rng.one_in(8) { FILLERS } else { 0 },
             rng,
         }
@@ -211,7 +217,7 @@ impl Program {
         self.line("(global $root (mut (ref null $obj)) (ref.null $obj))");
         self.line("(global $kept (mut anyref) (ref.i31 (i32.const 3)))");
         self.line("(global $hook (mut (ref null $m0)) (ref.func $m0_0))");
-        LANES.iter().for_each(|lane| self.line(&lane.type_and_global()));
+        LANES.iter().for_each(|lane| self.line(&lane.type_and_global(self.longer)));
         self.line("(global $shared_objs (mut (ref null $objs)) (ref.null $objs))");
         self.line("(global $shared_anys (mut (ref null $anys)) (ref.null $anys))");
         match self.boundary {
