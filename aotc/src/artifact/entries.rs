@@ -1,7 +1,7 @@
 //! Finds the functions that the runtime enters by their symbols' names; see [`super`] for the names.
 
 use super::ArtifactError;
-use crate::object::{CodeSymbol, SymbolKind};
+use crate::object::{CodeSymbol, FUNC_PREFIX, SymbolKind, numbered};
 use dolmen_abi::meta::{ModuleMeta, NO_CODE};
 use std::collections::HashMap;
 use std::fmt;
@@ -19,8 +19,12 @@ enum Entry {
 type MakeEntry = fn(u32) -> Entry;
 
 /// Prefixes of names and what they stand for.
-const PREFIXES: [(&str, MakeEntry); 4] =
-    [("wasm", Entry::Wasm), ("entry", Entry::Trampoline), ("host_call", Entry::HostCall), ("init", Entry::Init)];
+const PREFIXES: [(&str, MakeEntry); 4] = [
+    (FUNC_PREFIX, Entry::Wasm),
+    ("entry[", Entry::Trampoline),
+    ("host_call[", Entry::HostCall),
+    ("init[", Entry::Init),
+];
 
 /// Separates a symbol's index from the name that users gave the function.
 const NAME_SEPARATOR: &str = "::";
@@ -89,13 +93,9 @@ pub(super) fn func_index(symbol: &str) -> Option<u32> {
 
 impl Entry {
     fn parse(symbol: &str) -> Option<Self> {
-        let (prefix, rest) = symbol.split_once('[')?;
-        let (index, rest) = rest.split_once(']')?;
-        if !(rest.is_empty() || rest.starts_with(NAME_SEPARATOR)) {
-            return None;
-        }
-        let (_, entry) = PREFIXES.iter().find(|(p, _)| *p == prefix)?;
-        Some(entry(index.parse().ok()?))
+        let numbered = |(prefix, entry): (_, MakeEntry)| Some((entry, numbered(symbol, prefix)?));
+        let (entry, (index, rest)) = PREFIXES.into_iter().find_map(numbered)?;
+        (rest.is_empty() || rest.starts_with(NAME_SEPARATOR)).then(|| entry(index))
     }
 }
 
@@ -103,7 +103,7 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Wasm(index) | Self::Trampoline(index) | Self::HostCall(index) | Self::Init(index)) = *self;
         let prefix = PREFIXES.iter().find(|(_, entry)| entry(index) == *self).map_or("", |p| p.0);
-        write!(f, "{prefix}[{index}]")
+        write!(f, "{prefix}{index}]")
     }
 }
 

@@ -8,8 +8,8 @@ use crate::convention::GATE_CALL;
 use crate::cpu::Arch;
 use crate::gc::markers::Markers;
 use crate::llvm::{
-    Block, Builder, C_CC, Context, Metadata, MetadataKind, Module as LlvmModule, PRESERVE_ALL_CC, TAIL_CC, Type, Value,
-    attribute_index,
+    Block, Builder, C_CC, Context, Metadata, MetadataKind, Module as LlvmModule, Opcode, PRESERVE_ALL_CC, TAIL_CC,
+    Type, Value, attribute_index,
 };
 use crate::module::Module;
 use crate::object::{FUNC_PREFIX, NUMBER_PREFIX, numbered};
@@ -349,6 +349,11 @@ impl<'c, 'm> Unit<'c, 'm> {
         const _: () = assert!(MAX_OBJECT_BYTES <= i32::MAX as u64);
         let bounds = [0, MAX_OBJECT_BYTES].map(|bound| self.context.metadata_int(bound, 32));
         load.set_metadata(self.metadata.range, self.context.metadata_node(&bounds));
+    }
+
+    /// Whether a value is an array's length that was loaded: no other loads are marked with bounds.
+    pub(crate) fn is_loaded_length(&self, value: Value) -> bool {
+        value.is_instruction() && value.opcode() == Opcode::Load && value.has_metadata(self.metadata.range)
     }
 
     /// Marks an allocation as unaliased: LLVM may drop stores into its object that no load can see.

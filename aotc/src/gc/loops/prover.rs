@@ -258,8 +258,7 @@ impl<'p, 'c, 'm> Prover<'p, 'c, 'm> {
         }
         let mask = |index: usize| value.operand(index).const_int().filter(|&mask| mask >= 0);
         match value.opcode() {
-            // The only loads that have ranges are those of lengths.
-            Opcode::Load if value.has_metadata(self.unit.metadata.range) => (0, MAX_OBJECT_BYTES as i64),
+            Opcode::Load if self.unit.is_loaded_length(value) => (0, MAX_OBJECT_BYTES as i64),
             Opcode::ZExt => match value.operand(0).ty().size_bytes() {
                 1 => (0, u8::MAX.into()),
                 2 => (0, u16::MAX.into()),

@@ -61,20 +61,14 @@ pub(super) type Unpolled = HashSet<(Block, Block)>;
 
 /// Cuts the loops of a function. The graph is out of date afterwards, unless the function has no loops.
 pub(super) fn cut(unit: &Unit<'_, '_>, cfg: &Cfg) -> Unpolled {
-    let innermost: Vec<_> = cfg.loops.iter().filter(|l| is_innermost(cfg, l)).collect();
-    let is_uncut =
-        |l: &Loop| Counted::find(unit, cfg, l).is_some_and(|l| l.is_short() || rests::is_rest(unit, cfg, &l));
+    let innermost = cfg.loops.iter().filter(|l| is_innermost(cfg, l));
+    let counted = innermost.filter_map(|l| Counted::find(unit, cfg, l));
     // Before the function changes.
-    let uncut: HashSet<_> = innermost.iter().filter(|l| is_uncut(l)).map(|l| l.header).collect();
-    let mut unpolled = Unpolled::new();
-    for innermost in innermost {
-        let Some(counted) = Counted::find(unit, cfg, innermost) else { continue };
-        unpolled.insert((counted.latch, counted.header));
-        if !uncut.contains(&innermost.header) {
-            Cut { unit, b: &Builder::new(unit.context), counted: &counted }.emit();
-        }
+    let found: Vec<_> = counted.map(|l| (l.is_short() || rests::is_rest(unit, cfg, &l), l)).collect();
+    for (_, counted) in found.iter().filter(|(is_uncut, _)| !is_uncut) {
+        Cut { unit, b: &Builder::new(unit.context), counted }.emit();
     }
-    unpolled
+    found.into_iter().map(|(_, counted)| (counted.latch, counted.header)).collect()
 }
 
 /// Whether constants tell that a loop has no more rounds than a strip.

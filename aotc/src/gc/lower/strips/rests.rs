@@ -170,8 +170,7 @@ fn sign(word: Value) -> u64 {
 
 /// Whether a number is an array's length, or at most one, without sign.
 fn is_length(unit: &Unit<'_, '_>, number: Value) -> bool {
-    // The only loads that have ranges are those of lengths.
-    let is_loaded = |number: Value| is(number, Opcode::Load) && number.has_metadata(unit.metadata.range);
+    let is_loaded = |number| unit.is_loaded_length(number);
     let is_least = is(number, Opcode::Call)
         && number.called_function().is_some_and(|callee| callee.name().starts_with("llvm.umin"))
         && (is_loaded(number.operand(0)) || is_loaded(number.operand(1)));
