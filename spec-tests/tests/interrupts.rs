@@ -1,6 +1,6 @@
 //! How soon code of every shape ends that does not end by itself, and what bulk operations do that are stopped on the way.
 //!
-//! `DOLMEN_TEST_ALL=1 cargo test --release -p dolmen-spec-tests --test interrupts -- --nocapture` interrupts a thousand
+//! `DOLMEN_TEST_ALL=1 cargo test --release -p dolmen-spec-tests --test interrupts -- --nocapture` interrupts 1200
 //! times and tells how long it took.
 
 #![forbid(unsafe_code)]
