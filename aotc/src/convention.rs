@@ -98,8 +98,7 @@ fn replace_gate_call(unit: &Unit<'_, '_>, call: Value, builtin: Builtin) {
         args.push(if is_reference { b.cast(Cast::PtrToInt, value, types.i32) } else { value });
         arg_types.push(types.i32);
     }
-    let outputs = outputs(unit, builtin);
-    let result = if outputs.is_empty() { types.void } else { unit.context.struct_type(&outputs) };
+    let result = output(unit, builtin);
     let ty = unit.context.function_type(result, &arg_types);
     let assembly = unit.context.inline_assembly(ty, &instructions(builtin), &constraints(builtin));
     let new = b.call(ty, assembly, &args, C_CC);
@@ -119,24 +118,25 @@ fn instructions(builtin: Builtin) -> String {
     format!("movq {table}(%rdi), %r11\n\tcallq *{}(%r11)", builtin as usize * size_of::<u64>())
 }
 
-/// What a gate that comes back leaves: its result, r11 and the flags, of which the last two say nothing.
+/// What a gate that comes back leaves: its result, and r11, which says nothing.
 ///
-/// They are results because what is only changed has no type: code generation then compares its name with those of all
-/// registers of all classes, several times, which took 3 % of the time. (A list of all vector registers was a sixth: gates
-/// preserve them.)
-fn outputs(unit: &Unit<'_, '_>, builtin: Builtin) -> Vec<Type> {
-    if !comes_back(builtin) {
-        return vec![];
+/// It is a result because what is only changed has no type: code generation then compares its name with those of all
+/// registers of all classes, several times for each call. (A list of all vector registers was a sixth of the time: gates
+/// preserve them.) The flags have a name for assembly only among what it changes.
+fn output(unit: &Unit<'_, '_>, builtin: Builtin) -> Type {
+    let types = &unit.types;
+    match builtin.signature().result {
+        _ if !comes_back(builtin) => types.void,
+        Some(_) => unit.context.struct_type(&[types.i32, types.i64]),
+        None => types.i64,
     }
-    let result = builtin.signature().result.map(|_| unit.types.i32);
-    result.into_iter().chain([unit.types.i64, unit.types.i32]).collect()
 }
 
 fn comes_back(builtin: Builtin) -> bool {
     !matches!(builtin.signature().effect, Effect::Traps | Effect::Throws)
 }
 
-/// Registers of [`outputs`] and arguments. Flags have a name only in the form of one of them.
+/// Registers of [`output`] and arguments, and what else a gate changes.
 fn constraints(builtin: Builtin) -> String {
     let signature = builtin.signature();
     let mut text = String::new();
@@ -144,14 +144,14 @@ fn constraints(builtin: Builtin) -> String {
         text.push_str("={eax},");
     }
     if comes_back(builtin) {
-        text.push_str("=&{r11},={@ccz},");
+        text.push_str("=&{r11},");
     }
     text.push_str("{rdi}");
     let registers = &ARGUMENT_REGISTERS[usize::from(!builtin.takes_argument_in_result_register())];
     for register in &registers[..signature.params.len()] {
         let _ = write!(text, ",{register}");
     }
-    text + ",~{memory}"
+    text + if comes_back(builtin) { ",~{memory},~{flags}" } else { ",~{memory}" }
 }
 
 fn attributes(effect: Effect) -> &'static [&'static str] {
