@@ -1,64 +1,119 @@
-//! Code generation of a partition, in two parts at a time where it is all of the module.
+//! Clean-up and code generation of a partition, in two parts at a time where it is all of the module.
 //!
 //! The problem: half of the time goes into code generation, function by function, and a small module is one partition:
 //! a second processor idles. Smaller partitions would cost what LLVM's inliner does between them. So the functions are
-//! divided when all of them are optimised, into two halves of about the same number of instructions:
+//! divided when all of them are lowered and nothing has to see several of them any more, into two halves of about the same
+//! number of instructions:
 //!
 //! 1. the module is written as bitcode, and read again in a context of its own, on a thread of its own;
 //! 2. in each of the two, the functions of the other half become declarations;
-//! 3. each of the two becomes an object file. Functions have hidden symbols, so linking joins them like partitions.
+//! 3. each of the two is cleaned up and becomes an object file. Functions have hidden symbols, so linking joins them like
+//!    partitions.
 //!
 //! The halves depend on the module alone: with one thread, they are generated one after the other, to the same bytes.
 //! Internal functions and LLVM's tables are in both, if both use them.
 //!
+//! The other half has a [`Unit`] of its own, which knows nothing of what the first one has numbered: neither alias classes
+//! nor functions may be asked for behind the division.
+//!
 //! What comes out is a byte string for a partition, whatever it consists of: its object files, each behind its length
 //! ([`pack`], [`unpack`]).
 
+use crate::cache::{Made, Obstacle};
 use crate::compile::{Settings, deep_thread};
+use crate::convention;
 use crate::error::CompileError;
-use crate::llvm::{CodegenFile, Context, LlvmError, Module, TargetMachine, Value};
+use crate::llvm::{CodegenFile, Context, LlvmError, Module, Opcode, TargetMachine, Value};
 use crate::observer::{Observer, Stage};
-use crate::options::MIN_HALF_INSTRUCTIONS;
+use crate::options::{Emit, MIN_HALF_INSTRUCTIONS};
+use crate::pipeline;
+use crate::places;
+use crate::translate::numbers::{Naming, Numbers};
+use crate::translate::unit::Unit;
 use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::ops::Range;
 
-/// Emits the object files of a partition, two of them if there is enough to do and it may be `divided`.
-pub(crate) fn objects(
-    llvm: &Module<'_>,
-    target: &TargetMachine,
-    settings: &Settings,
-    divided: bool,
-    observer: &dyn Observer,
-) -> Result<Vec<u8>, CompileError> {
-    let emit = |llvm: &Module<'_>, target: &TargetMachine| {
-        observer.timed(Stage::Emit, || Ok::<_, CompileError>(target.emit(llvm, CodegenFile::Object)?))
-    };
-    let Some([near, far]) = divided.then(|| halves(llvm)).flatten() else {
-        return Ok(pack(&[emit(llvm, target)?]));
-    };
-    let bitcode = observer.timed(Stage::Emit, || llvm.bitcode());
-    let emit_far = || {
-        let target = settings.target_machine()?;
-        let context = Context::new();
-        context.discard_names();
-        let llvm = observer.timed(Stage::Emit, || Module::parse_bitcode(&context, &bitcode))?;
-        drop_bodies(&llvm, &near, &target)?;
-        emit(&llvm, &target)
-    };
-    let emit_near = || {
-        drop_bodies(llvm, &far, target)?;
-        emit(llvm, target)
-    };
-    let (near, far) = std::thread::scope(|scope| {
-        let thread = (settings.jobs > 1).then(|| deep_thread().spawn_scoped(scope, emit_far).ok()).flatten();
-        let near = emit_near();
-        let far = match thread {
-            Some(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            None => emit_far(),
+/// How a partition's code is generated.
+pub(crate) struct Generation<'g> {
+    pub(crate) settings: &'g Settings,
+    pub(crate) observer: &'g dyn Observer,
+}
+
+impl Generation<'_> {
+    /// What was asked for, of lowered functions at these positions; `is_whole` if they are all of the module.
+    pub(crate) fn generate(
+        &self,
+        unit: &Unit<'_, '_>,
+        range: &Range<usize>,
+        is_whole: bool,
+        target: &TargetMachine,
+    ) -> Result<Made, CompileError> {
+        if self.settings.emit == Emit::Artifact
+            && is_whole
+            && let Some(halves) = halves(unit.llvm)
+        {
+            return Ok(Ok(pack(&self.halves(unit, range, target, halves)?)));
+        }
+        if !self.prepare(unit, target)? {
+            return Ok(Err(Obstacle::Places));
+        }
+        Ok(Ok(match self.settings.emit {
+            Emit::LlvmIr => unit.llvm.print().into_bytes(),
+            Emit::Asm => self.emit(unit, target, CodegenFile::Assembly)?,
+            Emit::Obj => self.emit(unit, target, CodegenFile::Object)?,
+            Emit::Artifact => pack(&[self.emit(unit, target, CodegenFile::Object)?]),
+        }))
+    }
+
+    /// The last changes to a partition, or to a half; whether all made-up offsets were found.
+    fn prepare(&self, unit: &Unit<'_, '_>, target: &TargetMachine) -> Result<bool, CompileError> {
+        let clean_up = || unit.llvm.run_passes(pipeline::clean_up(self.settings.opt_level), target);
+        self.observer.timed(Stage::CleanUp, clean_up)?;
+        if self.settings.emit != Emit::LlvmIr {
+            self.observer.timed(Stage::Emit, || convention::apply(unit));
+        }
+        Ok(self.observer.timed(Stage::Emit, || places::resolve(unit)))
+    }
+
+    fn emit(&self, unit: &Unit<'_, '_>, target: &TargetMachine, file: CodegenFile) -> Result<Vec<u8>, CompileError> {
+        Ok(self.observer.timed(Stage::Emit, || target.emit(unit.llvm, file))?)
+    }
+
+    /// The object files of two halves. Offsets are real in a partition that is all of its module.
+    fn halves(
+        &self,
+        unit: &Unit<'_, '_>,
+        range: &Range<usize>,
+        target: &TargetMachine,
+        [near, far]: [HashSet<String>; 2],
+    ) -> Result<[Vec<u8>; 2], CompileError> {
+        let half = |unit: &Unit<'_, '_>, others: &HashSet<String>, target: &TargetMachine| {
+            drop_bodies(unit.llvm, others, target)?;
+            self.prepare(unit, target)?;
+            self.emit(unit, target, CodegenFile::Object)
         };
-        (near, far)
-    });
-    Ok(pack(&[near?, far?]))
+        let bitcode = self.observer.timed(Stage::Emit, || unit.llvm.bitcode());
+        let module = unit.module;
+        let make_far = || {
+            let target = self.settings.target_machine()?;
+            let context = Context::new();
+            context.discard_names();
+            let llvm = self.observer.timed(Stage::Emit, || Module::parse_bitcode(&context, &bitcode))?;
+            let numbers = Numbers::new(Naming::Local, false);
+            half(&Unit::new(&context, &llvm, module, self.settings, numbers, range.clone()), &near, &target)
+        };
+        let (near, far) = std::thread::scope(|scope| {
+            let thread = (self.settings.jobs > 1).then(|| deep_thread().spawn_scoped(scope, make_far).ok()).flatten();
+            let near = half(unit, &far, target);
+            let far = match thread {
+                Some(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                None => make_far(),
+            };
+            (near, far)
+        });
+        Ok([near?, far?])
+    }
 }
 
 /// Object files as one string of bytes, each behind its length (64 bits, little endian).
@@ -71,7 +126,7 @@ fn pack(objects: &[Vec<u8>]) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// The bytes are not what [`objects`] made.
+/// The bytes are not what [`pack`] made.
 pub(crate) fn unpack(mut packed: &[u8]) -> Result<Vec<Vec<u8>>, CompileError> {
     let mut objects = vec![];
     while let Some((length, rest)) = packed.split_first_chunk() {
@@ -103,9 +158,14 @@ fn halves(llvm: &Module<'_>) -> Option<[HashSet<String>; 2]> {
     is_worth_it.then(|| halves.map(|(_, names)| names))
 }
 
-/// Instructions of a function.
+/// Instructions of a function, with those of internal functions that it calls: they become part of it.
 fn size(function: Value) -> usize {
-    function.blocks().into_iter().map(|block| block.instructions().len()).sum()
+    let instructions = function.blocks().into_iter().flat_map(|block| block.instructions());
+    let inlined = |call: Value| {
+        let callee = call.called_function().filter(|callee| callee.is_definition() && callee.is_internal());
+        callee.map_or(0, |callee| callee.blocks().into_iter().map(|block| block.instructions().len()).sum())
+    };
+    instructions.map(|i| 1 + if i.opcode() == Opcode::Call { inlined(i) } else { 0 }).sum()
 }
 
 /// Makes declarations of functions.

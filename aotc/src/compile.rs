@@ -8,16 +8,13 @@
 
 use crate::artifact::{self, ArtifactInput};
 use crate::cache::{CacheStore, Made, Obstacle, Slot};
-use crate::codegen;
-use crate::convention;
+use crate::codegen::{self, Generation};
 use crate::cpu::{Arch, Cpu};
 use crate::error::CompileError;
 use crate::frameless;
 use crate::gc;
 use crate::instances;
-use crate::llvm::{
-    CodegenFile, Context, LlvmError, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value,
-};
+use crate::llvm::{Context, LlvmError, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
 use crate::module::call_trees::{self, CallTrees, Calls};
 use crate::module::merged::Merged;
 use crate::module::nests::Nests;
@@ -28,7 +25,6 @@ use crate::observer::{Observer, Stage};
 use crate::options::{Emit, IMPORT_BODY_BYTES, IMPORT_FORWARDER_BYTES, INIT_STEPS_PER_FUNCTION, OptLevel, Options};
 use crate::partial;
 use crate::pipeline;
-use crate::places;
 use crate::profile::Profiling;
 use crate::sums;
 use crate::tail_calls;
@@ -367,32 +363,19 @@ fn generate(
     range: &Range<usize>,
     target: &TargetMachine,
 ) -> Result<Made, CompileError> {
-    let (settings, observer, llvm) = (job.settings, job.observer, unit.llvm);
+    let (settings, observer) = (job.settings, job.observer);
     if !observer.timed(Stage::Optimise, || optimise(job, unit, range, target))? {
         return Ok(Err(Obstacle::TailCalls));
     }
     gc::initial::drop_zeros(unit);
     observer.timed(Stage::Lower, || gc::lower::lower(unit))?;
     // What translation got wrong, or lowering.
-    observer.timed(Stage::Verify, || llvm.verify())?;
-    observer.timed(Stage::CleanUp, || llvm.run_passes(pipeline::clean_up(settings.opt_level), target))?;
+    observer.timed(Stage::Verify, || unit.llvm.verify())?;
     let is_whole = job.module.is_whole(range);
     if is_whole {
         instances::forget(unit);
     }
-    if settings.emit != Emit::LlvmIr {
-        observer.timed(Stage::Emit, || convention::apply(unit));
-    }
-    if !observer.timed(Stage::Emit, || places::resolve(unit)) {
-        return Ok(Err(Obstacle::Places));
-    }
-    let emit = |file| observer.timed(Stage::Emit, || target.emit(llvm, file));
-    Ok(Ok(match settings.emit {
-        Emit::LlvmIr => llvm.print().into_bytes(),
-        Emit::Asm => emit(CodegenFile::Assembly)?,
-        Emit::Obj => emit(CodegenFile::Object)?,
-        Emit::Artifact => codegen::objects(llvm, target, settings, is_whole, observer)?,
-    }))
+    Generation { settings, observer }.generate(unit, range, is_whole, target)
 }
 
 /// Translates what a partition has: its functions, what else comes once per module, and what it may inline.

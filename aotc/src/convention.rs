@@ -160,3 +160,18 @@ fn attributes(effect: Effect) -> &'static [&'static str] {
         _ => &["nounwind"],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gates_that_come_back_change_flags_and_memory() {
+        let coming_back: Vec<_> =
+            Builtin::ALL.iter().copied().filter(|&gate| gate.is_gate() && comes_back(gate)).map(constraints).collect();
+        assert!(coming_back.len() > 1);
+        for constraints in coming_back {
+            assert!(constraints.ends_with(",~{memory},~{flags}"), "{constraints}");
+        }
+    }
+}

@@ -300,7 +300,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.store_at(address, element.storage, value, class);
         let next = self.b.binary(Op::Add, index, self.i32(1));
         index.add_incoming(next, body);
-        let more = self.b.icmp(IntPredicate::Ult, next, range.count);
+        let more = self.b.icmp(IntPredicate::Ne, next, range.count);
         self.b.cond_br(more, body, done);
         self.b.position_at_end(done);
     }
