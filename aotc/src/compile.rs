@@ -288,7 +288,7 @@ impl Compiled {
 struct Attempt {
     /// Whether LLVM may make loops of tail calls ([`tail_calls`]).
     loops: bool,
-    /// Whether linking puts in offsets and indices ([`places`]).
+    /// Whether linking puts in offsets and indices ([`places`](crate::places)).
     values: bool,
 }
 
