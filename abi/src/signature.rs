@@ -4,11 +4,12 @@
 //! convention) with the arguments
 //!
 //! ```text
-//! (thread: *ThreadContext, instance: *instance context, parameter 0, parameter 1, …)
+//! (thread: *ThreadContext, instance: *instance context, heap base: *heap, parameter 0, parameter 1, …)
 //! ```
 //!
-//! Where the compiler knows that no function that a call can reach looks at its instance, the register of that argument
-//! holds anything.
+//! The heap base is what [`ThreadContext::heap_base`](crate::context::ThreadContext::heap_base) says, in a register of its own
+//! (r10, that of LLVM's `nest` parameters). Where the compiler knows that no function that a call can reach looks at its
+//! instance or at the heap base, the register of that argument holds anything.
 //!
 //! No argument travels on the native stack (see `docs/llvm-tail-calls.md`): the parameters that find no
 //! register ([`surplus_params`]) are stored, in order, in
@@ -24,7 +25,7 @@
 //! artifact holds two trampolines:
 //!
 //! - **entry**, C convention: `entry(thread, instance, code, slots: *ValueSlot)` takes the parameters from the
-//!   slots, calls `code(thread, instance, …)` and stores the results over them;
+//!   slots, calls `code(thread, instance, heap base, …)` and stores the results over them;
 //! - **host call**, wasm convention: stores its parameters in slots, calls the builtin
 //!   `host_call(thread, instance, slots)`, and takes the results from them. For host functions `instance` is
 //!   the address of the runtime's record of the function.

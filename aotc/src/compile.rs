@@ -13,6 +13,7 @@ use crate::cpu::{Arch, Cpu};
 use crate::error::CompileError;
 use crate::frameless;
 use crate::gc;
+use crate::heap_bases;
 use crate::instances;
 use crate::llvm::{Context, LlvmError, Module as LlvmModule, OptLevel as CodegenLevel, TargetMachine, Value};
 use crate::module::call_trees::{self, CallTrees, Calls};
@@ -375,6 +376,7 @@ fn generate(
     if is_whole {
         instances::forget(unit);
     }
+    heap_bases::forget(unit);
     Generation { settings, observer }.generate(unit, range, is_whole, target)
 }
 

@@ -13,12 +13,10 @@
 //! for modules that are compiled in one part. Trampolines and calls of imported functions pass what they did: the instance
 //! that these take is not their caller's own.
 
+use crate::convention::INSTANCE;
 use crate::llvm::{Opcode, TAIL_CC, Type, Value, attribute_index};
 use crate::translate::unit::{Unit, is_of_module};
 use std::collections::HashSet;
-
-/// Position of the instance among the arguments.
-pub(crate) const INSTANCE: usize = 1;
 
 /// What functions and calls say of the instance that is passed.
 const ATTRIBUTES: [&str; 3] = ["nonnull", "dereferenceable", "align"];

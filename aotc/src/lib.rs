@@ -20,6 +20,7 @@ mod error;
 mod features;
 mod frameless;
 mod gc;
+mod heap_bases;
 mod instances;
 mod llvm;
 mod module;

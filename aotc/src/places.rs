@@ -10,7 +10,7 @@
 //! Where a made-up offset is found anywhere else (a table of them, a sum) this fails, and the partition is compiled with
 //! real offsets. Whatever LLVM makes of such an offset has a constant in it that is near it.
 
-use crate::instances::INSTANCE;
+use crate::convention::INSTANCE;
 use crate::llvm::{Opcode, Value};
 use crate::translate::numbers::Naming;
 use crate::translate::unit::{Unit, number_symbol};

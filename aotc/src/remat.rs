@@ -9,10 +9,16 @@
 //! So, just before code generation, a load from the instance or thread that cannot change, and that is needed behind a
 //! call, is copied to just before its uses there. It stays whole if one of these uses is in a loop around which it
 //! was hoisted: then it would have to live across the calls all the same, or be loaded in every round.
+//!
+//! The heap's base, which is passed, is treated as if each function loaded it where it begins. Addresses of objects and
+//! their fields, the base plus a reference plus a constant, are computed again behind calls, too: code generation would do
+//! so for what fits into an access, and keep the base for that.
 
+use crate::convention::{HEAP_BASE, THREAD};
 use crate::gc::cfg::{BlockIdx, Cfg};
-use crate::llvm::{Builder, Opcode, Value};
+use crate::llvm::{Builder, Opcode, TAIL_CC, Value};
 use crate::translate::unit::Unit;
+use dolmen_abi::context::ThreadContext;
 use std::collections::{BTreeMap, HashSet};
 
 /// Loads times instructions of functions that are looked at: it takes so many steps at most.
@@ -30,15 +36,34 @@ pub(crate) fn apply(unit: &Unit<'_, '_>, function: Value, is_call: impl Fn(Value
     let is_candidate = |i: &Value| i.opcode() == Opcode::Load && is_constant_load(unit, *i);
     let loads: Vec<_> = instructions.iter().copied().filter(is_candidate).collect();
     let is_small = loads.len().saturating_mul(instructions.len()) <= MAX_STEPS;
-    if loads.is_empty() || !is_small || !instructions.into_iter().any(&is_call) {
+    let takes_heap_base = function.function_convention() == TAIL_CC && function.param(HEAP_BASE).has_uses();
+    let (instructions, has_calls) = (instructions.len(), instructions.into_iter().any(&is_call));
+    if loads.is_empty() && !takes_heap_base || !is_small || !has_calls {
         return;
     }
+    let heap_base = takes_heap_base.then(|| load_heap_base(unit, function));
     let cfg = Cfg::new(function);
     let calls_of = |block: &Vec<Value>| block.iter().copied().filter(|&i| is_call(i)).collect();
     let calls = cfg.instructions.iter().map(calls_of).collect();
-    let remat = Remat { unit, cfg, calls };
+    let mut remat = Remat { unit, cfg, calls };
     loads.iter().for_each(|&load| remat.split(load));
+    if let Some(load) = heap_base {
+        remat.split_addresses(load, MAX_STEPS / 4 / instructions);
+        remat.split(load);
+        load.replace_all_uses_with(function.param(HEAP_BASE));
+        load.erase();
+    }
     loads.into_iter().filter(|load| !load.has_uses()).for_each(Value::erase);
+}
+
+/// Makes a function load the heap's base where it begins, instead of taking what it is passed.
+fn load_heap_base(unit: &Unit<'_, '_>, function: Value) -> Value {
+    let b = Builder::new(unit.context);
+    b.position_before(function.blocks()[0].instructions()[0]);
+    let offset = core::mem::offset_of!(ThreadContext, heap_base);
+    let load = unit.load_invariant(&b, unit.types.ptr, function.param(THREAD), offset);
+    function.param(HEAP_BASE).replace_all_uses_with(load);
+    load
 }
 
 /// Whether a load always gives the same value in a function, wherever it stands.
@@ -63,7 +88,39 @@ struct Remat<'w, 'c, 'm> {
 type Uses = BTreeMap<BlockIdx, HashSet<Value>>;
 
 impl Remat<'_, '_, '_> {
-    /// Gives the uses of a load behind calls a load of their own, unless one of them is in a loop.
+    /// Splits the addresses that are made of the heap's base, unless they are more than `max`.
+    fn split_addresses(&mut self, base: Value, max: usize) {
+        let addresses = self.addresses(base);
+        if addresses.len() > max {
+            return;
+        }
+        addresses.iter().for_each(|&address| self.split(address));
+        addresses.into_iter().rev().filter(|address| !address.has_uses()).for_each(Value::erase);
+        // The copies use the base.
+        self.cfg.instructions = self.cfg.blocks.iter().map(|block| block.instructions()).collect();
+    }
+
+    /// The addresses of objects and fields that are made of the heap's base and needed in other blocks or behind calls,
+    /// each behind the one that it is made of.
+    fn addresses(&self, base: Value) -> Vec<Value> {
+        let is_address = |user: &Value| user.opcode() == Opcode::GetElementPtr;
+        let mut addresses: Vec<_> = base.users().into_iter().filter(is_address).collect();
+        let mut next = 0;
+        while let Some(&address) = addresses.get(next) {
+            let has_constants = |user: &Value| user.operands().skip(1).all(Value::is_constant);
+            addresses.extend(address.users().into_iter().filter(is_address).filter(has_constants));
+            next += 1;
+        }
+        let is_near = |address: Value| {
+            let block = address.block();
+            self.calls[self.cfg.index[&block]].is_empty()
+                && address.users().into_iter().all(|user| user.block() == block)
+        };
+        addresses.retain(|&address| !is_near(address));
+        addresses
+    }
+
+    /// Gives the uses of a load, or of an address, behind calls one of their own, unless one of them is in a loop.
     fn split(&self, load: Value) {
         let home = self.cfg.index[&load.block()];
         let uses = self.uses(load);
@@ -71,6 +128,9 @@ impl Remat<'_, '_, '_> {
         let is_behind_load = |&to: &BlockIdx| to == home || is_kept && !self.has_calls_between(home, to);
         let is_needed = |block: &BlockIdx| !is_behind_load(block) || !self.calls[*block].is_empty();
         if uses.keys().filter(|block| is_needed(block)).any(|&block| self.is_in_inner_loop(block, home)) {
+            return;
+        }
+        if uses.keys().all(|block| !is_needed(block)) {
             return;
         }
         // Where the value is known at the end of a block.
@@ -163,12 +223,13 @@ impl Remat<'_, '_, '_> {
         valid
     }
 
-    /// Copies a load, with its address.
+    /// Copies a load with its address, or an address with the one that it is made of.
     fn copy(&self, load: Value, place: Value) -> Value {
+        let address = load.operand(0);
+        let is_copied = address.is_instruction() && address.opcode() == Opcode::GetElementPtr;
+        let address = if is_copied { self.copy(address, place) } else { address };
         let b = Builder::new(self.unit.context);
         b.position_before(place);
-        let address = load.operand(0);
-        let address = if address.is_instruction() { b.insert_copy(address) } else { address };
         let copy = b.insert_copy(load);
         copy.set_operand(0, address);
         copy

@@ -246,6 +246,12 @@ impl Value {
         unsafe { LLVMSetLinkage(self.0, LLVMLinkage::LLVMAvailableExternallyLinkage) }
     }
 
+    /// Whether a function's body is only there to be inlined.
+    pub(crate) fn is_available_externally(self) -> bool {
+        // SAFETY: the handle is a function's by contract of this function.
+        unsafe { LLVMGetLinkage(self.0) == LLVMLinkage::LLVMAvailableExternallyLinkage }
+    }
+
     /// Whether a function is invisible outside its module.
     pub(crate) fn is_internal(self) -> bool {
         // SAFETY: the handle is a function's by contract of this function.

@@ -3,6 +3,7 @@
 //! Arguments and results travel as [`dolmen_abi::signature`] says. A call inside a `try_table` or `try` is an `invoke`
 //! whose unwind destination is the innermost handler's landing pad.
 
+use crate::convention::CONTEXTS;
 use crate::error::CompileError;
 use crate::gc::markers;
 use crate::llvm::{C_CC, IntPredicate, Op, TAIL_CC, Type, Value, attribute_index};
@@ -261,9 +262,11 @@ impl FunctionTranslator<'_, '_, '_> {
         }
     }
 
+    /// The heap's base comes when references are lowered: until then nothing needs it.
     fn all_arguments(&self, call: &PreparedCall, callee: Callee) -> Vec<Value> {
         let thread = if callee.polls { self.thread_through_reference() } else { self.thread };
-        [&[thread, callee.instance], call.args.as_slice()].concat()
+        let contexts: [_; CONTEXTS] = [thread, callee.instance, self.unit.types.ptr.poison()];
+        [&contexts, call.args.as_slice()].concat()
     }
 
     /// The thread context for a function that is called instead of a reference.
@@ -317,7 +320,7 @@ impl FunctionTranslator<'_, '_, '_> {
     /// The parameters of this function become its first locals.
     pub(crate) fn declare_params(&mut self, params: &[dolmen_abi::types::ValType]) {
         let machine: Vec<_> = params.iter().map(|&ty| ty.into()).collect();
-        let (mut next_register, mut next_surplus) = (2, 0);
+        let (mut next_register, mut next_surplus) = (CONTEXTS, 0);
         for (&ty, surplus) in params.iter().zip(surplus_params(&machine)) {
             let value = if surplus {
                 let load = self.b.load(self.lower_type(ty), self.surplus_slot(next_surplus));

@@ -5,6 +5,7 @@
 //! end of the function, one for each trap code. Unreachable code is not translated: [`FunctionTranslator::reachable`]
 //! tells the dispatcher to skip until a frame ends that can be reached.
 
+use crate::convention::{INSTANCE, THREAD};
 use crate::error::CompileError;
 use crate::llvm::{Block, Builder, IntPredicate, Type, Value};
 use crate::translate::devirtualise::Fact;
@@ -70,8 +71,8 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
             unit,
             b,
             function,
-            thread: function.param(0),
-            instance: function.param(1),
+            thread: function.param(THREAD),
+            instance: function.param(INSTANCE),
             stack: OperandStack::default(),
             control: Vec::new(),
             locals: Vec::new(),

@@ -1,6 +1,7 @@
 //! The border between host and compiled code: two functions for each machine signature, as
 //! [`dolmen_abi::signature`] describes them.
 
+use crate::convention::{CONTEXTS, INSTANCE, THREAD};
 use crate::llvm::{Builder, C_CC, TAIL_CC, Value};
 use crate::module::Module;
 use crate::translate::unit::Unit;
@@ -49,7 +50,8 @@ fn define_entry(unit: &Unit<'_, '_>, index: usize, signature: &MachineSignature)
     let b = Builder::new(unit.context);
     b.position_at_end(unit.context.append_block(function, "entry"));
     let [thread, instance, code, slots] = [0, 1, 2, 3].map(|i| function.param(i));
-    let mut args = vec![thread, instance];
+    let heap_base = unit.load_invariant(&b, ptr, thread, core::mem::offset_of!(ThreadContext, heap_base));
+    let mut args = vec![thread, instance, heap_base];
     let mut next_surplus = 0;
     for (index, (&param, is_surplus)) in signature.params.iter().zip(surplus_params(&signature.params)).enumerate() {
         let from = slot(unit, &b, slots, index);
@@ -78,10 +80,10 @@ fn define_host_call(unit: &Unit<'_, '_>, index: usize, signature: &MachineSignat
     let function = unit.declare_with_contexts(&format!("host_call[{index}]"), unit.function_type(signature), TAIL_CC);
     let b = Builder::new(unit.context);
     b.position_at_end(unit.context.append_block(function, "entry"));
-    let (thread, record) = (function.param(0), function.param(1));
+    let (thread, record) = (function.param(THREAD), function.param(INSTANCE));
     let slots = b.alloca(unit.types.v128.array(signature.slots().max(1) as u64));
     slots.set_alignment(VALUE_SLOT_BYTES);
-    let (mut next_register, mut next_surplus) = (2, 0);
+    let (mut next_register, mut next_surplus) = (CONTEXTS, 0);
     for (index, (&param, is_surplus)) in signature.params.iter().zip(surplus_params(&signature.params)).enumerate() {
         let to = slot(unit, &b, slots, index);
         if is_surplus {

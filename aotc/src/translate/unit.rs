@@ -4,7 +4,7 @@
 //! A partition is an LLVM module of its own, in a context of its own. It declares every function that it calls;
 //! which of them it also defines is decided in [`crate::compile()`].
 
-use crate::convention::GATE_CALL;
+use crate::convention::{CONTEXTS, GATE_CALL, INSTANCE, THREAD};
 use crate::cpu::Arch;
 use crate::gc::markers::Markers;
 use crate::llvm::{
@@ -150,7 +150,7 @@ impl<'c, 'm> Unit<'c, 'm> {
 
     /// The LLVM type of a function with this machine signature.
     pub(crate) fn function_type(&self, signature: &MachineSignature) -> Type {
-        let mut params = vec![self.types.ptr, self.types.ptr];
+        let mut params = vec![self.types.ptr; CONTEXTS];
         let surplus = surplus_params(&signature.params);
         let in_registers = signature.params.iter().zip(surplus).filter(|&(_, surplus)| !surplus);
         params.extend(in_registers.map(|(&ty, _)| self.types.machine(ty)));
@@ -209,7 +209,7 @@ impl<'c, 'm> Unit<'c, 'm> {
     fn add_instance_size(&self, function: Value) {
         let bytes = if self.numbers.has_places() { INSTANCE_BYTES } else { self.layout.size_bytes.into() };
         for (name, value) in [("dereferenceable", bytes), ("align", INSTANCE_ALIGN_BYTES)] {
-            function.add_attribute(attribute_index::param(1), self.context.enum_attribute(name, value));
+            function.add_attribute(attribute_index::param(INSTANCE), self.context.enum_attribute(name, value));
         }
     }
 
@@ -230,7 +230,7 @@ impl<'c, 'm> Unit<'c, 'm> {
     /// Declares a function whose first two arguments are the contexts.
     pub(crate) fn declare_with_contexts(&self, symbol: &str, ty: Type, convention: u32) -> Value {
         let function = self.declare(symbol, ty, convention);
-        for (index, name) in [(0, "noalias"), (0, "nonnull"), (1, "nonnull")] {
+        for (index, name) in [(THREAD, "noalias"), (THREAD, "nonnull"), (INSTANCE, "nonnull")] {
             function.add_attribute(attribute_index::param(index), self.context.enum_attribute(name, 0));
         }
         function

@@ -8,9 +8,9 @@
 use super::barrier;
 use super::bases::Bases;
 use super::cfg::Cfg;
+use crate::convention::HEAP_BASE;
 use crate::llvm::{Block, Builder, C_CC, Cast, LlvmError, Op, Opcode, Type, TypeKind, Value};
 use crate::translate::unit::Unit;
-use dolmen_abi::context::ThreadContext;
 use dolmen_abi::reference::LOG_REF_SCALE;
 use std::collections::HashMap;
 
@@ -19,10 +19,8 @@ pub(super) fn lower(unit: &Unit<'_, '_>, function: Value, cfg: &Cfg, bases: &Bas
     let mut lowering = Lowering {
         unit,
         b: Builder::new(unit.context),
-        cfg,
         bases,
-        thread: function.param(0),
-        heap_base: None,
+        heap_base: function.param(HEAP_BASE),
         merged: HashMap::new(),
         dead: Vec::new(),
     };
@@ -39,10 +37,8 @@ pub(super) fn lower(unit: &Unit<'_, '_>, function: Value, cfg: &Cfg, bases: &Bas
 struct Lowering<'l, 'c, 'm> {
     unit: &'l Unit<'c, 'm>,
     b: Builder<'c>,
-    cfg: &'l Cfg,
     bases: &'l Bases,
-    thread: Value,
-    heap_base: Option<Value>,
+    heap_base: Value,
     /// Derived phis, selects and freezes, and the addresses that replace them.
     merged: HashMap<Value, Value>,
     dead: Vec<Value>,
@@ -119,19 +115,18 @@ impl Lowering<'_, '_, '_> {
     fn address_of_reference(&mut self, reference: Value) -> Value {
         let types = self.unit.types;
         let with_shape = |ty: Type, like: Type| like.vector_len().map_or(ty, |len| ty.vector(len));
-        let heap_base = self.heap_base();
         let word = self.b.cast(Cast::PtrToInt, reference, with_shape(types.i32, reference.ty()));
         let wide_type = with_shape(types.i64, reference.ty());
         let wide = self.b.cast(Cast::ZExt, word, wide_type);
         let distance = match reference.ty().vector_len() {
             // An index scaled by the element size folds into one addressing mode.
-            None => return self.b.gep_wrapping(types.i32, heap_base, &[wide]),
+            None => return self.b.gep_wrapping(types.i32, self.heap_base, &[wide]),
             Some(_) => {
                 let shift = self.unit.types.i64.int(LOG_REF_SCALE.into());
                 self.b.binary(Op::Shl, wide, self.splat(shift, wide_type))
             }
         };
-        self.b.gep_wrapping(types.i8, heap_base, &[distance])
+        self.b.gep_wrapping(types.i8, self.heap_base, &[distance])
     }
 
     fn splat(&self, scalar: Value, ty: Type) -> Value {
@@ -202,18 +197,6 @@ impl Lowering<'_, '_, '_> {
                 address.add_incoming(value, block);
             }
         }
-    }
-
-    fn heap_base(&mut self) -> Value {
-        if let Some(base) = self.heap_base {
-            return base;
-        }
-        let b = Builder::new(self.unit.context);
-        b.position_before(self.cfg.first_ordinary(0));
-        let offset = core::mem::offset_of!(ThreadContext, heap_base);
-        let base = self.unit.load_invariant(&b, self.unit.types.ptr, self.thread, offset);
-        self.heap_base = Some(base);
-        base
     }
 
     /// Expands barriers and rebuilds intrinsics that access memory through references.

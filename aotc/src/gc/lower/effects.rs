@@ -8,10 +8,11 @@
 //! - *A body that only computes reads nothing*: callers may leave out stores in front of the call that are overwritten
 //!   after it. But those are the roots that a collection during the call looks for.
 //!
-//! So before a function is lowered its calls pass its own thread context, which is the callee's, too; and what was
-//! found out about effects is forgotten, of functions and of calls. Instances need nothing of the kind: lowering never
-//! adds a use of one.
+//! So before a function is lowered its calls pass its own thread context, which is the callee's, too, and the heap's base;
+//! and what was found out about effects is forgotten, of functions and of calls. Instances need nothing of the kind:
+//! lowering never adds a use of one.
 
+use crate::convention::{HEAP_BASE, THREAD};
 use crate::llvm::{Opcode, TAIL_CC, Value, attribute_index};
 
 /// Attributes that say what a function does to memory, other threads, and control.
@@ -20,12 +21,10 @@ const OF_FUNCTIONS: [&str; 5] = ["memory", "nosync", "nofree", "willreturn", "mu
 /// Attributes that say what a function does with memory that it is given.
 const OF_PARAMETERS: [&str; 4] = ["readnone", "readonly", "writeonly", "captures"];
 
-/// The parameter that is the thread context.
-const THREAD: usize = 0;
-
 /// Makes a function and its calls ready to be lowered.
 pub(super) fn forget(function: Value) {
     let thread = attribute_index::param(THREAD);
+    let takes_heap_base = function.function_convention() == TAIL_CC;
     OF_FUNCTIONS.iter().for_each(|name| function.remove_attribute(attribute_index::FUNCTION, name));
     OF_PARAMETERS.iter().for_each(|name| function.remove_attribute(thread, name));
     let instructions = function.blocks().into_iter().flat_map(|block| block.instructions());
@@ -37,6 +36,9 @@ pub(super) fn forget(function: Value) {
         OF_PARAMETERS.iter().for_each(|name| call.remove_call_attribute(thread, name));
         if call.operand(THREAD).is_undefined() {
             call.set_operand(THREAD, function.param(THREAD));
+        }
+        if takes_heap_base {
+            call.set_operand(HEAP_BASE, function.param(HEAP_BASE));
         }
     }
 }

@@ -8,6 +8,7 @@ use super::cfg::Cfg;
 use super::frame::{Emitter, Frame};
 use super::liveness::Liveness;
 use super::{is_marker, references_in};
+use crate::convention::HEAP_BASE;
 use crate::gc::markers;
 use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Opcode, Value, attribute_index};
 use crate::translate::unit::Unit;
@@ -51,6 +52,16 @@ impl Sequence {
             Self::AllocArray => 4,
             Self::Poll => 1,
         }
+    }
+
+    /// Position of the heap's base among the arguments of the sequence's function, behind those of the marker.
+    fn heap_base(self) -> usize {
+        self.arg_count()
+    }
+
+    /// Position of the first live reference.
+    fn first_live(self) -> usize {
+        self.heap_base() + 1
     }
 }
 
@@ -117,13 +128,14 @@ pub(super) fn expand(
         if let Some(address) = args.get(1).and_then(|&type_word| address_of_invariant(unit, type_word)) {
             args[1] = address;
         }
+        args.push(function.param(HEAP_BASE));
         for &value in safepoint.live.iter().filter(|&&v| !frame.holds(cfg, v, safepoint)) {
             let value = liveness.tracked[value].value;
             args.extend(references_in(unit, &b, replaced.get(&value).copied().unwrap_or(value)));
         }
-        let (own, live) = args.split_at(sequence.arg_count());
-        let function = expansions.function(sequence, own, live.len());
-        let call = b.call(function.function_type(), function, &args, C_CC);
+        let (own, live) = args.split_at(sequence.first_live());
+        let inlined = expansions.function(sequence, own, live.len());
+        let call = b.call(inlined.function_type(), inlined, &args, C_CC);
         if is_unoptimised {
             // Inlined, the sequences are half of the code.
             call.add_call_attribute(attribute_index::FUNCTION, unit.context.enum_attribute("noinline", 0));
@@ -135,7 +147,7 @@ pub(super) fn expand(
                 if let Some(address) = address_of_invariant(unit, value) {
                     value = unit.load_invariant(&b, value.ty(), address, 0);
                 }
-                store_field(unit, &b, args[0], call, offset, value);
+                store_field(unit, &b, args[sequence.heap_base()], call, offset, value);
             }
         }
         if fenced.contains(&marker) {
@@ -163,9 +175,9 @@ fn address_of_invariant(unit: &Unit<'_, '_>, value: Value) -> Option<Value> {
 }
 
 /// Sets a field of a fresh object.
-fn store_field(unit: &Unit<'_, '_>, b: &Builder<'_>, thread: Value, object: Value, offset: Value, value: Value) {
+fn store_field(unit: &Unit<'_, '_>, b: &Builder<'_>, heap_base: Value, object: Value, offset: Value, value: Value) {
     let word = b.cast(Cast::PtrToInt, object, unit.types.i32);
-    let address = b.gep(unit.types.i8, object_address(unit, b, thread, word), offset);
+    let address = b.gep(unit.types.i8, object_address(unit, b, heap_base, word), offset);
     b.store(value, address).set_alignment(field_alignment(value));
 }
 
@@ -175,12 +187,11 @@ fn field_alignment(value: Value) -> u32 {
 }
 
 /// The address of an object given by its reference word.
-fn object_address(unit: &Unit<'_, '_>, b: &Builder<'_>, thread: Value, word: Value) -> Value {
+fn object_address(unit: &Unit<'_, '_>, b: &Builder<'_>, heap_base: Value, word: Value) -> Value {
     let types = &unit.types;
-    let base = unit.load_invariant(b, types.ptr, thread, core::mem::offset_of!(ThreadContext, heap_base));
     let wide = b.cast(Cast::ZExt, word, types.i64);
     // An index scaled by the element size folds into one addressing mode.
-    b.gep_wrapping(types.i32, base, &[wide])
+    b.gep_wrapping(types.i32, heap_base, &[wide])
 }
 
 /// The body of one sequence's function.
@@ -286,7 +297,7 @@ impl Body<'_, '_, '_> {
         }
         let base = emitter.load_top();
         for slot in 0..self.live {
-            let reference = self.function.param(self.sequence.arg_count() + slot);
+            let reference = self.function.param(self.sequence.first_live() + slot);
             emitter.store_slot(reference, base, slot as u32);
         }
         emitter.store_top(emitter.slot_address(base, self.live as u32));
@@ -299,7 +310,8 @@ impl Body<'_, '_, '_> {
     }
 
     fn store_header(&self, object: Value, offset: u32, word: Value) {
-        let address = object_address(self.unit, self.b, self.thread, object);
+        let heap_base = self.function.param(self.sequence.heap_base());
+        let address = object_address(self.unit, self.b, heap_base, object);
         let store = self.b.store(word, self.unit.context_address(self.b, address, offset as usize));
         self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.header);
     }

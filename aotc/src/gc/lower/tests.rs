@@ -12,7 +12,7 @@ const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
 
 /// What functions of all texts call: the first collects.
 const DECLARATIONS: &str = r#"
-declare tailcc void @collect(ptr, ptr)
+declare tailcc void @collect(ptr, ptr, ptr)
 declare <2 x i32> @llvm.masked.gather.v2i32.v2p271(<2 x ptr addrspace(271)>, <2 x i1>, <2 x i32>)
 declare void @llvm.masked.scatter.v2i32.v2p271(<2 x i32>, <2 x ptr addrspace(271)>, <2 x i1>)
 "#;
@@ -54,7 +54,7 @@ fn count(code: &str, fragment: &str) -> usize {
 fn merged_pairs_of_addresses_keep_their_bases() {
     let code = lowered(
         r#"
-define tailcc i32 @f(ptr %thread, ptr %instance, ref %a, ref %b, i1 %which) {
+define tailcc i32 @f(ptr %thread, ptr %instance, ptr %heap, ref %a, ref %b, i1 %which) {
   %pair.a = insertelement <2 x ref> poison, ref %a, i64 0
   %pair = insertelement <2 x ref> %pair.a, ref %b, i64 1
   br i1 %which, label %left, label %right
@@ -67,7 +67,7 @@ right:
   br label %merge
 merge:
   %both = phi <2 x ref> [ %low, %left ], [ %high, %right ]
-  call tailcc void @collect(ptr %thread, ptr %instance)
+  call tailcc void @collect(ptr %thread, ptr %instance, ptr %heap)
   %swapped = shufflevector <2 x ref> %both, <2 x ref> poison, <2 x i32> <i32 1, i32 0>
   %first = extractelement <2 x ref> %swapped, i64 0
   %x = load i32, ref %first, align 4
@@ -90,11 +90,11 @@ merge:
 fn chosen_vectors_of_addresses_become_lanes() {
     let code = lowered(
         r#"
-define tailcc void @f(ptr %thread, ptr %instance, ref %a, ref %b, <2 x i1> %which, <2 x i32> %index) {
+define tailcc void @f(ptr %thread, ptr %instance, ptr %heap, ref %a, ref %b, <2 x i1> %which, <2 x i32> %index) {
   %of.a = getelementptr inbounds nuw i32, ref %a, <2 x i32> %index
   %of.b = getelementptr inbounds nuw i32, ref %b, <2 x i32> <i32 3, i32 4>
   %chosen = select <2 x i1> %which, <2 x ref> %of.a, <2 x ref> %of.b
-  call tailcc void @collect(ptr %thread, ptr %instance)
+  call tailcc void @collect(ptr %thread, ptr %instance, ptr %heap)
   %frozen = freeze <2 x ref> %chosen
   %behind = getelementptr inbounds i8, <2 x ref> %frozen, i32 4
   call void @llvm.masked.scatter.v2i32.v2p271(<2 x i32> %index, <2 x ref> %behind, <2 x i1> splat (i1 true))
@@ -113,7 +113,7 @@ define tailcc void @f(ptr %thread, ptr %instance, ref %a, ref %b, <2 x i1> %whic
 fn whole_vectors_of_addresses_stay() {
     let code = lowered(
         r#"
-define tailcc <2 x i32> @f(ptr %thread, ptr %instance, <2 x ref> %objects) {
+define tailcc <2 x i32> @f(ptr %thread, ptr %instance, ptr %heap, <2 x ref> %objects) {
   %fields = getelementptr inbounds nuw i8, <2 x ref> %objects, i32 8
   %gathered = call <2 x i32> @llvm.masked.gather.v2i32.v2p271(<2 x ref> %fields, <2 x i1> splat (i1 true), <2 x i32> poison)
   ret <2 x i32> %gathered
@@ -128,7 +128,7 @@ define tailcc <2 x i32> @f(ptr %thread, ptr %instance, <2 x ref> %objects) {
 fn undefined_references_become_null() {
     let code = lowered(
         r#"
-define tailcc ref @f(ptr %thread, ptr %instance, ref %a, i1 %which, ref %b) {
+define tailcc ref @f(ptr %thread, ptr %instance, ptr %heap, ref %a, i1 %which, ref %b) {
   %half = insertelement <4 x ref> poison, ref %a, i64 3
   br i1 %which, label %left, label %merge
 left:
@@ -137,7 +137,7 @@ merge:
   %one = phi ref [ %b, %left ], [ poison, %0 ]
   %many = phi <4 x ref> [ %half, %left ], [ <ref undef, ref null, ref poison, ref null>, %0 ]
   %some = shufflevector <4 x ref> %many, <4 x ref> poison, <4 x i32> <i32 3, i32 poison, i32 poison, i32 poison>
-  call tailcc void @collect(ptr %thread, ptr %instance)
+  call tailcc void @collect(ptr %thread, ptr %instance, ptr %heap)
   %last = extractelement <4 x ref> %some, i64 0
   %test = extractelement <4 x ref> %many, i64 2
   %same = icmp eq ref %test, %one
@@ -158,7 +158,7 @@ merge:
 fn variable_lanes_of_addresses_are_errors() {
     let error = lowered(
         r#"
-define tailcc i32 @f(ptr %thread, ptr %instance, <2 x ref> %objects, i64 %lane) {
+define tailcc i32 @f(ptr %thread, ptr %instance, ptr %heap, <2 x ref> %objects, i64 %lane) {
   %fields = getelementptr inbounds i8, <2 x ref> %objects, i32 8
   %field = extractelement <2 x ref> %fields, i64 %lane
   %x = load i32, ref %field, align 4
@@ -168,23 +168,25 @@ define tailcc i32 @f(ptr %thread, ptr %instance, <2 x ref> %objects, i64 %lane) 
     assert!(error.as_ref().is_err_and(|e| e.contains("by a variable")), "{error:?}");
 }
 
-/// A callee that mentioned no thread context before it was lowered gets one, and may read roots.
+/// A callee that mentioned no thread context before it was lowered gets one, and the heap's base, and may read roots.
 #[test]
-fn callees_get_a_thread_and_their_effects_are_forgotten() {
+fn callees_get_a_thread_and_a_heap_and_their_effects_are_forgotten() {
     let code = lowered(
         r#"
-define tailcc i32 @g(ptr noalias readnone captures(none) %thread, ptr %instance, ref %object) memory(none) {
+define tailcc i32 @g(ptr noalias readnone captures(none) %thread, ptr %instance, ptr %heap, ref %object) memory(none) {
   %field = getelementptr inbounds i8, ref %object, i64 8
   %x = load i32, ref %field, align 4
   ret i32 %x
 }
-define tailcc i32 @f(ptr %thread, ptr %instance, ref %object) {
-  %x = call tailcc i32 @g(ptr readonly poison, ptr poison, ref %object) nosync
+define tailcc i32 @f(ptr %thread, ptr %instance, ptr %heap, ref %object) {
+  %x = call tailcc i32 @g(ptr readonly poison, ptr poison, ptr poison, ref %object) nosync
   ret i32 %x
 }"#,
     )
     .expect("lowers");
-    assert!(code.contains("call tailcc i32 @g(ptr %thread, ptr poison, ptr addrspace(271) %object)\n"), "{code}");
-    let code = lowered("define tailcc void @f(ptr readonly captures(none) %thread) memory(none) { ret void }");
-    assert!(code.expect("lowers").contains("@f(ptr %thread) {"));
+    let call = "call tailcc i32 @g(ptr %thread, ptr poison, ptr %heap, ptr addrspace(271) %object)\n";
+    assert!(code.contains(call), "{code}");
+    let contexts = "ptr readonly captures(none) %thread, ptr %instance, ptr %heap";
+    let code = lowered(&format!("define tailcc void @f({contexts}) memory(none) {{ ret void }}"));
+    assert!(code.expect("lowers").contains("@f(ptr %thread, ptr %instance, ptr %heap) {"));
 }

@@ -8,12 +8,14 @@
   ;; FUNC: count
   ;; NOT: push
   ;; NOT: sub
-  ;; CHECK: movl 4(%rax,%rdx,4)
+  ;; CHECK: movl 4(%r10,%rdx,4)
   ;; NOT: push
   ;; CHECK: je
   ;; CHECK: pushq %r
   ;; CHECK: callq "wasm[0]::count"
   ;; NOT: rsp
+  ;; CHECK: movq 8(%r
+  ;; CHECK: movl 8(%r10
   ;; CHECK: callq "wasm[0]::count"
   ;; CHECK: popq
   ;; CHECK: retq

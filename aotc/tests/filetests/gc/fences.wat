@@ -13,11 +13,11 @@
   ;; Header and field come first, then the fence, then the reference.
   ;; FUNC: publish
   ;; NOT: dmb
-  ;; CHECK: str w2, [x9, #4]
-  ;; NOT: str w8
+  ;; CHECK: str w3, [x8, #4]
+  ;; NOT: str w0
   ;; CHECK: dmb ish
   ;; NOT: dmb
-  ;; CHECK: str w8, [x1,
+  ;; CHECK: str w0, [x1,
   ;; CHECK: ret
   (func $publish (export "publish") (param $value i32)
     (global.set $leaf (struct.new $leaf (local.get $value))))
@@ -54,7 +54,7 @@
   ;; The fence for elements that are never null is the allocation's, too.
   ;; FUNC: pair
   ;; NOT: dmb
-  ;; CHECK: stp w2, w3
+  ;; CHECK: stp w3, w4
   ;; CHECK: dmb ish
   ;; NOT: dmb
   ;; CHECK: ret
@@ -64,7 +64,7 @@
   ;; Immutable elements are as they will always be when somebody finds the array.
   ;; FUNC: numbers
   ;; NOT: dmb
-  ;; CHECK: stp w2, w3
+  ;; CHECK: stp w3, w4
   ;; CHECK: dmb ish
   ;; NOT: dmb
   ;; CHECK: ret

@@ -11,7 +11,7 @@
   ;; NOT: movl %ecx, %e
   ;; NOT: movq %rdx
   ;; CHECK: testq %rdx, %rdx
-  ;; CHECK: (%rax,%rdx,4)
+  ;; CHECK: (%r10,%rdx,4)
   ;; CHECK: jmpq *
   (func $dispatch (export "dispatch") (param $list (ref null $list)) (param $i i32) (param $f (ref null $next)) (result i32)
     (local.set $i (i32.add (local.get $i) (i32.const 1)))

@@ -22,7 +22,7 @@
     (drop (i32.load (local.get 0))))
 
   ;; FUNC: fixed_size
-  ;; CHECK: icmp ugt i32 %2, 65532
+  ;; CHECK: icmp ugt i32 %3, 65532
   (func $fixed_size (export "fixed_size") (param i32) (result i32)
     (i32.load $fixed (local.get 0)))
 
