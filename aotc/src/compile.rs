@@ -7,6 +7,7 @@
 //! ([`codegen`]).
 
 use crate::artifact::{self, ArtifactInput};
+use crate::bonuses;
 use crate::cache::{CacheStore, Made, Obstacle, Slot};
 use crate::codegen::{self, Generation};
 use crate::cpu::{Arch, Cpu};
@@ -417,6 +418,7 @@ fn optimise(
     let level = job.settings.opt_level;
     if level != OptLevel::O0 {
         merge(unit, range, target)?;
+        bonuses::limit(unit);
     }
     unit.llvm.run_passes(pipeline::simplify(level), target)?;
     gc::through::settle(unit);

@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 pub mod artifact;
+mod bonuses;
 mod cache;
 mod codegen;
 mod compile;

@@ -126,6 +126,10 @@ pub(crate) const PARTITION_PLAY: u128 = 16;
 /// own pays for what it takes to start it.
 pub(crate) const MIN_HALF_INSTRUCTIONS: usize = 200;
 
+/// Copies of calls with a bonus for inlining that a function can hold, at most, if it is to gain by them
+/// ([`crate::bonuses`]).
+pub(crate) const MAX_BONUSES: u64 = 1024;
+
 /// A function of another partition whose body has at most this many bytes is imported to be inlined.
 pub(crate) const IMPORT_BODY_BYTES: usize = 96;
 

@@ -3,6 +3,7 @@
 //! Arguments and results travel as [`dolmen_abi::signature`] says. A call inside a `try_table` or `try` is an `invoke`
 //! whose unwind destination is the innermost handler's landing pad.
 
+use crate::bonuses::BONUS;
 use crate::convention::CONTEXTS;
 use crate::error::CompileError;
 use crate::gc::markers;
@@ -233,7 +234,7 @@ impl FunctionTranslator<'_, '_, '_> {
         self.mark_poll(result, call, callee);
         let inlining = match callee.inlining {
             Inlining::Usual => None,
-            Inlining::OnlyCall => Some(self.unit.context.string_attribute("call-threshold-bonus", ONLY_CALL_BONUS)),
+            Inlining::OnlyCall => Some(self.unit.context.string_attribute(BONUS, ONLY_CALL_BONUS)),
             Inlining::Merged => Some(self.unit.context.enum_attribute("alwaysinline", 0)),
             Inlining::Apart => {
                 Some(self.unit.context.string_attribute("function-inline-cost-multiplier", nests::COST_FACTOR))
