@@ -116,7 +116,7 @@ impl Calls {
     }
 
     /// The positions of defined functions that are called, some of them several times.
-    fn positions(&self, imported: usize) -> impl Iterator<Item = usize> {
+    pub(crate) fn positions(&self, imported: usize) -> impl Iterator<Item = usize> {
         self.callees().filter_map(move |func| (func as usize).checked_sub(imported))
     }
 

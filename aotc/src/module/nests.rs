@@ -10,7 +10,8 @@
 //!
 //! 1. the function has a loop in a loop;
 //! 2. the module has several direct calls of it;
-//! 3. the caller makes no struct and no array of a length that stands in its text, and the call has no constant argument.
+//! 3. the caller makes no struct and no array of a length that stands in its text, nor does a function that it calls, which
+//!    may become part of it, and the call has no constant argument.
 //!
 //! Small ones are inlined as before, among them those whose loops have so few rounds that LLVM unrolls them.
 
@@ -35,11 +36,13 @@ struct Facts {
 impl Nests {
     /// Given what each of the defined functions calls.
     pub(crate) fn new(module: &Module<'_>, calls: &[Calls]) -> Self {
-        let facts = |(position, calls): (usize, &Calls)| Facts {
-            is_nest: calls.has_nested_loops() && module.call_trees.callers(position) > 1,
-            tells: calls.makes_sized_objects(),
+        let imported = module.meta.imported_funcs();
+        let makes_them = |position: usize| calls.get(position).is_some_and(Calls::makes_sized_objects);
+        let facts = |position: usize| Facts {
+            is_nest: calls[position].has_nested_loops() && module.call_trees.callers(position) > 1,
+            tells: makes_them(position) || calls[position].positions(imported).any(makes_them),
         };
-        Self(calls.iter().enumerate().map(facts).collect())
+        Self((0..calls.len()).map(facts).collect())
     }
 
     /// Whether the call of one defined function in another gains nothing from inlining, constant arguments aside.
@@ -81,6 +84,8 @@ mod tests {
 
     #[test]
     fn callers_that_know_sizes_take_them_in() {
+        let made_by_callee = format!("{TWICE} (call $make)) (func $make (drop (struct.new $s))");
+        assert!(!stays_apart(NEST, &made_by_callee));
         let with = |operator: &str| stays_apart(NEST, &format!("(drop {operator}) {TWICE}"));
         assert!(with("(array.new $t (i32.const 1) (i32.const 2))"));
         assert!(!with("(array.new_fixed $t 1 (i32.const 1))"));
