@@ -28,9 +28,10 @@ use crate::gc::through;
 use crate::llvm;
 use crate::options::Emit;
 use crate::translate::unit::Unit;
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Names an entry of a [`CacheStore`].
 pub type CacheKey = [u8; blake3::OUT_LEN];
@@ -44,6 +45,17 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
 
     /// Adds an entry, or replaces one. A store that cannot keep it does not: that costs time, later.
     fn insert(&self, key: &CacheKey, content: &[u8]);
+}
+
+/// Keeps all entries in memory.
+impl CacheStore for Mutex<HashMap<CacheKey, Vec<u8>>> {
+    fn get(&self, key: &CacheKey) -> Option<Vec<u8>> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn insert(&self, key: &CacheKey, content: &[u8]) {
+        self.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, content.to_vec());
+    }
 }
 
 /// Object code, or what is in the way of making it.
