@@ -8,7 +8,8 @@
 //! So it is counted how many copies of such calls a function can come to hold, through its calls and their calls. One that
 //! can hold too many is inlined where it would be without any bonus.
 
-use crate::llvm::{Opcode, TAIL_CC, Value, attribute_index};
+use crate::convention::wasm_calls;
+use crate::llvm::{Value, attribute_index};
 use crate::options::MAX_BONUSES;
 use crate::translate::unit::Unit;
 use std::collections::{HashMap, HashSet};
@@ -41,15 +42,11 @@ struct Call {
 }
 
 fn calls(function: Value) -> Vec<Call> {
-    let instructions = function.blocks().into_iter().flat_map(|block| block.instructions());
-    let calls = instructions.filter(|i| matches!(i.opcode(), Opcode::Call | Opcode::Invoke));
-    calls
-        .filter(|call| call.call_convention() == TAIL_CC)
-        .filter_map(|call| {
-            let callee = call.called_function()?;
-            Some(Call { callee, has_bonus: call.has_call_string_attribute(BONUS) })
-        })
-        .collect()
+    let known = |call: Value| {
+        let callee = call.called_function()?;
+        Some(Call { callee, has_bonus: call.has_call_string_attribute(BONUS) })
+    };
+    wasm_calls(function).filter_map(known).collect()
 }
 
 /// How many calls with a bonus each function can come to hold if all is inlined but recursions.

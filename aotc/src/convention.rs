@@ -44,6 +44,22 @@ pub(crate) const HEAP_BASE: usize = 2;
 /// How many arguments are in front of a function's parameters.
 pub(crate) const CONTEXTS: usize = 3;
 
+/// Whether an instruction calls a function in the convention of wasm functions. Before [`apply`].
+pub(crate) fn is_wasm_call(instruction: Value) -> bool {
+    matches!(instruction.opcode(), Opcode::Call | Opcode::Invoke) && instruction.call_convention() == TAIL_CC
+}
+
+/// The calls of a function that are in the convention of wasm functions. Before [`apply`].
+pub(crate) fn wasm_calls(function: Value) -> impl Iterator<Item = Value> {
+    let instructions = function.blocks().into_iter().flat_map(|block| block.instructions());
+    instructions.filter(|&instruction| is_wasm_call(instruction))
+}
+
+/// Whether a call passes a value as the argument at a position, and as nothing else.
+pub(crate) fn passes_only(call: Value, value: Value, position: usize) -> bool {
+    call.operand(position) == value && call.operands().filter(|&operand| operand == value).count() == 1
+}
+
 /// Attribute of calls of gates: the builtin's number.
 pub(crate) const GATE_CALL: &str = "dolmen-gate";
 
@@ -158,7 +174,8 @@ fn output(unit: &Unit<'_, '_>, builtin: Builtin) -> Type {
     }
 }
 
-fn comes_back(builtin: Builtin) -> bool {
+/// Whether a builtin may return.
+pub(crate) fn comes_back(builtin: Builtin) -> bool {
     !matches!(builtin.signature().effect, Effect::Traps | Effect::Throws)
 }
 

@@ -22,13 +22,12 @@
 //! This comes last, when calls are inlined and loops are what they will be. Only functions that parts of others were
 //! inlined into are looked at: in others calls are seldom all unlikely, and to look costs time.
 
-use crate::convention::gate;
+use crate::convention::{comes_back, gate};
 use crate::gc::cfg::{BlockIdx, Cfg};
 use crate::gc::markers::POLLED_CALL;
 use crate::llvm::{Opcode, Value, attribute_index};
 use crate::partial::{self, REST_CALL};
 use crate::translate::unit::Unit;
-use dolmen_abi::builtin::{Builtin, Effect};
 
 /// Functions with more blocks are not looked at.
 const MAX_BLOCKS: usize = 300;
@@ -197,16 +196,11 @@ fn needs_frame(instruction: Value) -> bool {
 fn acts(instruction: Value) -> bool {
     match instruction.opcode() {
         Opcode::Load => !instruction.is_plain_access(),
-        Opcode::Call if gate(instruction).is_some_and(is_last) => false,
+        Opcode::Call if gate(instruction).is_some_and(|gate| !comes_back(gate)) => false,
         Opcode::Call => !instruction.called_function().is_some_and(|callee| callee.name().starts_with("llvm.")),
         Opcode::Store | Opcode::Invoke | Opcode::LandingPad | Opcode::AtomicAccess | Opcode::Alloca => true,
         _ => instruction.is_fence(),
     }
-}
-
-/// Whether a builtin does not come back.
-fn is_last(builtin: Builtin) -> bool {
-    matches!(builtin.signature().effect, Effect::Traps | Effect::Throws)
 }
 
 fn is_counted(instruction: Value) -> bool {

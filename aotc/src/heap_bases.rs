@@ -8,8 +8,8 @@
 //! comes then. It knows functions of this partition only: of others the code is elsewhere. Calls through references may
 //! reach any function, and pass the base.
 
-use crate::convention::HEAP_BASE;
-use crate::llvm::{Opcode, TAIL_CC, Value};
+use crate::convention::{HEAP_BASE, is_wasm_call, passes_only};
+use crate::llvm::{TAIL_CC, Value};
 use crate::translate::unit::Unit;
 use std::collections::{HashMap, HashSet};
 
@@ -48,8 +48,6 @@ fn without_need(mut functions: HashSet<Value>) -> HashSet<Value> {
 
 /// The function that a direct call passes a base to, as nothing but its base.
 fn passed_to(user: Value, base: Value) -> Option<Value> {
-    let is_call = matches!(user.opcode(), Opcode::Call | Opcode::Invoke) && user.call_convention() == TAIL_CC;
-    let callee = is_call.then(|| user.called_function()).flatten()?;
-    let is_only_base = user.operands().filter(|&operand| operand == base).count() == 1;
-    (is_only_base && user.operand(HEAP_BASE) == base).then_some(callee)
+    let callee = is_wasm_call(user).then(|| user.called_function()).flatten()?;
+    passes_only(user, base, HEAP_BASE).then_some(callee)
 }

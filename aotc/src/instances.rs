@@ -13,8 +13,8 @@
 //! for modules that are compiled in one part. Trampolines and calls of imported functions pass what they did: the instance
 //! that these take is not their caller's own.
 
-use crate::convention::INSTANCE;
-use crate::llvm::{Opcode, TAIL_CC, Type, Value, attribute_index};
+use crate::convention::{INSTANCE, is_wasm_call, passes_only};
+use crate::llvm::{Type, Value, attribute_index};
 use crate::translate::unit::{Unit, is_of_module};
 use std::collections::HashSet;
 
@@ -66,12 +66,9 @@ fn needs_instance(function: Value, types: &HashSet<Type>) -> bool {
 
 /// Whether an instruction is a call through a reference, of a function of one of these types, that passes an instance.
 fn passes_on(user: Value, instance: Value, types: &HashSet<Type>) -> bool {
-    let is_call = matches!(user.opcode(), Opcode::Call | Opcode::Invoke)
-        && user.call_convention() == TAIL_CC
+    is_wasm_call(user)
         && user.called_function().is_none()
-        && !user.is_inline_assembly();
-    is_call
-        && user.operands().filter(|&operand| operand == instance).count() == 1
-        && user.operand(INSTANCE) == instance
+        && !user.is_inline_assembly()
+        && passes_only(user, instance, INSTANCE)
         && types.contains(&user.called_type())
 }

@@ -36,6 +36,8 @@ mod remat;
 mod returns;
 mod sums;
 mod tail_calls;
+#[cfg(test)]
+mod testing;
 mod throws;
 mod translate;
 pub mod unwind;

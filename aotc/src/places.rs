@@ -104,35 +104,22 @@ fn real(unit: &Unit<'_, '_>, constant: Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::{Settings, data_layout};
-    use crate::llvm::{Context, Module as LlvmModule};
-    use crate::module::Module;
-    use crate::options::Options;
+    use crate::testing::with_unit;
     use crate::translate::numbers::Numbers;
-
-    /// A module without anything in it.
-    const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
 
     /// What becomes of a function of context, instance `%1` and `%x`, where `A`, `B` and `C` are the made-up offsets of
     /// places of four bytes at 100, 200 and 104; nothing if it must be compiled with real ones.
     fn resolved(body: &str) -> Option<String> {
-        let options = Options::default();
-        let settings = Settings::resolve(&options).expect("a known CPU");
-        let module = Module::decode(EMPTY, options.features).expect("valid");
-        let target = settings.target_machine().expect("this machine");
-        let context = Context::new();
         let numbers = Numbers::new(Naming::Final, true);
         let mut text = format!("define void @f(ptr %0, ptr %1, i64 %x) {{\n{body}\nret void\n}}\n");
         for (name, offset) in [("A", 100), ("B", 200), ("C", 104)] {
             text = text.replace(name, &numbers.place(offset, 4).to_string());
         }
-        let llvm = LlvmModule::parse(&context, &text).expect("parses");
-        llvm.set_data_layout(&data_layout(&target));
-        llvm.verify().expect("the text is valid");
-        let unit = Unit::new(&context, &llvm, &module, &settings, numbers, 0..0);
-        resolve(&unit).then(|| {
-            llvm.verify().expect("still valid");
-            llvm.print()
+        with_unit(&text, numbers, |unit| {
+            resolve(unit).then(|| {
+                unit.llvm.verify().expect("still valid");
+                unit.llvm.print()
+            })
         })
     }
 

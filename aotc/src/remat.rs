@@ -18,7 +18,6 @@ use crate::convention::{HEAP_BASE, THREAD};
 use crate::gc::cfg::{BlockIdx, Cfg};
 use crate::llvm::{Builder, Opcode, TAIL_CC, Value};
 use crate::translate::unit::Unit;
-use dolmen_abi::context::ThreadContext;
 use std::collections::{BTreeMap, HashSet};
 
 /// Loads times instructions of functions that are looked at: it takes so many steps at most.
@@ -60,8 +59,7 @@ pub(crate) fn apply(unit: &Unit<'_, '_>, function: Value, is_call: impl Fn(Value
 fn load_heap_base(unit: &Unit<'_, '_>, function: Value) -> Value {
     let b = Builder::new(unit.context);
     b.position_before(function.blocks()[0].instructions()[0]);
-    let offset = core::mem::offset_of!(ThreadContext, heap_base);
-    let load = unit.load_invariant(&b, unit.types.ptr, function.param(THREAD), offset);
+    let load = unit.load_heap_base(&b, function.param(THREAD));
     function.param(HEAP_BASE).replace_all_uses_with(load);
     load
 }

@@ -16,19 +16,17 @@
 //! passes nothing, since what it calls does not mention its thread context, cannot be told, and polls as well.
 
 use super::markers;
-use crate::llvm::{Opcode, TAIL_CC, Value, attribute_index};
+use crate::convention::{THREAD, wasm_calls};
+use crate::llvm::{Opcode, Value, attribute_index};
 use crate::translate::unit::Unit;
 use std::collections::HashSet;
-
-/// The parameter that is the thread context.
-const THREAD: usize = 0;
 
 /// Lets calls poll that are passed the result of a marker, or may have been, and removes the markers.
 pub(crate) fn settle(unit: &Unit<'_, '_>) {
     if !unit.polls {
         return;
     }
-    let calls = unit.llvm.functions().into_iter().flat_map(calls_of);
+    let calls = unit.llvm.functions().into_iter().flat_map(wasm_calls);
     calls.filter(|call| call.operand(THREAD).is_undefined()).for_each(|call| poll_unless_light(unit, call));
     let marker = unit.intrinsic(markers::THROUGH, &[unit.types.ptr]);
     for mark in marker.users() {
@@ -48,13 +46,6 @@ pub(crate) fn settle(unit: &Unit<'_, '_>) {
             marked.erase();
         }
     }
-}
-
-/// The calls in a function that pass a thread context, and may pass nothing instead.
-fn calls_of(function: Value) -> impl Iterator<Item = Value> {
-    let instructions = function.blocks().into_iter().flat_map(|block| block.instructions());
-    let calls = instructions.filter(|i| matches!(i.opcode(), Opcode::Call | Opcode::Invoke));
-    calls.filter(|call| call.call_convention() == TAIL_CC)
 }
 
 /// Lets a call poll if it is one of a function of the module that does more than a little. All others poll, or need not.

@@ -50,7 +50,7 @@ fn define_entry(unit: &Unit<'_, '_>, index: usize, signature: &MachineSignature)
     let b = Builder::new(unit.context);
     b.position_at_end(unit.context.append_block(function, "entry"));
     let [thread, instance, code, slots] = [0, 1, 2, 3].map(|i| function.param(i));
-    let heap_base = unit.load_invariant(&b, ptr, thread, core::mem::offset_of!(ThreadContext, heap_base));
+    let heap_base = unit.load_heap_base(&b, thread);
     let mut args = vec![thread, instance, heap_base];
     let mut next_surplus = 0;
     for (index, (&param, is_surplus)) in signature.params.iter().zip(surplus_params(&signature.params)).enumerate() {

@@ -16,6 +16,7 @@ use crate::object::{FUNC_PREFIX, NUMBER_PREFIX, numbered};
 use crate::translate::alias::AliasClasses;
 use crate::translate::numbers::{INSTANCE_BYTES, Naming, Numbers};
 use dolmen_abi::builtin::{Builtin, BuiltinType, Convention, Effect};
+use dolmen_abi::context::ThreadContext;
 use dolmen_abi::context::{InstanceLayout, MemoryDef, TableDef, ValueSlot};
 use dolmen_abi::layout::{StructLayout, exception_layout, struct_layout};
 use dolmen_abi::object::MAX_OBJECT_BYTES;
@@ -397,6 +398,11 @@ impl<'c, 'm> Unit<'c, 'm> {
             return context;
         }
         b.gep(self.types.i8, context, self.types.i64.int(offset as u64))
+    }
+
+    /// Loads the heap's base from a thread context.
+    pub(crate) fn load_heap_base(&self, b: &Builder<'_>, thread: Value) -> Value {
+        self.load_invariant(b, self.types.ptr, thread, core::mem::offset_of!(ThreadContext, heap_base))
     }
 
     /// Loads a field of a context that never changes.

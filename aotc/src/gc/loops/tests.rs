@@ -1,30 +1,17 @@
 //! Loops whose comparisons with a length are, or are not, always true.
 
 use super::{Cfg, checks};
-use crate::compile::{Settings, data_layout};
-use crate::llvm::{Context, Module as LlvmModule};
-use crate::module::Module;
-use crate::options::{Options, TargetCpu};
+use crate::testing::with_unit;
 use crate::translate::numbers::{Naming, Numbers};
-use crate::translate::unit::Unit;
-
-/// A module without anything in it.
-const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
 
 /// Improves the function `@f` of a text in which `ref` is the type of references; the text that it becomes.
 fn improved(text: &str) -> String {
-    let options = Options { target_cpu: TargetCpu::Named("x86-64-v3".into()), ..Options::default() };
-    let settings = Settings::resolve(&options).expect("a known CPU");
-    let module = Module::decode(EMPTY, options.features).expect("valid");
-    let target = settings.target_machine().expect("this machine");
-    let context = Context::new();
-    let llvm = LlvmModule::parse(&context, &text.replace("ref ", "ptr addrspace(271) ")).expect("parses");
-    llvm.set_data_layout(&data_layout(&target));
-    let unit = Unit::new(&context, &llvm, &module, &settings, Numbers::new(Naming::Final, true), 0..0);
-    llvm.verify().expect("the text is valid");
-    checks::improve(&unit, &Cfg::new(llvm.function("f").expect("the function is there")));
-    llvm.verify().expect("still valid");
-    llvm.print()
+    let text = text.replace("ref ", "ptr addrspace(271) ");
+    with_unit(&text, Numbers::new(Naming::Final, true), |unit| {
+        checks::improve(unit, &Cfg::new(unit.llvm.function("f").expect("the function is there")));
+        unit.llvm.verify().expect("still valid");
+        unit.llvm.print()
+    })
 }
 
 /// Whether a loop's comparison of its counter `%i` with the length `%n` goes. The length is `%m` without the bits that

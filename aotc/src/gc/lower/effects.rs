@@ -12,8 +12,8 @@
 //! and what was found out about effects is forgotten, of functions and of calls. Instances need nothing of the kind:
 //! lowering never adds a use of one.
 
-use crate::convention::{HEAP_BASE, THREAD};
-use crate::llvm::{Opcode, TAIL_CC, Value, attribute_index};
+use crate::convention::{HEAP_BASE, THREAD, wasm_calls};
+use crate::llvm::{TAIL_CC, Value, attribute_index};
 
 /// Attributes that say what a function does to memory, other threads, and control.
 const OF_FUNCTIONS: [&str; 5] = ["memory", "nosync", "nofree", "willreturn", "mustprogress"];
@@ -27,11 +27,7 @@ pub(super) fn forget(function: Value) {
     let takes_heap_base = function.function_convention() == TAIL_CC;
     OF_FUNCTIONS.iter().for_each(|name| function.remove_attribute(attribute_index::FUNCTION, name));
     OF_PARAMETERS.iter().for_each(|name| function.remove_attribute(thread, name));
-    let instructions = function.blocks().into_iter().flat_map(|block| block.instructions());
-    for call in instructions.filter(|i| matches!(i.opcode(), Opcode::Call | Opcode::Invoke)) {
-        if call.call_convention() != TAIL_CC {
-            continue;
-        }
+    for call in wasm_calls(function) {
         OF_FUNCTIONS.iter().for_each(|name| call.remove_call_attribute(attribute_index::FUNCTION, name));
         OF_PARAMETERS.iter().for_each(|name| call.remove_call_attribute(thread, name));
         if call.operand(THREAD).is_undefined() {

@@ -1,14 +1,7 @@
 //! Shapes of IR that LLVM's vectorisers may make of references, lowered.
 
-use crate::compile::{Settings, data_layout};
-use crate::llvm::{Context, Module as LlvmModule};
-use crate::module::Module;
-use crate::options::{Options, TargetCpu};
+use crate::testing::with_unit;
 use crate::translate::numbers::{Naming, Numbers};
-use crate::translate::unit::Unit;
-
-/// A module without anything in it.
-const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
 
 /// What functions of all texts call: the first collects.
 const DECLARATIONS: &str = r#"
@@ -19,20 +12,13 @@ declare void @llvm.masked.scatter.v2i32.v2p271(<2 x i32>, <2 x ptr addrspace(271
 
 /// Lowers the function `@f` of a text in which `ref` is the type of references.
 fn lowered(text: &str) -> Result<String, String> {
-    let options = Options { target_cpu: TargetCpu::Named("x86-64-v3".into()), polls: false, ..Options::default() };
-    let settings = Settings::resolve(&options).expect("a known CPU");
-    let module = Module::decode(EMPTY, options.features).expect("valid");
-    let target = settings.target_machine().expect("this machine");
-    let context = Context::new();
     let text =
         format!("{text}{DECLARATIONS}").replace("ref ", "ptr addrspace(271) ").replace("ref>", "ptr addrspace(271)>");
-    let llvm = LlvmModule::parse(&context, &text).expect("parses");
-    llvm.set_data_layout(&data_layout(&target));
-    let unit = Unit::new(&context, &llvm, &module, &settings, Numbers::new(Naming::Final, true), 0..0);
-    llvm.verify().expect("the text is valid");
-    super::lower(&unit).map_err(|e| e.0)?;
-    llvm.verify().map_err(|e| e.0)?;
-    let code = llvm.print();
+    let code = with_unit(&text, Numbers::new(Naming::Final, true), |unit| {
+        super::lower(unit).map_err(|e| e.0)?;
+        unit.llvm.verify().map_err(|e| e.0)?;
+        Ok::<_, String>(unit.llvm.print())
+    })?;
     let function = code.split("\n}").find(|part| part.contains("@f(") && part.contains("define"));
     let function = function.expect("the function is there");
     function.find("define").map(|start| function[start..].to_owned()).ok_or_else(|| "no function".into())
