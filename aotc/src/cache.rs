@@ -18,7 +18,8 @@
 //! ([`partitions`](crate::module::partitions)), what they refer to has numbers that linking replaces
 //! ([`numbers`](crate::translate::numbers)), and what comes once per module is a partition of its own. Not so if the
 //! number of partitions changes, every 256 kB or so: then most boundaries move. Code that is not optimised contains real
-//! offsets, and code made from a profile is for one module only. A module of one partition is compiled again as a whole.
+//! offsets, and code made from a profile is for one module only. A partition that has all functions is compiled again as a
+//! whole.
 //!
 //! A store may lose entries and may hand out damaged ones: an entry ends with the hash of its key and its content, and one
 //! that does not is none.

@@ -1,10 +1,10 @@
 //! The stages of compilation, in order.
 //!
 //! A module is cut into partitions of consecutive functions, of about one size ([`partitions`]). What comes once per
-//! module is one more if there are several. Each partition is translated, optimised and emitted in an LLVM context of its
-//! own, so partitions compile in parallel and the output does not depend on how many threads there are. Small functions of
-//! other partitions are translated along to be inlined. A module of one partition is divided for code generation
-//! ([`codegen`]).
+//! module is one more. Each partition is translated, optimised and emitted in an LLVM context of its own, so partitions
+//! compile in parallel and the output does not depend on how many threads there are. Small functions of other partitions
+//! are translated along to be inlined. Where one partition has all functions, it is divided for code generation
+//! ([`codegen`]). Text and object files are one partition if one has all functions.
 
 use crate::artifact::{self, ArtifactInput};
 use crate::bonuses;
@@ -137,11 +137,14 @@ fn compile_on_this_thread(wasm: &[u8], options: &Options, observer: &dyn Observe
         observer,
         finished: AtomicUsize::new(0),
     };
-    if partitions.len() > 1 {
-        // What comes once per module changes with every edit that adds something.
-        partitions.insert(0, 0..0);
+    if partitions.len() > 1 || settings.emit == Emit::Artifact && !module.bodies.is_empty() {
+        // What comes once per module changes with every edit that adds something, and is what a second thread can do
+        // while the first one optimises the functions of a small module.
+        partitions.push(0..0);
     }
-    let objects = in_parallel(partitions.len(), settings.jobs, |i| compile_partition(&job, i, &partitions[i]))?;
+    let last = partitions.len() - 1;
+    let compile = |index: usize| compile_partition(&job, index == last, &partitions[index]);
+    let objects = in_parallel(partitions.len(), settings.jobs, compile)?;
     match settings.emit {
         Emit::Artifact => {
             let objects = objects.into_iter().map(Compiled::objects).collect::<Result<Vec<_>, _>>()?.concat();
@@ -296,12 +299,12 @@ struct Attempt {
 
 /// From a range of functions to object files, which an earlier compilation may have made, or to the text that was asked
 /// for.
-fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Result<Compiled, CompileError> {
+fn compile_partition(job: &Job<'_>, is_last: bool, range: &Range<usize>) -> Result<Compiled, CompileError> {
     // Every edit is one of a partition that is all of the module.
     let values = job.settings.opt_level != OptLevel::O0 && !job.module.is_whole(range);
     let mut attempt = Attempt { loops: true, values };
     let compiled = loop {
-        match try_partition(job, index, range, attempt)? {
+        match try_partition(job, is_last, range, attempt)? {
             Ok(compiled) => break compiled,
             Err(Obstacle::TailCalls) if attempt.loops => attempt.loops = false,
             Err(Obstacle::Places) if attempt.values => attempt.values = false,
@@ -317,7 +320,7 @@ fn compile_partition(job: &Job<'_>, index: usize, range: &Range<usize>) -> Resul
 /// What is made of a partition, or what is in the way of that.
 fn try_partition(
     job: &Job<'_>,
-    index: usize,
+    is_last: bool,
     range: &Range<usize>,
     attempt: Attempt,
 ) -> Result<Result<Compiled, Obstacle>, CompileError> {
@@ -331,7 +334,7 @@ fn try_partition(
     llvm.set_data_layout(&data_layout(&target));
     let naming = if settings.emit == Emit::Artifact { Naming::Local } else { Naming::Final };
     let unit = Unit::new(&context, &llvm, job.module, settings, Numbers::new(naming, attempt.values), range.clone());
-    observer.timed(Stage::Translate, || translate_partition(job, &unit, index, range))?;
+    observer.timed(Stage::Translate, || translate_partition(job, &unit, is_last, range))?;
     if !attempt.loops {
         tail_calls::keep(&unit);
     }
@@ -381,17 +384,18 @@ fn generate(
     Generation { settings, observer }.generate(unit, range, is_whole, target)
 }
 
-/// Translates what a partition has: its functions, what else comes once per module, and what it may inline.
+/// Translates what a partition has: its functions, what comes once per module if it is the last one, and what it may
+/// inline.
 fn translate_partition(
     job: &Job<'_>,
     unit: &Unit<'_, '_>,
-    index: usize,
+    is_last: bool,
     range: &Range<usize>,
 ) -> Result<(), CompileError> {
     for position in range.clone() {
         translate_function(unit, position)?;
     }
-    if index == 0 {
+    if is_last {
         for (number, signature) in job.signatures.iter().enumerate() {
             trampolines::define(unit, number, signature);
         }

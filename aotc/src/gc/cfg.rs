@@ -4,7 +4,7 @@
 //! natural loops of back edges; the loops of one header are one loop.
 
 use crate::llvm::{Block, Opcode, Value};
-use std::collections::HashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Index of a block in reverse postorder; 0 is the entry.
 pub(crate) type BlockIdx = usize;
@@ -29,7 +29,7 @@ pub(crate) struct Cfg {
     pub(crate) blocks: Vec<Block>,
     /// Instructions of each block when the graph was made.
     pub(crate) instructions: Vec<Vec<Value>>,
-    pub(crate) index: HashMap<Block, BlockIdx>,
+    pub(crate) index: FxHashMap<Block, BlockIdx>,
     pub(crate) successors: Vec<Vec<BlockIdx>>,
     pub(crate) predecessors: Vec<Vec<BlockIdx>>,
     idom: Vec<BlockIdx>,
@@ -41,7 +41,7 @@ pub(crate) struct Cfg {
 impl Cfg {
     pub(crate) fn new(function: Value) -> Self {
         let blocks = reverse_postorder(function);
-        let index: HashMap<_, _> = blocks.iter().enumerate().map(|(i, &b)| (b, i)).collect();
+        let index: FxHashMap<_, _> = blocks.iter().enumerate().map(|(i, &b)| (b, i)).collect();
         let mut predecessors = vec![Vec::new(); blocks.len()];
         let mut successors = vec![Vec::new(); blocks.len()];
         for (from, block) in blocks.iter().enumerate() {
@@ -110,7 +110,7 @@ impl Cfg {
     }
 
     fn find_loops(&self) -> Vec<Loop> {
-        let mut by_header: HashMap<BlockIdx, Loop> = HashMap::new();
+        let mut by_header: FxHashMap<BlockIdx, Loop> = FxHashMap::default();
         for (latch, header) in self.back_edges() {
             if !self.dominates(header, latch) {
                 continue;
@@ -137,7 +137,7 @@ impl Cfg {
 
 fn reverse_postorder(function: Value) -> Vec<Block> {
     let Some(&entry) = function.blocks().first() else { return Vec::new() };
-    let mut visited = std::collections::HashSet::from([entry]);
+    let mut visited = FxHashSet::from_iter([entry]);
     let mut postorder = Vec::new();
     let mut stack = vec![(entry, entry.successors(), 0)];
     while let Some((block, successors, next)) = stack.last_mut() {

@@ -19,7 +19,7 @@ use super::markers;
 use crate::convention::{THREAD, wasm_calls};
 use crate::llvm::{Opcode, Value, attribute_index};
 use crate::translate::unit::Unit;
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// Lets calls poll that are passed the result of a marker, or may have been, and removes the markers.
 pub(crate) fn settle(unit: &Unit<'_, '_>) {
@@ -30,7 +30,7 @@ pub(crate) fn settle(unit: &Unit<'_, '_>) {
     calls.filter(|call| call.operand(THREAD).is_undefined()).for_each(|call| poll_unless_light(unit, call));
     let marker = unit.intrinsic(markers::THROUGH, &[unit.types.ptr]);
     for mark in marker.users() {
-        let mut seen = HashSet::from([mark]);
+        let mut seen = FxHashSet::from_iter([mark]);
         let mut work = vec![mark];
         while let Some(marked) = work.pop() {
             for user in marked.users() {

@@ -12,7 +12,7 @@ use crate::gc::cfg::{BlockIdx, Cfg};
 use crate::llvm::{IntPredicate, Opcode, Value};
 use crate::translate::unit::Unit;
 use dolmen_abi::object::MAX_OBJECT_BYTES;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// A number, or zero.
 pub(super) type Term = Option<Value>;
@@ -51,12 +51,12 @@ pub(super) struct Fact {
 /// The facts of a function, by the numbers in them.
 pub(super) struct Facts {
     facts: Vec<Fact>,
-    by_value: HashMap<Value, Vec<usize>>,
+    by_value: FxHashMap<Value, Vec<usize>>,
 }
 
 impl Facts {
     pub(super) fn new(unit: &Unit<'_, '_>, cfg: &Cfg) -> Self {
-        let mut facts = Self { facts: Vec::new(), by_value: HashMap::new() };
+        let mut facts = Self { facts: Vec::new(), by_value: FxHashMap::default() };
         for block in 0..cfg.blocks.len() {
             for &instruction in &cfg.instructions[block] {
                 facts.add_length(unit, instruction, block);

@@ -24,7 +24,7 @@ use crate::gc::cfg::{BlockIdx, Cfg, Loop};
 use crate::gc::lower;
 use crate::llvm::{Block, Opcode, Value};
 use crate::translate::unit::Unit;
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Instructions of the longest loop that is peeled.
 const MAX_INSTRUCTIONS: usize = 64;
@@ -107,7 +107,7 @@ impl Peeled {
         let arriving = self.header.phis();
         let first = self.header.instructions()[0];
         copy.b.position_before(first);
-        let later: HashMap<_, _> = arriving.iter().map(|&phi| (phi, copy.b.phi(phi.ty()))).collect();
+        let later: FxHashMap<_, _> = arriving.iter().map(|&phi| (phi, copy.b.phi(phi.ty()))).collect();
         for phi in &arriving {
             let (_, next) = self.arrivals(*phi);
             later[phi].add_incoming(copy.value(next), last);
@@ -144,8 +144,8 @@ fn exits(cfg: &Cfg, candidate: &Loop, members: &[BlockIdx]) -> Option<Vec<BlockI
 
 /// Whether all that is made in the loop is used there, or by phis of its exits.
 fn values_stay_inside(cfg: &Cfg, members: &[BlockIdx], exits: &[BlockIdx]) -> bool {
-    let inside: HashSet<Block> = members.iter().map(|&block| cfg.blocks[block]).collect();
-    let behind: HashSet<Block> = exits.iter().map(|&block| cfg.blocks[block]).collect();
+    let inside: FxHashSet<Block> = members.iter().map(|&block| cfg.blocks[block]).collect();
+    let behind: FxHashSet<Block> = exits.iter().map(|&block| cfg.blocks[block]).collect();
     let stays = |user: Value| {
         user.is_instruction()
             && (inside.contains(&user.block()) || user.opcode() == Opcode::Phi && behind.contains(&user.block()))

@@ -12,7 +12,7 @@ use crate::convention::HEAP_BASE;
 use crate::llvm::{Block, Builder, C_CC, Cast, LlvmError, Op, Opcode, Type, TypeKind, Value};
 use crate::translate::unit::Unit;
 use dolmen_abi::reference::LOG_REF_SCALE;
-use std::collections::HashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Rewrites all accesses of a function.
 pub(super) fn lower(unit: &Unit<'_, '_>, function: Value, cfg: &Cfg, bases: &Bases) -> Result<(), LlvmError> {
@@ -21,7 +21,7 @@ pub(super) fn lower(unit: &Unit<'_, '_>, function: Value, cfg: &Cfg, bases: &Bas
         b: Builder::new(unit.context),
         bases,
         heap_base: function.param(HEAP_BASE),
-        merged: HashMap::new(),
+        merged: FxHashMap::default(),
         dead: Vec::new(),
     };
     for block in &cfg.blocks {
@@ -40,7 +40,7 @@ struct Lowering<'l, 'c, 'm> {
     bases: &'l Bases,
     heap_base: Value,
     /// Derived phis, selects and freezes, and the addresses that replace them.
-    merged: HashMap<Value, Value>,
+    merged: FxHashMap<Value, Value>,
     dead: Vec<Value>,
 }
 
@@ -173,7 +173,7 @@ impl Lowering<'_, '_, '_> {
 
     /// Gives the phis of addresses their operands; that may make new phis.
     fn finish_phis(&mut self) -> Result<(), LlvmError> {
-        let mut done = std::collections::HashSet::new();
+        let mut done = FxHashSet::default();
         loop {
             let order = self.dead.clone();
             let next = order
@@ -183,7 +183,7 @@ impl Lowering<'_, '_, '_> {
             done.insert(phi);
             let address = self.merged[&phi];
             // A switch arrives several times from one block, and has to bring one value.
-            let mut arrived: HashMap<Block, Value> = HashMap::new();
+            let mut arrived: FxHashMap<Block, Value> = FxHashMap::default();
             for (incoming, block) in phi.incoming() {
                 let value = match arrived.get(&block) {
                     Some(&value) => value,

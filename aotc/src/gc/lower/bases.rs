@@ -10,12 +10,12 @@
 use super::cfg::Cfg;
 use crate::llvm::{Builder, LlvmError, Opcode, TypeKind, Value};
 use crate::translate::unit::Unit;
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Which values are derived, and from what.
 pub(super) struct Bases {
-    derived: HashSet<Value>,
-    base: HashMap<Value, Value>,
+    derived: FxHashSet<Value>,
+    base: FxHashMap<Value, Value>,
     /// Base phis and selects that were inserted and kept, by the block's index: they are tracked too.
     pub(super) inserted: Vec<Value>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Bases {
 impl Bases {
     pub(super) fn compute(unit: &Unit<'_, '_>, cfg: &Cfg) -> Result<Self, LlvmError> {
         let derived = find_derived(cfg);
-        let mut bases = Self { derived, base: HashMap::new(), inserted: Vec::new() };
+        let mut bases = Self { derived, base: FxHashMap::default(), inserted: Vec::new() };
         let b = Builder::new(unit.context);
         for instruction in cfg.instructions.iter().flatten() {
             if bases.is_derived(*instruction) {
@@ -108,8 +108,8 @@ impl Bases {
 }
 
 /// The derived pointers of a function, and vectors of them.
-pub(super) fn find_derived(cfg: &Cfg) -> HashSet<Value> {
-    let mut derived = HashSet::new();
+pub(super) fn find_derived(cfg: &Cfg) -> FxHashSet<Value> {
+    let mut derived = FxHashSet::default();
     let mut changed = true;
     while changed {
         changed = false;

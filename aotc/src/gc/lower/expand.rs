@@ -17,7 +17,7 @@ use dolmen_abi::collector::MAX_INLINE_ALLOC_BYTES;
 use dolmen_abi::context::ThreadContext;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES};
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What a marker stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,13 +112,13 @@ pub(super) fn expand(
     cfg: &Cfg,
     liveness: &Liveness,
     frame: &Frame,
-    fenced: &HashSet<Value>,
+    fenced: &FxHashSet<Value>,
 ) {
     let unit = expansions.unit;
     let b = Builder::new(unit.context);
     let is_unoptimised = function.has_attribute(markers::UNOPTIMISED);
     // Allocations whose marker is gone, and what stands for the object now.
-    let mut replaced: HashMap<Value, Value> = HashMap::new();
+    let mut replaced: FxHashMap<Value, Value> = FxHashMap::default();
     for safepoint in liveness.safepoints.iter().filter(|s| is_marker(s.instruction)) {
         let marker = safepoint.instruction;
         let callee = marker.called_function().map(Value::name).unwrap_or_default();

@@ -22,12 +22,12 @@ use super::cfg::Cfg;
 use super::{is_alloc_marker, is_quick_call, ref_count};
 use crate::llvm::{Opcode, Value};
 use crate::translate::unit::Unit;
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// The allocations behind which a fence belongs.
-pub(super) fn find(unit: &Unit<'_, '_>, cfg: &Cfg, bases: &Bases) -> HashSet<Value> {
+pub(super) fn find(unit: &Unit<'_, '_>, cfg: &Cfg, bases: &Bases) -> FxHashSet<Value> {
     if !unit.fences {
-        return HashSet::new();
+        return FxHashSet::default();
     }
     cfg.instructions.iter().flat_map(|block| find_in_block(block, bases)).collect()
 }

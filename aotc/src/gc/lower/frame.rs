@@ -20,7 +20,7 @@ use crate::llvm::{Builder, Opcode, Value};
 use crate::translate::unit::Unit;
 use dolmen_abi::context::ThreadContext;
 use dolmen_abi::reference::REF_BYTES;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// The store of a reference into its slot.
 struct SlotStore {
@@ -32,17 +32,17 @@ struct SlotStore {
 
 /// The plan of a function's frame.
 pub(super) struct Frame {
-    stores: HashMap<ValueIdx, SlotStore>,
+    stores: FxHashMap<ValueIdx, SlotStore>,
     slots: u32,
     claim: BlockIdx,
     has_landing_pads: bool,
     /// Place of each instruction in its block.
-    position: HashMap<Value, usize>,
+    position: FxHashMap<Value, usize>,
 }
 
 impl Frame {
     pub(super) fn plan(cfg: &Cfg, bases: &Bases, liveness: &Liveness) -> Self {
-        let mut sites: HashMap<ValueIdx, Vec<&Safepoint>> = HashMap::new();
+        let mut sites: FxHashMap<ValueIdx, Vec<&Safepoint>> = FxHashMap::default();
         for safepoint in liveness.safepoints.iter().filter(|s| !is_marker(s.instruction)) {
             for &value in &safepoint.live {
                 sites.entry(value).or_default().push(safepoint);
@@ -50,7 +50,7 @@ impl Frame {
         }
         let position = liveness.instructions.iter().flat_map(|list| list.iter().enumerate().map(|(i, &v)| (v, i)));
         let mut frame = Self {
-            stores: HashMap::new(),
+            stores: FxHashMap::default(),
             slots: 0,
             claim: 0,
             has_landing_pads: liveness.instructions.iter().flatten().any(|i| i.opcode() == Opcode::LandingPad),
@@ -84,8 +84,8 @@ impl Frame {
         bases: &Bases,
         liveness: &Liveness,
         chosen: impl Fn(ValueIdx) -> bool,
-    ) -> HashMap<ValueIdx, u32> {
-        let mut colours: HashMap<ValueIdx, u32> = HashMap::new();
+    ) -> FxHashMap<ValueIdx, u32> {
+        let mut colours: FxHashMap<ValueIdx, u32> = FxHashMap::default();
         for block in 0..cfg.blocks.len() {
             let mut active: Vec<ValueIdx> = liveness.live_in[block].iter().filter(|&v| chosen(v)).collect();
             if block == 0 {
@@ -117,7 +117,7 @@ impl Frame {
 
     fn assign(
         &mut self,
-        colours: &mut HashMap<ValueIdx, u32>,
+        colours: &mut FxHashMap<ValueIdx, u32>,
         active: &mut Vec<ValueIdx>,
         liveness: &Liveness,
         value: ValueIdx,
@@ -212,7 +212,7 @@ fn claim_at_after(base: Value) -> Value {
 }
 
 /// A colour that a phi's operands already have, if there is one.
-fn phi_hint(liveness: &Liveness, colours: &HashMap<ValueIdx, u32>, phi: Value) -> Option<u32> {
+fn phi_hint(liveness: &Liveness, colours: &FxHashMap<ValueIdx, u32>, phi: Value) -> Option<u32> {
     phi.incoming().iter().find_map(|(v, _)| colours.get(liveness.index.get(v)?).copied())
 }
 

@@ -9,7 +9,7 @@ use super::cfg::{BlockIdx, Cfg};
 use super::{is_alloc_marker, is_kept_by_instance, is_safepoint, ref_count};
 use crate::llvm::{Opcode, TypeKind, Value};
 use crate::translate::unit::Unit;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// Index of a tracked value.
 pub(super) type ValueIdx = usize;
@@ -43,7 +43,7 @@ struct Effect {
 /// The result of the analysis.
 pub(super) struct Liveness {
     pub(super) tracked: Vec<Tracked>,
-    pub(super) index: HashMap<Value, ValueIdx>,
+    pub(super) index: FxHashMap<Value, ValueIdx>,
     pub(super) live_in: Vec<ValueSet>,
     pub(super) live_out: Vec<ValueSet>,
     /// In the order of blocks, and of instructions inside each.
@@ -123,7 +123,7 @@ impl Liveness {
                 }
             }
         }
-        let index: HashMap<_, _> = tracked.iter().enumerate().map(|(i, t)| (t.value, i)).collect();
+        let index: FxHashMap<_, _> = tracked.iter().enumerate().map(|(i, t)| (t.value, i)).collect();
         let empty = vec![ValueSet::new(tracked.len()); cfg.blocks.len()];
         let mut liveness =
             Self { tracked, index, live_in: empty.clone(), live_out: empty, safepoints: Vec::new(), instructions };

@@ -22,7 +22,7 @@ use super::liveness::{ValueSet, is_plain_i31};
 use super::{is_alloc_marker, is_kept_by_instance, is_safepoint};
 use crate::llvm::{Opcode, Value};
 use crate::translate::unit::Unit;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// The markers of barriers that do nothing.
 pub(super) fn useless_barriers(unit: &Unit<'_, '_>, cfg: &Cfg) -> Vec<Value> {
@@ -46,9 +46,9 @@ pub(super) fn useless_barriers(unit: &Unit<'_, '_>, cfg: &Cfg) -> Vec<Value> {
 /// The objects that barriers name, and what phis among them merge.
 struct Objects {
     /// Numbers of those whose fields are written, and of what reaches their phis.
-    fields: HashMap<Value, usize>,
+    fields: FxHashMap<Value, usize>,
     /// Numbers of the arrays whose elements are written.
-    arrays: HashMap<Value, usize>,
+    arrays: FxHashMap<Value, usize>,
     /// Numbers of those of the first that are not on the shadow stack.
     unrooted: Vec<usize>,
 }
@@ -64,7 +64,7 @@ struct State {
 
 impl Objects {
     fn find(unit: &Unit<'_, '_>, instructions: &[Vec<Value>]) -> Self {
-        let mut objects = Self { fields: HashMap::new(), arrays: HashMap::new(), unrooted: Vec::new() };
+        let mut objects = Self { fields: FxHashMap::default(), arrays: FxHashMap::default(), unrooted: Vec::new() };
         let mut work = Vec::new();
         for written in instructions.iter().flatten().filter_map(|&i| Written::of(i)) {
             match written {

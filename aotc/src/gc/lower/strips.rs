@@ -42,7 +42,7 @@ use super::cfg::{BlockIdx, Cfg, Loop};
 use super::{is_quick_call, polls};
 use crate::llvm::{Block, Builder, IntPredicate, Op, Opcode, Type, Value};
 use crate::translate::unit::Unit;
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// Instructions that are executed between two polls: some ten microseconds, if each is as slow as they get.
 const STRIP_INSTRUCTIONS: usize = 1 << 15;
@@ -57,7 +57,7 @@ const MAX_BODY_INSTRUCTIONS: usize = 128;
 const MAX_STEP: u64 = 1 << 18;
 
 /// Loops whose back edges need no poll: pairs of latch and header.
-pub(super) type Unpolled = HashSet<(Block, Block)>;
+pub(super) type Unpolled = FxHashSet<(Block, Block)>;
 
 /// Cuts the loops of a function. The graph is out of date afterwards, unless the function has no loops.
 pub(super) fn cut(unit: &Unit<'_, '_>, cfg: &Cfg) -> Unpolled {

@@ -17,7 +17,7 @@ use super::bases::find_derived;
 use super::cfg::Cfg;
 use crate::llvm::{Builder, LlvmError, Opcode, TypeKind, Value};
 use crate::translate::unit::Unit;
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Takes the vectors of derived pointers in a function apart; tells whether there were any.
 ///
@@ -26,12 +26,12 @@ use std::collections::{HashMap, HashSet};
 /// A lane is named by a number that is no constant: no vectoriser does that.
 pub(super) fn take_apart(unit: &Unit<'_, '_>, cfg: &Cfg) -> Result<bool, LlvmError> {
     let derived = find_derived(cfg);
-    let vectors: HashSet<Value> = derived.iter().copied().filter(|v| v.ty().vector_len().is_some()).collect();
+    let vectors: FxHashSet<Value> = derived.iter().copied().filter(|v| v.ty().vector_len().is_some()).collect();
     let apart = not_whole(cfg, &vectors);
     if apart.is_empty() {
         return Ok(false);
     }
-    let mut splitter = Splitter { unit, b: Builder::new(unit.context), apart: &apart, lanes: HashMap::new() };
+    let mut splitter = Splitter { unit, b: Builder::new(unit.context), apart: &apart, lanes: FxHashMap::default() };
     let in_order: Vec<_> = cfg.instructions.iter().flatten().copied().collect();
     for &vector in in_order.iter().filter(|i| apart.contains(i)) {
         splitter.lanes_of(vector)?;
@@ -48,8 +48,8 @@ pub(super) fn take_apart(unit: &Unit<'_, '_>, cfg: &Cfg) -> Result<bool, LlvmErr
 }
 
 /// The derived vectors without those that may stay as they are.
-fn not_whole(cfg: &Cfg, vectors: &HashSet<Value>) -> HashSet<Value> {
-    let mut apart: HashSet<Value> =
+fn not_whole(cfg: &Cfg, vectors: &FxHashSet<Value>) -> FxHashSet<Value> {
+    let mut apart: FxHashSet<Value> =
         vectors.iter().copied().filter(|vector| vector.opcode() != Opcode::GetElementPtr).collect();
     let mut changed = true;
     while changed {
@@ -68,9 +68,9 @@ fn not_whole(cfg: &Cfg, vectors: &HashSet<Value>) -> HashSet<Value> {
 struct Splitter<'s, 'c, 'm> {
     unit: &'s Unit<'c, 'm>,
     b: Builder<'c>,
-    apart: &'s HashSet<Value>,
+    apart: &'s FxHashSet<Value>,
     /// The lanes of vectors that were taken apart.
-    lanes: HashMap<Value, Vec<Value>>,
+    lanes: FxHashMap<Value, Vec<Value>>,
 }
 
 impl Splitter<'_, '_, '_> {

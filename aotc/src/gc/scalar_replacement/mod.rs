@@ -36,7 +36,7 @@ use crate::llvm::{Builder, LlvmError, Opcode, TargetMachine, Value};
 use crate::pipeline;
 use crate::translate::unit::Unit;
 use plan::{CriticalEdge, Planner, Refusal};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// Rounds for one function: objects in objects in objects are rare.
 const MAX_ROUNDS: usize = 8;
@@ -96,7 +96,7 @@ fn replace(pass: &Pass<'_, '_, '_>, function: Value, extent: Extent) -> bool {
     let mut changed = false;
     // With merges, then without: a merge that escapes is then an escape of what it merges.
     for with_merges in [true, false] {
-        let mut search = Search { extent, with_merges, refused: HashSet::new(), splits: 0 };
+        let mut search = Search { extent, with_merges, refused: FxHashSet::default(), splits: 0 };
         while let Some(replaced) = search.step(pass, function) {
             changed |= replaced;
         }
@@ -109,7 +109,7 @@ struct Search {
     extent: Extent,
     with_merges: bool,
     /// First allocations of groups that cannot.
-    refused: HashSet<Value>,
+    refused: FxHashSet<Value>,
     splits: usize,
 }
 

@@ -2,7 +2,7 @@
 
 use super::Pass;
 use crate::llvm::{Opcode, TypeKind, Value};
-use std::collections::{HashMap, HashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Longest array that is replaced, in elements.
 const MAX_ARRAY_LENGTH: i64 = 64;
@@ -74,7 +74,7 @@ pub(super) struct Group {
 struct Pointers {
     /// In the order in which they were found.
     order: Vec<Value>,
-    of: HashMap<Value, (Value, u32)>,
+    of: FxHashMap<Value, (Value, u32)>,
 }
 
 impl Group {
@@ -97,7 +97,7 @@ impl Base {
 /// The allocations of a function that could be replaced.
 pub(super) fn sites(pass: &Pass<'_, '_, '_>, function: Value) -> Vec<Value> {
     let calls = [pass.markers.alloc_struct, pass.markers.alloc_array].into_iter().flat_map(Value::users);
-    let here: HashSet<_> =
+    let here: FxHashSet<_> =
         calls.filter(|call| call.opcode() == Opcode::Call && call.block().parent() == function).collect();
     if here.is_empty() {
         return Vec::new();
@@ -134,9 +134,9 @@ pub(super) fn groups(pass: &Pass<'_, '_, '_>, function: Value, with_merges: bool
 }
 
 /// For each base the first allocation of its group.
-fn leaders(pointers: &Pointers, bases: &[Value]) -> HashMap<Value, Value> {
-    let order: HashMap<Value, usize> = bases.iter().enumerate().map(|(i, &base)| (base, i)).collect();
-    let mut leader: HashMap<Value, Value> = bases.iter().map(|&base| (base, base)).collect();
+fn leaders(pointers: &Pointers, bases: &[Value]) -> FxHashMap<Value, Value> {
+    let order: FxHashMap<Value, usize> = bases.iter().enumerate().map(|(i, &base)| (base, i)).collect();
+    let mut leader: FxHashMap<Value, Value> = bases.iter().map(|&base| (base, base)).collect();
     let mut changed = true;
     while changed {
         changed = false;
@@ -212,7 +212,7 @@ impl Pointers {
                 self.of.contains_key(&base)
                     && merged_operands(base).iter().all(|operand| is_no_object(*operand) || is_base(operand))
             };
-            let removed: HashSet<Value> = self.order.iter().copied().filter(|pointer| !is_kept(pointer)).collect();
+            let removed: FxHashSet<Value> = self.order.iter().copied().filter(|pointer| !is_kept(pointer)).collect();
             if removed.is_empty() {
                 return;
             }
@@ -222,7 +222,7 @@ impl Pointers {
     }
 
     fn group(&self, pass: &Pass<'_, '_, '_>, members: &[Value]) -> Group {
-        let index: HashMap<Value, usize> = members.iter().enumerate().map(|(i, &base)| (base, i)).collect();
+        let index: FxHashMap<Value, usize> = members.iter().enumerate().map(|(i, &base)| (base, i)).collect();
         let mut bases: Vec<Base> = members
             .iter()
             .enumerate()
@@ -245,7 +245,7 @@ impl Pointers {
     }
 
     fn add_uses(&self, pass: &Pass<'_, '_, '_>, pointer: Value, (base, offset): (usize, u32), uses: &mut Vec<Use>) {
-        let mut seen = HashSet::new();
+        let mut seen = FxHashSet::default();
         for user in pointer.users().into_iter().filter(|user| seen.insert(*user)) {
             let operands = (0..user.operand_count()).filter(|&operand| user.operand(operand) == pointer);
             for operand in operands {

@@ -5,7 +5,8 @@ use super::{Extent, Pass};
 use crate::gc::cfg::{BlockIdx, Cfg};
 use crate::llvm::{Opcode, Type, TypeKind, Value};
 use dolmen_abi::object::{ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
-use std::collections::{BTreeMap, HashMap};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
 /// Most variables for one group: bases times fields.
 const MAX_VARIABLES: usize = 2048;
@@ -66,12 +67,12 @@ const END: usize = usize::MAX;
 pub(super) struct Planner<'p, 'c, 'm> {
     pass: &'p Pass<'p, 'c, 'm>,
     cfg: &'p Cfg,
-    places: HashMap<Value, Place>,
+    places: FxHashMap<Value, Place>,
 }
 
 impl<'p, 'c, 'm> Planner<'p, 'c, 'm> {
     pub(super) fn new(pass: &'p Pass<'p, 'c, 'm>, cfg: &'p Cfg) -> Self {
-        let mut places = HashMap::new();
+        let mut places = FxHashMap::default();
         for (block, instructions) in cfg.instructions.iter().enumerate() {
             places.extend(instructions.iter().enumerate().map(|(number, &i)| (i, (block, number))));
         }

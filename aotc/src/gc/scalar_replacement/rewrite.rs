@@ -5,7 +5,7 @@ use super::plan::{Materialisation, Plan, Slot, header_operand};
 use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Opcode, Type, Value};
 use crate::translate::unit::Unit;
 use dolmen_abi::reference::OBJECT_ALIGN_BYTES;
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// Replaces the objects of a group.
 pub(super) fn apply(unit: &Unit<'_, '_>, function: Value, plan: &Plan) {
@@ -20,7 +20,7 @@ pub(super) fn apply(unit: &Unit<'_, '_>, function: Value, plan: &Plan) {
             Variables { fields, is_object: plan.tells_null.then(|| b.alloca(unit.types.i1)) }
         })
         .collect();
-    let mut rewrite = Rewrite { unit, plan, b, variables, done: HashSet::new(), dead: Vec::new() };
+    let mut rewrite = Rewrite { unit, plan, b, variables, done: FxHashSet::default(), dead: Vec::new() };
     for materialisation in &plan.materialisations {
         rewrite.materialise(materialisation);
     }
@@ -49,7 +49,7 @@ struct Rewrite<'r, 'c, 'm> {
     /// Of each base.
     variables: Vec<Variables>,
     /// Uses that take a materialised object.
-    done: HashSet<usize>,
+    done: FxHashSet<usize>,
     dead: Vec<Value>,
 }
 
