@@ -187,6 +187,66 @@ fn plain_loops_count() {
     counts(OptLevel::O0);
 }
 
+/// Loops one behind the other: each counts to what the one before has left, or begins where that one ends.
+#[test]
+fn loops_count_to_what_loops_leave() {
+    let body = |length: usize| {
+        let step =
+            "(local.set $s (i32.xor (i32.shr_u (local.get $s) (i32.const 3)) (i32.add (local.get $s) (local.get $i))))";
+        format!("{} (local.set $s (i32.and (local.get $s) (i32.const 0x3fff)))", step.repeat(length))
+    };
+    let asking_first = |name: &str, bound: &str, body: &str| {
+        format!(
+            "(block $end{name} (loop ${name} (br_if $end{name} (i32.ge_u (local.get $i) {bound})) {body}
+               (local.set $i (i32.add (local.get $i) (i32.const 1))) (br ${name})))"
+        )
+    };
+    let asking_last = |name: &str, bound: &str, body: &str| {
+        format!(
+            "(loop ${name} {body}
+               (br_if ${name} (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) {bound})))"
+        )
+    };
+    let mut text = "(module ".to_owned();
+    let mut count = 0;
+    for lengths in [[1, 1, 1], [1, 3, 2], [3, 2, 1]] {
+        for order in 0..8 {
+            let mut code = String::new();
+            for (index, length) in lengths.into_iter().enumerate() {
+                let bound = if index == 0 { "(local.get $k)" } else { "(local.get $n)" };
+                let (name, body) = (index.to_string(), body(length));
+                let asks_first = order >> index & 1 == 1;
+                code += &if asks_first { asking_first(&name, bound, &body) } else { asking_last(&name, bound, &body) };
+                code += "(local.set $n (local.get $s))";
+                // Otherwise the next loop goes on from there.
+                code += if order & 1 == 1 { "(local.set $i (i32.const 0))" } else { "" };
+            }
+            let _ = write!(
+                text,
+                r#"(func (export "{count}") (param $k i32) (result i32) (local $i i32) (local $s i32) (local $n i32)
+                {code} (i32.add (local.get $s) (i32.mul (i32.const 0x10000) (local.get $i))))"#
+            );
+            count += 1;
+        }
+    }
+    text.push(')');
+    let results = |opt_level| {
+        let (mut store, instance) = start(&text, opt_level);
+        let mut result_of = |(func, k): (i32, i32)| {
+            let mut results = [Val::I32(0)];
+            let func = instance.get_func(&mut store, &func.to_string()).unwrap();
+            func.call(&mut store, &[Val::I32(k)], &mut results).unwrap();
+            let Val::I32(found) = results[0] else { panic!("{results:?}") };
+            found
+        };
+        (0..count).flat_map(|func| [0, 1, 2, 50, 5000].map(|k| (func, k))).map(&mut result_of).collect::<Vec<_>>()
+    };
+    let expected = results(OptLevel::O0);
+    for opt_level in [OptLevel::O1, OptLevel::O2, OptLevel::O3] {
+        assert_eq!(results(opt_level), expected, "{opt_level:?}");
+    }
+}
+
 /// Loops that do not end, or not for many seconds, because their counter steps over the bound or wraps.
 #[test]
 fn long_loops_are_interrupted() {

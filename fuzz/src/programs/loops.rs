@@ -4,7 +4,8 @@ use super::body::{BURN, Body, Ty};
 
 impl Body<'_> {
     pub(super) fn some_loop(&mut self, depth: u32) -> String {
-        match self.below(9) {
+        match self.below(10) {
+            9 => self.chained(),
             0..=2 => self.counted(|this| this.statements(depth)),
             3 => self.meeting(),
             4 => self.sum(),
@@ -36,6 +37,29 @@ impl Body<'_> {
                 "(local.set {counter} (i32.const 0)) (local.set {bound} {rounds}) (loop {name} {body} (br_if {name} (i32.lt_s (local.tee {counter} (i32.add (local.get {counter}) (i32.const 1))) (local.get {bound}))))"
             ),
         }
+    }
+
+    /// Two short loops, of which the second one counts to what the first one leaves.
+    fn chained(&mut self) -> String {
+        let [counter, sum, other] = ["i", "s", "t"].map(|name| self.hidden_local(name, Ty::I32));
+        let (bound, mask, added) = (self.below(20), 1 + self.below(15), self.int(0));
+        let mut code = format!("(local.set {sum} (i32.const 0)) (local.set {other} {added})");
+        let bound = format!("(i32.const {bound})");
+        for (bound, changed, mask) in [(&*bound, &sum, mask), (&*format!("(local.get {sum})"), &other, u64::MAX >> 33)]
+        {
+            let name = self.name("chain");
+            let step = format!("(i32.add (i32.mul (local.get {changed}) (i32.const 5)) (local.get {counter}))");
+            let body = format!("(local.set {changed} (i32.and {step} (i32.const {mask})))");
+            let next = format!("(local.tee {counter} (i32.add (local.get {counter}) (i32.const 1)))");
+            code += &if self.one_in(3) { String::new() } else { format!("(local.set {counter} (i32.const 0))") };
+            code += &match self.one_in(2) {
+                true => format!("(loop {name} {body} (br_if {name} (i32.lt_s {next} {bound})))"),
+                false => format!(
+                    "(block {name}_end (loop {name} (br_if {name}_end (i32.ge_s (local.get {counter}) {bound})) {body} (drop {next}) (br {name})))"
+                ),
+            };
+        }
+        code + &format!("(global.set $knob0 (i32.xor (global.get $knob0) (local.get {other})))")
     }
 
     /// Two counters that meet, and what stands there changes places.

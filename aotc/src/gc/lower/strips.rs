@@ -64,9 +64,11 @@ pub(super) fn cut(unit: &Unit<'_, '_>, cfg: &Cfg) -> Unpolled {
     let innermost = cfg.loops.iter().filter(|l| is_innermost(cfg, l));
     let counted = innermost.filter_map(|l| Counted::find(unit, cfg, l));
     // Before the function changes.
-    let found: Vec<_> = counted.map(|l| (l.is_short() || rests::is_rest(unit, cfg, &l), l)).collect();
-    for (_, counted) in found.iter().filter(|(is_uncut, _)| !is_uncut) {
-        Cut { unit, b: &Builder::new(unit.context), counted }.emit();
+    let mut found: Vec<_> = counted.map(|l| (l.is_short() || rests::is_rest(unit, cfg, &l), l)).collect();
+    for index in 0..found.len() {
+        let (false, counted) = &found[index] else { continue };
+        let replaced = Cut { unit, b: &Builder::new(unit.context), counted }.emit();
+        found[index + 1..].iter_mut().for_each(|(_, later)| later.follow(&replaced));
     }
     found.into_iter().map(|(_, counted)| (counted.latch, counted.header)).collect()
 }
@@ -101,7 +103,27 @@ struct Counted {
     rounds: u64,
 }
 
+/// What is no more since a loop was cut.
+struct Replaced {
+    /// Phis of the header and of the exit, and what is in their place.
+    phis: Vec<(Value, Value)>,
+    /// Where the loop was entered, and where it is.
+    entry: (Block, Block),
+}
+
 impl Counted {
+    /// Goes on with what is in the place of values and blocks of another loop: one may count to what another one leaves,
+    /// or be left where another one begins.
+    fn follow(&mut self, replaced: &Replaced) {
+        for &(old, new) in &replaced.phis {
+            let values = [&mut self.tested, &mut self.bound, &mut self.counter, &mut self.step, &mut self.offset];
+            values.into_iter().filter(|value| **value == old).for_each(|value| *value = new);
+        }
+        if self.exit == replaced.entry.0 {
+            self.exit = replaced.entry.1;
+        }
+    }
+
     fn find(unit: &Unit<'_, '_>, cfg: &Cfg, innermost: &Loop) -> Option<Self> {
         let rounds = strip_rounds(cfg, innermost)?;
         let back_edge = cfg.back_edges().find(|&(_, to)| to == innermost.header)?;
@@ -231,7 +253,7 @@ struct Cut<'e, 'c, 'm> {
 }
 
 impl Cut<'_, '_, '_> {
-    fn emit(&self) {
+    fn emit(&self) -> Replaced {
         let Counted { header, latch, exit, test, predicate, tested, bound, .. } = *self.counted;
         let [strip, check, poll] = ["strip", "strip.check", "strip.poll"].map(|name| self.block(name));
         let phis = header.phis();
@@ -255,8 +277,9 @@ impl Cut<'_, '_, '_> {
         if !test.has_uses() {
             test.erase();
         }
-        self.replace_phis(&phis, &outer, strip);
-        self.move_edge(exit, check);
+        let mut replaced = self.replace_phis(&phis, &outer, strip);
+        replaced.extend(self.move_edge(exit, check));
+        Replaced { phis: replaced, entry: (header, strip) }
     }
 
     /// Enters the loop through the block of strips, whose phis are the result. The builder then stands in it.
@@ -349,10 +372,10 @@ impl Cut<'_, '_, '_> {
     }
 
     /// Puts phis that know of strips in the place of the header's.
-    fn replace_phis(&self, phis: &[Value], outer: &[Value], strip: Block) {
+    fn replace_phis(&self, phis: &[Value], outer: &[Value], strip: Block) -> Vec<(Value, Value)> {
         let Counted { header, latch, .. } = *self.counted;
         self.b.position_before(header.instructions()[0]);
-        for (&phi, &outer) in phis.iter().zip(outer) {
+        let replace = |(&phi, &outer): (&Value, &Value)| {
             let inner = self.b.phi(phi.ty());
             inner.add_incoming(outer, strip);
             phi.incoming()
@@ -360,13 +383,16 @@ impl Cut<'_, '_, '_> {
                 .filter(|&(_, from)| from == latch)
                 .for_each(|(v, from)| inner.add_incoming(v, from));
             phi.replace_all_uses_with(inner);
-        }
+            (phi, inner)
+        };
+        let replaced = phis.iter().zip(outer).map(replace).collect();
         phis.iter().for_each(|phi| phi.erase());
+        replaced
     }
 
     /// Makes the phis of the exit take what came from the latch from another block.
-    fn move_edge(&self, exit: Block, check: Block) {
-        for phi in exit.phis() {
+    fn move_edge(&self, exit: Block, check: Block) -> Vec<(Value, Value)> {
+        let replace = |phi: Value| {
             self.b.position_before(phi);
             let moved = self.b.phi(phi.ty());
             for (value, from) in phi.incoming() {
@@ -374,7 +400,9 @@ impl Cut<'_, '_, '_> {
             }
             phi.replace_all_uses_with(moved);
             phi.erase();
-        }
+            (phi, moved)
+        };
+        exit.phis().into_iter().map(replace).collect()
     }
 
     fn block(&self, name: &str) -> Block {
