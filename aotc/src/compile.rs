@@ -254,11 +254,13 @@ fn in_parallel<T: Send>(
                 *results[index].lock().unwrap_or_else(|e| e.into_inner()) = Some(work(index));
             }
         };
-        for _ in 1..jobs.min(count) {
-            // Without this thread the others have more to do.
-            let _ = deep_thread().spawn_scoped(scope, worker);
-        }
+        // Without one of these threads the others have more to do.
+        let others: Vec<_> = (1..jobs.min(count)).flat_map(|_| deep_thread().spawn_scoped(scope, worker)).collect();
         worker();
+        for other in others {
+            // The scope would tell of a panic, but not of which.
+            other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
     });
     let mut first_error: Option<CompileError> = None;
     let mut values = Vec::with_capacity(count);
@@ -372,6 +374,7 @@ fn generate(
     if !observer.timed(Stage::Optimise, || optimise(job, unit, range, target))? {
         return Ok(Err(Obstacle::TailCalls));
     }
+    unit.forget_assumptions();
     gc::initial::drop_zeros(unit);
     observer.timed(Stage::Lower, || gc::lower::lower(unit))?;
     // What translation got wrong, or lowering.

@@ -14,6 +14,7 @@ pub(crate) mod call_trees;
 pub(crate) mod constants;
 pub(crate) mod elements;
 mod hints;
+pub(crate) mod makers;
 pub(crate) mod merged;
 mod names;
 pub(crate) mod nests;

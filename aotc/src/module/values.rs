@@ -6,7 +6,8 @@
 //! loads have few outcomes, and a call through them few targets.
 //!
 //! The result is a *guess* all the same: another module, or the host, can make objects of equal types. So a value set
-//! may only choose what code compares with; see [`crate::translate::devirtualise`].
+//! may only choose what code compares with; see [`crate::translate::devirtualise`]. What is certain is in [`makers`] and
+//! [`elements`].
 //!
 //! The pass also notes which types direct calls pass for each parameter of more general type, through parameters that
 //! are passed on, and what [`elements`] wants to know.
@@ -16,6 +17,9 @@
 
 use super::constants::{Constant, plain_constant};
 use super::elements::{ElementStores, Elements};
+#[cfg(doc)]
+use super::makers;
+use super::makers::Makers;
 use super::types::{heap_type, val_type};
 use super::{Body, Module, elements};
 use crate::error::CompileError;
@@ -55,6 +59,15 @@ impl ValueSet {
         other.values.iter().for_each(|&value| self.insert(Some(value)));
     }
 
+    /// The values that are known.
+    pub(super) fn values(&self) -> &BTreeSet<Constant> {
+        &self.values
+    }
+
+    pub(super) fn has_unknown(&self) -> bool {
+        self.has_unknown
+    }
+
     /// The values, if they are all there is and at least one.
     pub(crate) fn complete(&self) -> Option<&BTreeSet<Constant>> {
         (!self.has_unknown && !self.values.is_empty()).then_some(&self.values)
@@ -62,7 +75,7 @@ impl ValueSet {
 }
 
 /// A field, by the canonical index of a struct type.
-type FieldKey = (u32, u32);
+pub(super) type FieldKey = (u32, u32);
 
 /// What one pass over some of the bodies found.
 #[derive(Debug, Default)]
@@ -121,6 +134,7 @@ pub(crate) struct StoredValues {
     funcs: BTreeMap<u32, Vec<u32>>,
     passed: HashMap<Param, BTreeSet<TypeIdx>>,
     pub(crate) elements: Elements,
+    pub(crate) makers: Makers,
     /// Whether every function reference that the module can come by is to a function of the instance that has it.
     pub(crate) functions_are_own: bool,
 }
@@ -190,7 +204,10 @@ impl StoredValues {
         let elements = Elements::new(module, all.elements);
         let functions_are_own =
             elements.are_inside() && module.meta.func_refs.iter().all(|&func| module.defined_position(func).is_some());
-        Self { fields, funcs, passed, elements, functions_are_own }
+        // Bodies were looked through for what they store.
+        let is_known = elements.are_inside() && has_functions_in_structs(module);
+        let makers = Makers::new(module, &all.created, is_known);
+        Self { fields, funcs, passed, elements, makers, functions_are_own }
     }
 
     /// What a field of objects of a type, or of its subtypes, can hold.

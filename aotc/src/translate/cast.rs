@@ -96,7 +96,7 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// Whether a reference is of a type.
-    fn matches(&mut self, operand: Operand, target: RefType) -> Value {
+    pub(super) fn matches(&mut self, operand: Operand, target: RefType) -> Value {
         let value = operand.value;
         let types = self.unit.types;
         let (yes, no) = (types.i1.int(1), types.i1.int(0));

@@ -22,9 +22,13 @@
 //!
 //! The comparison is what makes this correct, since objects of equal types that other modules make have other tables:
 //! an instance's globals hold objects of its own, whose functions are its own.
+//!
+//! Methods cast their receiver to their class first. Where only objects of that class hold the table
+//! ([`crate::module::makers`]), LLVM is told behind the comparison that the cast succeeds.
 
 use crate::llvm::{Block, Value};
 use crate::module::constants::{Constant, ObjectIdx};
+use crate::module::makers;
 use crate::options::{MAX_GUARDS, MAX_GUARDS_BY_TYPE};
 use crate::translate::calls::Callee;
 use crate::translate::function::FunctionTranslator;
@@ -46,6 +50,8 @@ pub(crate) enum Fact {
 /// How an operand was loaded.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
+    /// The object that the head was loaded from.
+    object: Value,
     /// The head of the chain of loads: the reference that decides.
     head: Value,
     /// The field that the head was loaded from.
@@ -68,6 +74,16 @@ pub(crate) struct Guard {
     pub(crate) func: u32,
     /// How often it is called, relative to the others.
     pub(crate) weight: u64,
+    /// What the comparison tells of another reference.
+    pub(crate) receiver: Option<Receiver>,
+}
+
+/// A reference that is to an object, of a class below its own type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Receiver {
+    object: Value,
+    ty: TypeIdx,
+    class: TypeIdx,
 }
 
 /// Where a call goes.
@@ -143,7 +159,7 @@ impl FunctionTranslator<'_, '_, '_> {
                 path.push(field);
                 Chain { path, last, ..*chain }
             }
-            _ => Chain { head: loaded, first: last, path: SmallVec::new(), last },
+            _ => Chain { object: object.value, head: loaded, first: last, path: SmallVec::new(), last },
         })
     }
 
@@ -236,7 +252,7 @@ impl FunctionTranslator<'_, '_, '_> {
         };
         let cases: Vec<(Constant, u32)> = heads.iter().map(called).collect::<Option<_>>()?;
         if cases.len() <= MAX_GUARDS
-            && let Some(guards) = cases.iter().map(|&(head, func)| self.head_guard(chain.head, head, func)).collect()
+            && let Some(guards) = cases.iter().map(|&(head, func)| self.head_guard(chain, head, func)).collect()
         {
             return Some(guards);
         }
@@ -261,17 +277,33 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// The guard that a reference is to a function of this instance.
     pub(crate) fn func_guard(&self, callee: Value, func: u32) -> Guard {
-        Guard { actual: callee, expected: self.func_ref(func), func, weight: WEIGHT }
+        Guard { actual: callee, expected: self.func_ref(func), func, weight: WEIGHT, receiver: None }
     }
 
     /// The guard that the head of a chain of loads is an object that this instance keeps in a global.
-    fn head_guard(&self, head: Value, expected: Constant, func: u32) -> Option<Guard> {
-        let expected = match expected {
+    fn head_guard(&self, chain: &Chain, head: Constant, func: u32) -> Option<Guard> {
+        let expected = match head {
             Constant::Object(object) => self.load_object(object)?,
             Constant::Func(func) => self.func_ref(func),
             _ => return None,
         };
-        Some(Guard { actual: head, expected, func, weight: WEIGHT })
+        Some(Guard { actual: chain.head, expected, func, weight: WEIGHT, receiver: self.receiver(chain, head, func) })
+    }
+
+    /// What a head tells of the object that it was loaded from, if the function that is then called asks for it.
+    fn receiver(&self, chain: &Chain, head: Constant, func: u32) -> Option<Receiver> {
+        let module = self.unit.module;
+        let class = makers::receiver_class(module, func)?;
+        let is_known = module.stored_values.makers.are_all(module, chain.first, head, class);
+        is_known.then_some(Receiver { object: chain.object, ty: chain.first.0, class })
+    }
+
+    /// Tells LLVM the class of a receiver, as its cast will ask for it.
+    fn assume_class(&mut self, receiver: Receiver) {
+        let operand = Operand::new(receiver.object, Self::ref_to(receiver.ty));
+        let class = RefType { nullable: false, heap: HeapType::Concrete(receiver.class) };
+        let holds = self.matches(operand, class);
+        self.unit.assume(&self.b, holds);
     }
 
     /// The reference to a constant object, if a global holds it.
@@ -327,6 +359,9 @@ impl FunctionTranslator<'_, '_, '_> {
         let branch = self.b.cond_br(holds, target, next);
         self.unit.mark_weights(branch, guard.weight, others);
         self.b.position_at_end(target);
+        if let Some(receiver) = guard.receiver {
+            self.assume_class(receiver);
+        }
         next
     }
 

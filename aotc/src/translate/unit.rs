@@ -73,6 +73,9 @@ impl Types {
     }
 }
 
+/// The intrinsic that tells LLVM what holds.
+pub(crate) const ASSUME: &str = "llvm.assume";
+
 /// Less is no offset and no number of many.
 const MIN_PASSED_ON: u32 = 16;
 
@@ -249,6 +252,19 @@ impl<'c, 'm> Unit<'c, 'm> {
     /// An overloaded or plain LLVM intrinsic.
     pub(crate) fn intrinsic(&self, name: &str, overloads: &[Type]) -> Value {
         self.llvm.intrinsic(name, overloads)
+    }
+
+    /// Tells LLVM what holds, until [`forget_assumptions`](Self::forget_assumptions).
+    pub(crate) fn assume(&self, b: &Builder<'_>, holds: Value) {
+        let assume = self.intrinsic(ASSUME, &[]);
+        b.call(assume.function_type(), assume, &[holds], C_CC);
+    }
+
+    /// Takes away what [`assume`](Self::assume) has told, which from now on is in the way.
+    pub(crate) fn forget_assumptions(&self) {
+        if let Some(assume) = self.llvm.function(ASSUME) {
+            assume.users().into_iter().for_each(Value::erase);
+        }
     }
 
     /// The LLVM type of a builtin, thread context included.

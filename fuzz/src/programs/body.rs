@@ -129,6 +129,9 @@ pub(super) struct Body<'p> {
 impl Program {
     /// Writes a function with a random body.
     pub(super) fn function(&mut self, name: &str, signature: &Signature, depth: usize) {
+        if signature.named.is_some() && self.rng.one_in(3) {
+            return self.getter(name, signature);
+        }
         let is_leaf = depth == 0 || depth < 2 && self.rng.one_in(2);
         let mut body = Body {
             program: self,
@@ -142,6 +145,7 @@ impl Program {
         };
         let params: String = signature.params.iter().map(|&ty| body.param(ty)).collect();
         let early = if body.one_in(3) { body.leave_early() } else { String::new() };
+        let receiver = if signature.named.is_some() && body.one_in(2) { body.cast_receiver() } else { String::new() };
         let fuel = if is_leaf { String::new() } else { body.return_without_fuel() };
         let prologue = body.prologue();
         let statements = body.statements(3);
@@ -150,16 +154,40 @@ impl Program {
         let results = signature.result_text();
         let ty = signature.named.map_or(String::new(), |name| format!(" (type {name})"));
         self.line(&format!(
-            "(func {name}{ty}{params} (result{results}){declarations}\n    {early}{fuel}{prologue}\n    {statements}\n    {end})"
+            "(func {name}{ty}{params} (result{results}){declarations}\n    {early}{receiver}{fuel}{prologue}\n    {statements}\n    {end})"
         ));
         (0..self.fillers).for_each(|_| self.line("(func)"));
     }
 }
 
+impl Program {
+    /// Writes a method that is short enough to be inlined wherever it is called, for objects of its class.
+    fn getter(&mut self, name: &str, signature: &Signature) {
+        let params: String = signature.params.iter().map(|ty| format!(" (param {})", ty.text())).collect();
+        let (ty, results) = (signature.named.unwrap_or_default(), signature.result_text());
+        let (cast, usual) = (RECEIVER_FIELD, "(i64.extend_i32_s (struct.get $obj 1 (local.get 0)))");
+        let convert = if signature.results == [Ty::I32] { "i32.wrap_i64" } else { "i64.clz" };
+        let bit = 1 + self.rng.below(2);
+        self.line(&format!(
+            "(func {name} (type {ty}){params} (result{results}) ({convert} (if (result i64) \
+             (i32.and (global.get $knob1) (i32.const {bit})) (then {cast}) (else {usual}))))"
+        ));
+    }
+}
+
+/// A field of the object that a method is called for, which it casts to its class; that fails for others.
+const RECEIVER_FIELD: &str = "(struct.get $c1 3 (ref.cast (ref $c1) (local.get 0)))";
+
 /// Burns fuel, of which there must be some.
 pub(super) const BURN: &str = "(global.set $fuel (i32.sub (global.get $fuel) (i32.const 1)))";
 
 impl Body<'_> {
+    /// What methods begin with.
+    fn cast_receiver(&mut self) -> String {
+        let number = self.below(4);
+        format!("(if (i32.eq (global.get $knob1) (i32.const {number})) (then (global.set $wide {RECEIVER_FIELD})))")
+    }
+
     pub(super) fn below(&mut self, end: u64) -> u64 {
         self.program.rng.below(end)
     }

@@ -255,17 +255,25 @@ impl Body<'_> {
     fn new_object(&mut self, depth: u32) -> String {
         let next = if depth == 0 { " (ref.null $obj)".into() } else { self.values(&[Ty::Obj], depth) };
         let value = self.int(depth.min(1));
-        let wide_table = if self.one_in(2) { "$vt_c" } else { "$vt_d" };
+        let own = self.program.own_tables;
+        let wide_tables = if own { ["$vt_c", "$vt_d"] } else { [if self.one_in(2) { "$vt_c" } else { "$vt_d" }; 2] };
         match self.below(4) {
-            0 => format!("(struct.new $c1 (global.get {wide_table}) {value}{next} {} {})", self.long(0), self.any(0)),
+            0 => format!(
+                "(struct.new $c1 (global.get {}) {value}{next} {} {})",
+                wide_tables[0],
+                self.long(0),
+                self.any(0)
+            ),
             1 => format!(
-                "(struct.new $c2 (global.get {wide_table}) {value}{next} {} {} {} (ref.null $objs))",
+                "(struct.new $c2 (global.get {}) {value}{next} {} {} {} (ref.null $objs))",
+                wide_tables[1],
                 self.long(0),
                 self.any(0),
                 self.float(0)
             ),
             _ => {
-                let table = self.one_of(&["$vt_a", "$vt_b", "$vt_mut", "$vt_c"]);
+                let tables = ["$vt_a", "$vt_b", "$vt_mut", "$vt_c"];
+                let table = self.one_of(if own { &tables[..2] } else { &tables });
                 format!("(struct.new $obj (global.get {table}) {value}{next})")
             }
         }

@@ -96,6 +96,8 @@ struct Program {
     null_elements: bool,
     null_methods: bool,
     mutable_tables: bool,
+    /// Whether no two classes have a method table in common.
+    own_tables: bool,
     /// Whether there are vectors of 128 bits.
     vectors: bool,
     /// Whether references are converted to those of the host and back.
@@ -128,6 +130,7 @@ impl Program {
             null_elements: rng.one_in(2),
             null_methods: rng.one_in(8),
             mutable_tables: rng.one_in(2),
+            own_tables: rng.one_in(2),
             vectors,
             converts: rng.one_in(6),
             methods: [3 + rng.below(4) as usize, 2 + rng.below(3) as usize],

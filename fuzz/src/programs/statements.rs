@@ -98,7 +98,11 @@ impl Body<'_> {
             }
             _ if self.program.mutable_tables => {
                 let place = if self.one_in(2) { 0 } else { 2 };
-                let table = if self.one_in(2) { "(global.get $vt_mut)" } else { "(global.get $vt_a)" };
+                let table = if self.one_in(2) && !self.program.own_tables {
+                    "(global.get $vt_mut)"
+                } else {
+                    "(global.get $vt_a)"
+                };
                 format!("(struct.set $vt {place} {table} (ref.func {}))", self.program.method(0))
             }
             _ => {

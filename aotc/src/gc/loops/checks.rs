@@ -7,11 +7,8 @@
 use super::facts::Facts;
 use super::prover::Prover;
 use crate::gc::cfg::{BlockIdx, Cfg};
-use crate::llvm::{Builder, C_CC, IntPredicate, Opcode, TypeKind, Value};
+use crate::llvm::{Builder, IntPredicate, Opcode, TypeKind, Value};
 use crate::translate::unit::Unit;
-
-/// The intrinsic that tells LLVM what holds.
-pub(super) const ASSUME: &str = "llvm.assume";
 
 /// The greatest index of a fixed element.
 const MAX_FIXED_INDEX: u64 = 7;
@@ -153,7 +150,6 @@ impl Store {
         let b = Builder::new(unit.context);
         b.position_before(self.store);
         let holds = b.icmp(IntPredicate::Ugt, self.index, unit.types.i32.int(self.fixed as u64));
-        let assume = unit.intrinsic(ASSUME, &[]);
-        b.call(assume.function_type(), assume, &[holds], C_CC);
+        unit.assume(&b, holds);
     }
 }

@@ -22,7 +22,7 @@ mod prover;
 mod tests;
 
 use super::cfg::Cfg;
-use crate::llvm::{LlvmError, Opcode, TargetMachine, Value};
+use crate::llvm::{LlvmError, TargetMachine, Value};
 use crate::pipeline;
 use crate::translate::unit::Unit;
 
@@ -46,15 +46,6 @@ fn run_on(unit: &Unit<'_, '_>, target: &TargetMachine, function: Value) -> Resul
     }
     if checks::improve(unit, &cfg) {
         function.run_passes(pipeline::forward_loads(), target)?;
-        erase_assumptions(function);
     }
     Ok(())
-}
-
-fn erase_assumptions(function: Value) {
-    let instructions = function.blocks().into_iter().flat_map(|block| block.instructions());
-    let is_assumption = |i: &Value| {
-        i.opcode() == Opcode::Call && i.called_function().is_some_and(|callee| callee.name() == checks::ASSUME)
-    };
-    instructions.filter(is_assumption).for_each(Value::erase);
 }

@@ -2,6 +2,7 @@
 
 use super::Pass;
 use crate::llvm::{Opcode, TypeKind, Value};
+use crate::translate::unit::ASSUME;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Longest array that is replaced, in elements.
@@ -311,7 +312,7 @@ fn call_kind(pass: &Pass<'_, '_, '_>, call: Value, operand: usize, offset: u32) 
         return Kind::Note;
     }
     let name = callee.name();
-    if name == "llvm.assume" {
+    if name == ASSUME {
         return Kind::Note;
     }
     let is_clear = name.starts_with("llvm.memset.") && operand == 0 && call.operand(1).is_null_constant();
