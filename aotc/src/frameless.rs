@@ -27,7 +27,7 @@ use crate::gc::cfg::{BlockIdx, Cfg};
 use crate::gc::markers::POLLED_CALL;
 use crate::llvm::{Opcode, Value, attribute_index};
 use crate::partial::{self, REST_CALL};
-use crate::translate::unit::Unit;
+use crate::translate::unit::{ASSUME, Unit};
 
 /// Functions with more blocks are not looked at.
 const MAX_BLOCKS: usize = 300;
@@ -197,10 +197,18 @@ fn acts(instruction: Value) -> bool {
     match instruction.opcode() {
         Opcode::Load => !instruction.is_plain_access(),
         Opcode::Call if gate(instruction).is_some_and(|gate| !comes_back(gate)) => false,
-        Opcode::Call => !instruction.called_function().is_some_and(|callee| callee.name().starts_with("llvm.")),
+        Opcode::Call => !only_computes(instruction),
         Opcode::Store | Opcode::Invoke | Opcode::LandingPad | Opcode::AtomicAccess | Opcode::Alloca => true,
         _ => instruction.is_fence(),
     }
+}
+
+/// Whether a call is of one of LLVM's functions, and of one that has a result or only says something. Others store, such as
+/// elements under a mask.
+fn only_computes(call: Value) -> bool {
+    const SAYING: [&str; 3] = [ASSUME, "llvm.experimental.noalias.scope.decl", "llvm.lifetime."];
+    let Some(name) = call.called_function().map(Value::name) else { return false };
+    name.starts_with("llvm.") && (!call.ty().is_void() || SAYING.iter().any(|saying| name.starts_with(saying)))
 }
 
 fn is_counted(instruction: Value) -> bool {

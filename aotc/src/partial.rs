@@ -67,9 +67,12 @@ pub(crate) fn run(unit: &Unit<'_, '_>, target: &TargetMachine) -> Result<Vec<Str
         return Ok(vec![]);
     }
     versions.into_values().flatten().for_each(|version| version.function.set_internal());
+    let names: Vec<_> = callers.into_iter().map(Value::name).collect();
     unit.llvm.run_passes(pipeline::merge(), target)?;
-    callers.iter().try_for_each(|caller| caller.run_passes(pipeline::after_partial_inlining(), target))?;
-    Ok(callers.into_iter().map(Value::name).collect())
+    // With the last call of a function that is here to be inlined the function goes.
+    let left = names.iter().filter_map(|name| unit.llvm.function(name)).filter(|function| function.is_definition());
+    left.into_iter().try_for_each(|caller| caller.run_passes(pipeline::after_partial_inlining(), target))?;
+    Ok(names)
 }
 
 /// What callers get instead of a function.
@@ -208,4 +211,30 @@ fn call_whole(unit: &Unit<'_, '_>, whole: Value, b: &Builder<'_>, block: Block) 
         b.ret(call);
     }
     call
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Options, compile};
+
+    #[test]
+    fn functions_of_other_partitions_may_go() {
+        // `$g` is elsewhere, and translated along to be inlined. Where both arguments are the same, its early return is all
+        // that is left of it, and so is that of `$h`, which it calls.
+        let (others, many) = ("(func)".repeat(1100), "(call $far (i32.const 1))".repeat(20));
+        let calls = "(drop (call $h (local.get 0)))".repeat(12);
+        let text = format!(
+            r#"(module (import "" "" (func $far (param i32)))
+            (func $h (param i32) (result i32) (if (i32.eqz (local.get 0)) (then (return (i32.const 3)))) {many} (i32.const 5))
+            (func $same (param i32) (result i32) (call $g (local.get 0) (local.get 0)))
+            (func (export "f") (param i32) (result i32)
+              (i32.add (call $same (local.get 0)) (call $same (i32.add (local.get 0) (i32.const 1)))))
+            {others}
+            (func $g (param i32 i32) (result i32)
+              (if (i32.eq (local.get 0) (local.get 1)) (then (return (i32.const 7)))) {calls} (call $h (local.get 1)))
+            (func (export "g") (param i32 i32) (result i32) (call $g (local.get 0) (local.get 1))))"#
+        );
+        let wasm = wat::parse_str(text.as_str()).expect("the text is right");
+        assert!(compile(&wasm, &Options::default()).is_ok());
+    }
 }

@@ -33,6 +33,11 @@ pub(crate) enum TypeKind {
 }
 
 impl Type {
+    pub(crate) fn is_void(self) -> bool {
+        // SAFETY: the handle is valid (module rule).
+        unsafe { LLVMGetTypeKind(self.0) == LLVMTypeKind::LLVMVoidTypeKind }
+    }
+
     pub(crate) fn kind(self) -> TypeKind {
         // SAFETY: the handle is valid (module rule); the element queries follow the kind just read.
         unsafe {
