@@ -79,7 +79,7 @@ pub(crate) fn optimise(level: OptLevel) -> Option<String> {
          simplifycfg<forward-switch-cond;switch-range-to-icmp;switch-to-arithmetic;switch-to-lookup;no-keep-loops;\
          hoist-common-insts;sink-common-insts>,\
          slp-vectorizer,vector-combine,instcombine<no-verify-fixpoint>,{unroll},sroa<preserve-cfg>,infer-alignment,\
-         instcombine<no-verify-fixpoint>,loop-mssa(licm),alignment-from-assumptions,loop-sink,instsimplify,\
+         instcombine<no-verify-fixpoint>,loop-mssa(licm),alignment-from-assumptions,instsimplify,\
          div-rem-pairs,tailcallelim,\
          simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-loads-stores-with-cond-faulting;\
          speculate-unpredictables>,loop-simplify,lcssa),\

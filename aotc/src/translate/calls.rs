@@ -16,7 +16,7 @@ use dolmen_abi::context::ImportedFunc;
 use dolmen_abi::object::{FUNC_CODE_OFFSET, FUNC_INSTANCE_OFFSET};
 use dolmen_abi::signature::{MAX_REGISTER_RESULTS, MachineSignature, surplus_params};
 use dolmen_abi::trap::TrapCode;
-use dolmen_abi::types::{FuncType, TypeIdx};
+use dolmen_abi::types::{FuncType, TypeIdx, ValType};
 use wasmparser::Operator;
 
 /// What is called: code and the instance that it takes.
@@ -319,7 +319,7 @@ impl FunctionTranslator<'_, '_, '_> {
     }
 
     /// The parameters of this function become its first locals.
-    pub(crate) fn declare_params(&mut self, params: &[dolmen_abi::types::ValType]) {
+    pub(crate) fn declare_params(&mut self, params: &[ValType]) {
         let machine: Vec<_> = params.iter().map(|&ty| ty.into()).collect();
         let (mut next_register, mut next_surplus) = (CONTEXTS, 0);
         for (&ty, surplus) in params.iter().zip(surplus_params(&machine)) {
@@ -363,6 +363,11 @@ impl FunctionTranslator<'_, '_, '_> {
                 let slot = self.surplus_slot(index - MAX_REGISTER_RESULTS);
                 let load = self.b.load(self.lower_type(result_type), slot);
                 self.unit.alias.tag(load, self.unit.metadata.tbaa, self.unit.alias.surplus);
+                if matches!(result_type, ValType::Ref(_)) {
+                    // LLVM would take it out of a loop to where it is used, but behind a poll the slot is no root, and polls
+                    // come when references are lowered.
+                    load.set_volatile();
+                }
                 load
             });
             self.push(value, result_type);

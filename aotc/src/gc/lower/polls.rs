@@ -37,7 +37,9 @@ pub(super) fn insert(unit: &Unit<'_, '_>, expansions: &Expansions<'_, '_, '_>, c
         b.call(marker.function_type(), marker, &[function.param(0)], C_CC);
     };
     let is_polled = |&(latch, header): &(BlockIdx, BlockIdx)| {
-        unpolled.contains(&(cfg.blocks[latch], cfg.blocks[header])) || allocates(cfg, (latch, header))
+        unpolled.contains(&(cfg.blocks[latch], cfg.blocks[header]))
+            || allocates(cfg, (latch, header))
+            || cfg.blocks[latch].terminator().is_some_and(is_polled_invoke)
     };
     let latches: BTreeSet<_> = cfg.back_edges().filter(|edge| !is_polled(edge)).map(|(latch, _)| latch).collect();
     for &latch in &latches {
@@ -54,6 +56,12 @@ pub(super) fn insert(unit: &Unit<'_, '_>, expansions: &Expansions<'_, '_, '_>, c
             poll_before(call);
         }
     }
+}
+
+/// Whether a block ends with a call that stands behind a poll of its own, and behind stores of surplus arguments, which are
+/// no roots: no poll may be in front of it, and none is needed.
+fn is_polled_invoke(terminator: Value) -> bool {
+    terminator.opcode() == Opcode::Invoke && terminator.has_call_string_attribute(POLLED_CALL)
 }
 
 /// Whether an instruction is a call that may close a cycle, without a poll of its own.

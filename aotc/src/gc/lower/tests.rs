@@ -176,3 +176,74 @@ define tailcc i32 @f(ptr %thread, ptr %instance, ptr %heap, ref %object) {
     let code = lowered(&format!("define tailcc void @f({contexts}) memory(none) {{ ret void }}"));
     assert!(code.expect("lowers").contains("@f(ptr %thread, ptr %instance, ptr %heap) {"));
 }
+
+#[test]
+fn extracted_lanes_are_inserted_elsewhere() {
+    let code = lowered(
+        r#"
+define tailcc i32 @f(ptr %thread, ptr %instance, ptr %heap, <2 x ref> %objects, ref %b, i32 %i) {
+  %fields = getelementptr inbounds i8, <2 x ref> %objects, i32 8
+  %field = extractelement <2 x ref> %fields, i64 1
+  %x = load i32, ref %field, align 4
+  %beside = getelementptr inbounds i8, ref %b, i32 12
+  %half = insertelement <2 x ref> poison, ref %field, i64 0
+  %pair = insertelement <2 x ref> %half, ref %beside, i64 1
+  %gathered = call <2 x i32> @llvm.masked.gather.v2i32.v2p271(<2 x ref> %pair, <2 x i1> splat (i1 true), <2 x i32> poison)
+  %first = extractelement <2 x i32> %gathered, i64 0
+  %second = extractelement <2 x i32> %gathered, i64 1
+  %y = add i32 %first, %second
+  %sum = add i32 %x, %y
+  ret i32 %sum
+}"#,
+    )
+    .expect("the lanes are known");
+    assert_eq!(count(&code, "@llvm.masked.gather.v2i32.v2p0("), 1, "{code}");
+}
+
+#[test]
+fn lanes_go_from_vector_to_vector() {
+    let code = lowered(
+        r#"
+define tailcc i32 @f(ptr %thread, ptr %instance, ptr %heap, <2 x ref> %objects, ref %b, i1 %c) {
+  %fields = getelementptr inbounds i8, <2 x ref> %objects, i32 8
+  br i1 %c, label %left, label %merge
+left:
+  %others = getelementptr inbounds i8, <2 x ref> %objects, i32 12
+  br label %merge
+merge:
+  %some = phi <2 x ref> [ %fields, %0 ], [ %others, %left ]
+  %one = extractelement <2 x ref> %some, i64 1
+  %half = insertelement <2 x ref> %some, ref %one, i64 0
+  %two = extractelement <2 x ref> %half, i64 0
+  %whole = insertelement <2 x ref> %half, ref %two, i64 1
+  %three = extractelement <2 x ref> %whole, i64 1
+  %x = load i32, ref %three, align 4
+  %gathered = call <2 x i32> @llvm.masked.gather.v2i32.v2p271(<2 x ref> %whole, <2 x i1> splat (i1 true), <2 x i32> poison)
+  %first = extractelement <2 x i32> %gathered, i64 0
+  %sum = add i32 %x, %first
+  ret i32 %sum
+}"#,
+    )
+    .expect("the lanes are known");
+    assert_eq!(count(&code, "@llvm.masked.gather.v2i32.v2p0("), 1, "{code}");
+}
+
+#[test]
+fn switches_bring_the_same_vectors() {
+    let code = lowered(
+        r#"
+define tailcc i32 @f(ptr %thread, ptr %instance, ptr %heap, <2 x ref> %objects, i32 %c) {
+  switch i32 %c, label %left [ i32 3, label %merge
+   i32 7, label %merge ]
+left:
+  %others = getelementptr inbounds i8, <2 x ref> %objects, i32 12
+  br label %merge
+merge:
+  %some = phi <2 x ref> [ %objects, %0 ], [ %objects, %0 ], [ %others, %left ]
+  %one = extractelement <2 x ref> %some, i64 1
+  %x = load i32, ref %one, align 4
+  ret i32 %x
+}"#,
+    );
+    assert!(code.is_ok(), "{code:?}");
+}

@@ -15,7 +15,7 @@
 
 use super::bases::find_derived;
 use super::cfg::Cfg;
-use crate::llvm::{Builder, LlvmError, Opcode, TypeKind, Value};
+use crate::llvm::{Block, Builder, LlvmError, Opcode, TypeKind, Value};
 use crate::translate::unit::Unit;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -88,7 +88,7 @@ impl Splitter<'_, '_, '_> {
             Opcode::InsertElement => {
                 let lane = constant_lane_number(vector, vector.operand(2))?;
                 let mut lanes = self.lanes_at(vector.operand(0), vector)?;
-                lanes[lane as usize] = vector.operand(1);
+                lanes[lane as usize] = self.lane_for(vector.operand(1))?;
                 lanes
             }
             Opcode::ShuffleVector => {
@@ -124,6 +124,19 @@ impl Splitter<'_, '_, '_> {
         }
     }
 
+    /// What stands for a scalar that is put into a vector: a lane, if it is taken out of a vector that is taken apart,
+    /// since that extraction goes.
+    fn lane_for(&mut self, scalar: Value) -> Result<Value, LlvmError> {
+        let is_extracted = scalar.is_instruction()
+            && scalar.opcode() == Opcode::ExtractElement
+            && self.apart.contains(&scalar.operand(0));
+        if !is_extracted {
+            return Ok(scalar);
+        }
+        let lane = constant_lane_number(scalar, scalar.operand(1))?;
+        Ok(self.lanes_of(scalar.operand(0))?[lane as usize])
+    }
+
     /// The lanes of an operand, taken out of it in front of an instruction where it is a vector of something else.
     fn lanes_at(&mut self, operand: Value, place: Value) -> Result<Vec<Value>, LlvmError> {
         if self.apart.contains(&operand) {
@@ -138,9 +151,17 @@ impl Splitter<'_, '_, '_> {
     fn fill_phis(&mut self, in_order: &[Value]) -> Result<(), LlvmError> {
         for &vector in in_order.iter().filter(|i| self.apart.contains(i) && i.opcode() == Opcode::Phi) {
             let phis = self.lanes[&vector].clone();
+            // A switch arrives several times from one block, and has to bring the same values.
+            let mut arrived: FxHashMap<Block, Vec<Value>> = FxHashMap::default();
             for (incoming, block) in vector.incoming() {
-                let end = block.terminator().ok_or_else(|| LlvmError("block without terminator".into()))?;
-                let lanes = self.lanes_at(incoming, end)?;
+                let lanes = match arrived.get(&block) {
+                    Some(lanes) => lanes.clone(),
+                    None => {
+                        let end = block.terminator().ok_or_else(|| LlvmError("block without terminator".into()))?;
+                        self.lanes_at(incoming, end)?
+                    }
+                };
+                arrived.insert(block, lanes.clone());
                 for (phi, lane) in phis.iter().zip(lanes) {
                     phi.add_incoming(lane, block);
                 }
