@@ -134,29 +134,12 @@ fn topmost(module: &Module<'_>, ty: TypeIdx) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::values::{self, Interest, StoredValues};
     use super::*;
-    use crate::features::Features;
-    use wasmparser::FuncValidatorAllocations;
-
-    /// What the bodies of a module tell of its fields.
-    fn examine<T>(fields: &str, examine: impl FnOnce(&Module<'_>, StoredValues) -> T) -> T {
-        let wasm = wat::parse_str(format!("(module {fields})")).expect("the text is right");
-        let module = Module::decode(&wasm, Features::default()).expect("the module is valid");
-        let mut stores = values::Stores::default();
-        if let Some(interest) = Interest::of(&module) {
-            for body in &module.bodies {
-                let allocations = FuncValidatorAllocations::default();
-                values::scan(&module, body, interest, allocations, &mut stores).expect("the body is valid");
-            }
-        }
-        let values = StoredValues::new(&module, vec![stores]);
-        examine(&module, values)
-    }
+    use crate::testing::with_stored_values;
 
     /// Whether the elements of a module's first type are never null.
     fn are_never_null(fields: &str) -> bool {
-        examine(fields, |module, values| values.elements.are_never_null(module, TypeIdx(0)))
+        with_stored_values(fields, |module, values| values.elements.are_never_null(module, TypeIdx(0)))
     }
 
     const ARRAY: &str = "(type $a (array (mut anyref)))";
@@ -194,7 +177,7 @@ mod tests {
 
     #[test]
     fn functions_are_own_unless_a_reference_comes_from_elsewhere() {
-        let own = |fields: &str| examine(fields, |_, values| values.functions_are_own);
+        let own = |fields: &str| with_stored_values(fields, |_, values| values.functions_are_own);
         let table = "(table 1 funcref) (elem (i32.const 0) $f) (func $f)";
         assert!(own(table));
         assert!(own(&format!(r#"(import "m" "g" (func $g)) {table} (func (call $g))"#)));

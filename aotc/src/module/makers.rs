@@ -127,16 +127,15 @@ pub(crate) fn receiver_class(module: &Module<'_>, func: u32) -> Option<TypeIdx> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::values::{self, Interest, StoredValues};
     use super::*;
     use crate::features::Features;
-    use wasmparser::FuncValidatorAllocations;
+    use crate::testing::with_stored_values;
 
     /// Whether all objects of type `$base` that hold the constant of global 0 are of type `$a`, in a module of these types
     /// and of what is added.
     fn are_all_of_a(fields: &str) -> bool {
         let text = format!(
-            r#"(module (type $method (func)) (type $table (struct (field (ref $method))))
+            r#"(type $method (func)) (type $table (struct (field (ref $method))))
             (type $base (sub (struct (field (ref null $table)))))
             (type $a (sub $base (struct (field (ref null $table)) (field i32))))
             (type $aa (sub $a (struct (field (ref null $table)) (field i32))))
@@ -145,20 +144,13 @@ mod tests {
             (global $other (ref $table) (struct.new $table (ref.func $run)))
             (func $run (type $method))
             (func (drop (struct.new $a (global.get $t) (i32.const 1))))
-            {fields})"#
+            {fields}"#
         );
-        let wasm = wat::parse_str(text).expect("the text is right");
-        let module = Module::decode(&wasm, Features::default()).expect("the module is valid");
-        let mut stores = values::Stores::default();
-        let interest = Interest::of(&module).expect("there are functions in structs");
-        for body in &module.bodies {
-            let allocations = FuncValidatorAllocations::default();
-            values::scan(&module, body, interest, allocations, &mut stores).expect("the body is valid");
-        }
-        let values = StoredValues::new(&module, vec![stores]);
-        let constant = module.constants.global(0).expect("a constant");
-        let [base, a] = [2, 3].map(TypeIdx);
-        values.makers.are_all(&module, (base, 0), constant, a)
+        with_stored_values(&text, |module, values| {
+            let constant = module.constants.global(0).expect("a constant");
+            let [base, a] = [2, 3].map(TypeIdx);
+            values.makers.are_all(module, (base, 0), constant, a)
+        })
     }
 
     #[test]

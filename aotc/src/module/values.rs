@@ -6,8 +6,8 @@
 //! loads have few outcomes, and a call through them few targets.
 //!
 //! The result is a *guess* all the same: another module, or the host, can make objects of equal types. So a value set
-//! may only choose what code compares with; see [`crate::translate::devirtualise`]. What is certain is in [`makers`] and
-//! [`elements`].
+//! may only choose what code compares with; see [`crate::translate::devirtualise`]. What is certain is in
+//! [`makers`](super::makers) and [`elements`].
 //!
 //! The pass also notes which types direct calls pass for each parameter of more general type, through parameters that
 //! are passed on, and what [`elements`] wants to know.
@@ -17,8 +17,6 @@
 
 use super::constants::{Constant, plain_constant};
 use super::elements::{ElementStores, Elements};
-#[cfg(doc)]
-use super::makers;
 use super::makers::Makers;
 use super::types::{heap_type, val_type};
 use super::{Body, Module, elements};

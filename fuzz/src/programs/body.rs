@@ -158,9 +158,7 @@ impl Program {
         ));
         (0..self.fillers).for_each(|_| self.line("(func)"));
     }
-}
 
-impl Program {
     /// Writes a method that is short enough to be inlined wherever it is called, for objects of its class.
     fn getter(&mut self, name: &str, signature: &Signature) {
         let params: String = signature.params.iter().map(|ty| format!(" (param {})", ty.text())).collect();

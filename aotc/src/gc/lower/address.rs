@@ -215,7 +215,7 @@ impl Lowering<'_, '_, '_> {
         if !args.iter().any(|a| is_reference(a.ty())) {
             return Ok(());
         }
-        if name.starts_with("llvm.assume") || name.starts_with("llvm.lifetime") {
+        if name.starts_with("llvm.lifetime") {
             call.erase();
             return Ok(());
         }
