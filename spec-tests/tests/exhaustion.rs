@@ -49,7 +49,11 @@ const NODES: i32 = 60_000;
 struct Host(#[expect(dead_code, reason = "counted, not read")] Arc<()>);
 
 fn artifact(collector: Collector) -> Vec<u8> {
-    let buffer = ParseBuffer::new(PROGRAM).unwrap();
+    artifact_of(collector, PROGRAM)
+}
+
+fn artifact_of(collector: Collector, text: &str) -> Vec<u8> {
+    let buffer = ParseBuffer::new(text).unwrap();
     let wasm = parser::parse::<Wat<'_>>(&buffer).unwrap().encode().unwrap();
     dolmen_aotc::compile(&wasm, &dolmen_aotc::Options { collector, ..Default::default() }).unwrap()
 }
@@ -143,4 +147,36 @@ fn generational_survives_any_refusal() {
 #[test]
 fn marksweep_survives_any_refusal() {
     refuse_each(Collector::MarkSweep);
+}
+
+/// A module of which an instance needs much: its globals fill more than one page, and each function is an object.
+fn greedy_module() -> String {
+    let globals = r#"(global (mut anyref) (ref.null any))"#.repeat(10_000);
+    let functions: String = (0..3000).map(|i| format!(r#"(func (export "f{i}"))"#)).collect();
+    format!(r#"(module {globals} {functions} (global (export "kept") (mut i32) (i32.const 7)))"#)
+}
+
+#[test]
+fn instances_for_which_there_is_no_room_leave_nothing() {
+    let artifact = artifact_of(Collector::DEFAULT, &greedy_module());
+    let engine = Engine::new(Config::new().heap_max_bytes(512 << 10).gc_verify(true)).unwrap();
+    let module = Module::deserialize(&engine, &artifact).unwrap();
+    let mut store = Store::new(&engine, ()).unwrap();
+    let mut instances = vec![];
+    loop {
+        match Instance::new(&mut store, &module, &[]) {
+            Ok(instance) => instances.push(instance),
+            Err(error) => {
+                assert!(is_exhaustion(&error), "{error}");
+                break;
+            }
+        }
+    }
+    // What was taken for the last one is given back, and used for something else.
+    let _reused: Vec<_> = (0..100).map(|_| vec![0x1010_1010_u32; 1000]).collect();
+    store.gc().unwrap();
+    for instance in instances {
+        let kept = instance.get_global(&mut store, "kept").unwrap().get(&mut store);
+        assert_eq!(kept.i32(), Some(7));
+    }
 }

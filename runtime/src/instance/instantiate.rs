@@ -172,8 +172,9 @@ fn make_context(
     for (index, (base, len_bytes)) in module.data().enumerate() {
         context.set_data(index, DataDef { base, len_bytes });
     }
-    add_globals(store, module, linked, &mut context);
     add_funcs(store, module, linked, &mut context)?;
+    // Behind all that can fail: the store then knows globals that are in the context.
+    add_globals(store, module, linked, &mut context);
     Ok(context)
 }
 
