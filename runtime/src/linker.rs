@@ -16,12 +16,19 @@ use std::marker::PhantomData;
 
 /// Items by module name and name, from which the imports of modules are taken.
 ///
-/// Host functions that are defined here belong to no store: each instantiation makes them anew.
+/// Host functions that are defined here belong to no store: each instantiation makes them anew. They are made for
+/// exactly this `T`, so a linker for shorter or longer lifetimes is another type:
+///
+/// ```compile_fail
+/// fn lengthen<'a>(linker: dolmen::Linker<&'a u64>) -> dolmen::Linker<&'static u64> {
+///     linker
+/// }
+/// ```
 pub struct Linker<T> {
     engine: Engine,
     items: HashMap<String, HashMap<String, Item>>,
     allow_shadowing: bool,
-    data: PhantomData<fn(T)>,
+    invariant: PhantomData<fn(T) -> T>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +41,7 @@ impl<T: 'static> Linker<T> {
     /// Makes an empty linker.
     #[must_use]
     pub fn new(engine: &Engine) -> Self {
-        Self { engine: engine.clone(), items: HashMap::new(), allow_shadowing: false, data: PhantomData }
+        Self { engine: engine.clone(), items: HashMap::new(), allow_shadowing: false, invariant: PhantomData }
     }
 
     /// The engine that the linker's types belong to.
@@ -248,7 +255,7 @@ impl<T> Clone for Linker<T> {
             engine: self.engine.clone(),
             items: self.items.clone(),
             allow_shadowing: self.allow_shadowing,
-            data: PhantomData,
+            invariant: PhantomData,
         }
     }
 }

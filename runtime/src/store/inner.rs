@@ -20,6 +20,7 @@ use dolmen_abi::collector::Barrier;
 use dolmen_gc_heap::{AllocError, Cause, Heap, HeapOptions, ObjRef, Tuning};
 use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,12 +29,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct StoreId(u64);
 
 /// A store with the embedder's data behind it. `inner` comes first: a host function is handed its address and
-/// knows `T`.
+/// knows `T`, so a store of one `T` must never be taken for one of another, not even of longer or shorter lifetimes.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct StoreData<T> {
     pub(crate) inner: StoreInner,
     pub(crate) data: T,
+    pub(crate) invariant: PhantomData<fn(T) -> T>,
 }
 
 /// A store without the embedder's data.

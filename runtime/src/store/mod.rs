@@ -22,12 +22,21 @@ use crate::instance::InstanceData;
 use crate::thread::{self, InterruptHandle, ThreadControl};
 use dolmen_abi::profile::Profile;
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 /// Instances and what they consist of, with the embedder's own data of type `T`.
 ///
 /// A store that is no longer needed is dropped as a whole; nothing in it is freed before but objects in its
 /// garbage-collected heap.
+///
+/// Host functions are made for exactly this `T`. So a store whose data may have a shorter lifetime is another type:
+///
+/// ```compile_fail
+/// fn shorten<'a>(store: dolmen::Store<&'static u64>) -> dolmen::Store<&'a u64> {
+///     store
+/// }
+/// ```
 pub struct Store<T> {
     data: Box<StoreData<T>>,
 }
@@ -62,7 +71,7 @@ impl<T> Store<T> {
     ///
     /// If the system refuses memory or address space for its heap or its stacks.
     pub fn new(engine: &Engine, data: T) -> Result<Self, StoreError> {
-        Ok(Self { data: Box::new(StoreData { inner: StoreInner::new(engine)?, data }) })
+        Ok(Self { data: Box::new(StoreData { inner: StoreInner::new(engine)?, data, invariant: PhantomData }) })
     }
 
     /// The engine that the store belongs to.
