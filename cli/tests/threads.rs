@@ -99,6 +99,41 @@ fn wasi_threads_share_the_imported_memory() {
     }
 }
 
+/// A program of wasi-threads whose third instance ends the program in its start function, or is there when thread 1 does.
+fn exits_while_threads_start(start: &str, thread: &str) -> String {
+    format!(
+        r#"(module
+          (import "env" "memory" (memory 1 1 shared))
+          (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+          (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+          (export "memory" (memory 0))
+          (func $start
+            (if (i32.eq (i32.atomic.rmw.add (i32.const 0) (i32.const 1)) (i32.const 2)) (then {start})))
+          (start $start)
+          (func (export "wasi_thread_start") (param i32 i32) {thread})
+          (func (export "_start")
+            (drop (call $spawn (i32.const 0)))
+            (drop (call $spawn (i32.const 0)))
+            (drop (memory.atomic.wait32 (i32.const 16) (i32.const 0) (i64.const -1)))))"#
+    )
+}
+
+#[test]
+fn start_functions_of_threads_can_end_the_program() {
+    let by_itself = exits_while_threads_start("(call $exit (i32.const 3))", "");
+    let by_another = exits_while_threads_start(
+        "(i32.atomic.store (i32.const 8) (i32.const 1))
+         (drop (memory.atomic.notify (i32.const 8) (i32.const 1)))
+         (loop $for_ever (br $for_ever))",
+        "(drop (memory.atomic.wait32 (i32.const 8) (i32.const 0) (i64.const -1))) (call $exit (i32.const 5))",
+    );
+    let trap = exits_while_threads_start("(unreachable)", "");
+    let scratch = Scratch::new();
+    assert_eq!(scratch.run_wat(&by_itself, &["run", "--timeout", "1m", "@"]).status, Some(3));
+    assert_eq!(scratch.run_wat(&by_another, &["run", "--timeout", "1m", "@"]).status, Some(5));
+    scratch.run_wat(&trap, &["run", "--timeout", "1m", "@"]).traps_with("unreachable");
+}
+
 #[test]
 fn objects_are_shared_without_a_memory() {
     let scratch = Scratch::new();

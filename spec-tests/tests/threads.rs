@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use dolmen::wasi::ProgramThreads;
 use dolmen::{
     AsContextMut, Caller, Config, Engine, Error, Func, FuncType, Instance, JoinHandle, Linker, Memory, MemoryType,
     Module, SharedMemory, Store, StoreError, TrapCode, Val, ValType, WaitResult,
@@ -112,6 +113,35 @@ fn interrupts_end_everything() {
         assert!(late < Duration::from_secs(2), "{name}: {late:?}");
     }
     call(&mut store, instance, "nothing", &[]).unwrap();
+}
+
+#[test]
+fn interrupts_meant_for_who_starts_a_thread_arrive() {
+    let engine = engine(&Config::new());
+    let module = compile(
+        &engine,
+        r#"(module
+          (import "env" "memory" (memory 1 1 shared))
+          (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+          (func $start
+            (if (i32.atomic.rmw.add (i32.const 0) (i32.const 1)) (then (loop $for_ever (br $for_ever)))))
+          (start $start)
+          (func (export "wasi_thread_start") (param i32 i32))
+          (func (export "run") (drop (call $spawn (i32.const 0))) (loop $for_ever (br $for_ever))))"#,
+        true,
+    );
+    let mut store = Store::new(&engine, 0).unwrap();
+    let mut linker = Linker::new(&engine);
+    let _threads = ProgramThreads::define(&mut linker, &mut store, &module).unwrap();
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    let handle = store.interrupt_handle().unwrap();
+    let interrupter = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        handle.interrupt();
+    });
+    // One interruption is enough, though the start function of the thread's instance is where it arrives.
+    assert_eq!(trap_code(call(&mut store, instance, "run", &[])), TrapCode::Interrupt);
+    interrupter.join().unwrap();
 }
 
 #[test]

@@ -13,7 +13,8 @@
 //! globals and tables, since there is one instance.
 //!
 //! A thread that traps, throws or ends the program ends the whole program: its error is kept, and everything else in
-//! the store is interrupted.
+//! the store is interrupted. So does a start function of a thread's instance, which the thread that starts it executes:
+//! only a thread for which there is no room, or no function, is one that could not be started.
 
 use super::call::Exit;
 use crate::{
@@ -78,16 +79,17 @@ impl<T: Send + 'static> ProgramThreads<T> {
         let ty = FuncType::new(linker.engine(), [ValType::I32], [ValType::I32]);
         let weak = Arc::downgrade(&shared);
         linker.func_new(IMPORTS[0].0, IMPORTS[0].1, ty, move |mut caller, args, results| {
-            results[0] = number(start(&weak, |shared, id| shared.start_instance(&mut caller, id, &args[0])));
+            results[0] = number(start(&weak, |shared, id| shared.start_instance(&mut caller, id, &args[0]))?);
             Ok(())
         })?;
         let ty = FuncType::new(linker.engine(), [ValType::FUNCREF, ValType::ANYREF], [ValType::I32]);
         let weak = Arc::downgrade(&shared);
         linker.func_new(IMPORTS[1].0, IMPORTS[1].1, ty, move |mut caller, args, results| {
-            results[0] = number(start(&weak, |shared, _| match &args[0] {
-                Val::FuncRef(Some(func)) => shared.start(&mut caller, *func, &args[1..]),
-                _ => None,
-            }));
+            let start_thread = |shared: &Arc<Shared<T>>, _| match &args[0] {
+                Val::FuncRef(Some(func)) => Ok(shared.start(&mut caller, *func, &args[1..])),
+                _ => Ok(None),
+            };
+            results[0] = number(start(&weak, start_thread)?);
             Ok(())
         })?;
         // Set once: this is the only place.
@@ -103,12 +105,22 @@ impl<T: Send + 'static> ProgramThreads<T> {
 }
 
 impl<T: Send + 'static> Shared<T> {
-    /// Starts a thread in an instance of its own.
-    fn start_instance(self: &Arc<Self>, caller: &mut Caller<'_, T>, id: u32, argument: &Val) -> Option<()> {
-        let (linker, module) = self.template.get()?;
-        let instance = linker.instantiate(caller.as_context_mut(), module).ok()?;
-        let func = instance.get_func(caller.as_context_mut(), THREAD_START)?;
-        self.start(caller, func, &[Val::I32(id.cast_signed()), argument.clone()])
+    /// Starts a thread in an instance of its own. What ends the instance's start function is the caller's error: an
+    /// interruption that is meant for the caller, for one, or the end of the program.
+    fn start_instance(
+        self: &Arc<Self>,
+        caller: &mut Caller<'_, T>,
+        id: u32,
+        argument: &Val,
+    ) -> Result<Option<()>, Error> {
+        let Some((linker, module)) = self.template.get() else { return Ok(None) };
+        let instance = match linker.instantiate(caller.as_context_mut(), module) {
+            Ok(instance) => instance,
+            Err(Error::Link(_) | Error::Argument(_) | Error::Resource(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let func = instance.get_func(caller.as_context_mut(), THREAD_START);
+        Ok(func.and_then(|func| self.start(caller, func, &[Val::I32(id.cast_signed()), argument.clone()])))
     }
 
     /// Starts a thread whose failure is the program's.
@@ -133,15 +145,18 @@ impl<T: Send + 'static> Shared<T> {
 }
 
 /// Does what starts a thread with the next number, which it returns.
-fn start<T>(shared: &Weak<Shared<T>>, work: impl FnOnce(&Arc<Shared<T>>, u32) -> Option<()>) -> Option<u32> {
-    let shared = shared.upgrade()?;
+fn start<T>(
+    shared: &Weak<Shared<T>>,
+    work: impl FnOnce(&Arc<Shared<T>>, u32) -> Result<Option<()>, Error>,
+) -> Result<Option<u32>, Error> {
+    let Some(shared) = shared.upgrade() else { return Ok(None) };
     // Relaxed: only uniqueness matters.
     let id = shared.started.fetch_add(1, Ordering::Relaxed) + 1;
     if id > MAX_THREADS {
         shared.started.store(MAX_THREADS, Ordering::Relaxed);
-        return None;
+        return Ok(None);
     }
-    work(&shared, id).map(|()| id)
+    Ok(work(&shared, id)?.map(|()| id))
 }
 
 fn number(id: Option<u32>) -> Val {
