@@ -17,7 +17,12 @@ const KEEPER: &str = r#"(module (type $node (struct (field (ref null $node))))
 
 /// Runs the command with files of at most so many blocks of 512 bytes.
 fn with_file_limit(scratch: &Scratch, blocks: u32, arguments: &str) -> Said {
-    let command = format!("ulimit -f {blocks}; exec {} {arguments}", env!("CARGO_BIN_EXE_dolmen"));
+    with_limit(scratch, &format!("-f {blocks}"), arguments)
+}
+
+/// Runs the command with a limit, in the notation of `ulimit`.
+fn with_limit(scratch: &Scratch, limit: &str, arguments: &str) -> Said {
+    let command = format!("ulimit {limit}; exec {} {arguments}", env!("CARGO_BIN_EXE_dolmen"));
     let mut shell = Command::new("sh");
     shell.args(["-c", &command]).current_dir(scratch.path("")).env("XDG_CACHE_HOME", scratch.path("cache"));
     said(&mut shell)
@@ -48,6 +53,24 @@ fn files_that_cannot_be_written_whole_leave_what_was_there() {
     let left: Vec<_> =
         left.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "tmp")).collect();
     assert_eq!(left, [] as [PathBuf; 0]);
+}
+
+#[test]
+fn a_program_may_poll_for_more_than_it_has_descriptors() {
+    let scratch = Scratch::new();
+    scratch.file(
+        "poll.wat",
+        r#"(module
+            (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 4)
+            (func (export "events") (param $count i32) (result i32 i32) (local $i i32)
+                (loop $more
+                    (i32.store8 offset=8 (i32.mul (local.get $i) (i32.const 48)) (i32.const 1))
+                    (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $count))))
+                (call $poll (i32.const 0) (i32.const 100000) (local.get $count) (i32.const 200000))
+                (i32.load (i32.const 200000))))"#,
+    );
+    with_limit(&scratch, "-n 100", "run --invoke events poll.wat 1000 < /dev/null").prints("0\n1000\n");
 }
 
 #[test]

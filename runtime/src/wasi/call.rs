@@ -19,6 +19,8 @@ pub struct Call<'a> {
     pub is_watched: bool,
     /// [`Wait::since`], if this is not the first call.
     pub since: Option<Instant>,
+    /// How far earlier calls have come, see [`Failure::Unfinished`]; 0 if this is the first one.
+    pub done: u32,
 }
 
 /// Why a function did not succeed.
@@ -26,6 +28,8 @@ pub struct Call<'a> {
 pub enum Failure {
     /// It has done nothing yet, and is to be called again when this is over.
     Blocked(Wait),
+    /// It has come so far, and is to be called again: others are to run in between, and interruptions to end it.
+    Unfinished { done: u32 },
     /// It has succeeded, but others are to run now.
     Yield,
     /// The guest is told.

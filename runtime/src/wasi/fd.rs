@@ -53,10 +53,10 @@ pub fn fd_write(call: &mut Call<'_>) -> Result<(), Failure> {
     let Descriptor::Output(stream) = call.ctx.descriptors.get_mut(call.u32(0))? else {
         return Err(Errno::NotCapable.into());
     };
-    let mut room = usize::MAX;
+    let mut room = call.memory.max_borrowed_bytes();
     if call.is_watched && stream.file().is_some() && stream.file_type() != FileType::RegularFile {
         require_ready(stream.file(), PollFlags::OUT)?;
-        room = READY_BYTES;
+        room = room.min(READY_BYTES);
     }
     let mut parts = Vec::with_capacity(buffers.len());
     for buffer in &buffers {

@@ -30,7 +30,7 @@ pub struct Buffer {
 /// Buffers of one call that are used; reading and writing less than was asked for is always allowed.
 const MAX_BUFFERS: usize = 1024;
 
-/// Bytes of a shared memory that are copied at once; transferring less than was asked for is always allowed.
+/// Bytes of a shared memory of which a call has copies at a time; transferring less than was asked for is always allowed.
 const MAX_COPIED_BYTES: u32 = 1 << 20;
 
 /// Size of an `iovec` in the guest's memory, in bytes.
@@ -53,6 +53,14 @@ impl<'a> Guest<'a> {
             Self::Shared(memory) => memory.data_size(),
         };
         if range(addr, len_bytes)?.end <= size { Ok(()) } else { Err(Errno::Fault) }
+    }
+
+    /// How many bytes one call may have read at a time: those of a shared memory are copies.
+    pub const fn max_borrowed_bytes(&self) -> usize {
+        match self {
+            Self::Own(_) => usize::MAX,
+            Self::Shared(_) => MAX_COPIED_BYTES as usize,
+        }
     }
 
     /// The bytes at `addr`; of a shared memory a copy, of the beginning of a long range.

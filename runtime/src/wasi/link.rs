@@ -48,7 +48,14 @@ fn func_type(engine: &Engine, function: &Function) -> FuncType {
     FuncType::new(engine, params, results)
 }
 
-/// Calls a function, as often as it has to wait.
+/// What earlier calls of a function leave to the next one.
+#[derive(Clone, Copy, Default)]
+struct Resumption {
+    since: Option<Instant>,
+    done: u32,
+}
+
+/// Calls a function, as often as it has to wait, or does a part.
 fn call<T: 'static>(
     function: &Function,
     caller: &mut Caller<'_, T>,
@@ -65,9 +72,9 @@ fn call<T: 'static>(
         };
     }
     let args = &words[..function.params.len()];
-    let mut since = None;
+    let mut resumption = Resumption::default();
     loop {
-        match call_once(function, caller, context, args, since) {
+        match call_once(function, caller, context, args, resumption) {
             Ok(()) => return Ok(Ok(())),
             Err(Failure::Errno(errno)) => return Ok(Err(errno)),
             Err(Failure::Exit(exit)) => return Err(Error::host(exit)),
@@ -75,11 +82,15 @@ fn call<T: 'static>(
                 caller.unlocked(std::thread::yield_now);
                 return Ok(Ok(()));
             }
+            Err(Failure::Unfinished { done }) => {
+                caller.unlocked_until_interrupted(|_| std::thread::yield_now())?;
+                resumption.done = done;
+            }
             Err(Failure::Blocked(wait)) => {
                 if let Err(errno) = caller.unlocked_until_interrupted(|wakeup| wait.sleep(Some(wakeup)))? {
                     return Ok(Err(errno));
                 }
-                since = Some(wait.since);
+                resumption.since = Some(wait.since);
             }
         }
     }
@@ -91,7 +102,7 @@ fn call_once<T: 'static>(
     caller: &mut Caller<'_, T>,
     context: impl Fn(&mut T) -> &mut WasiCtx,
     args: &[u64],
-    since: Option<Instant>,
+    Resumption { since, done }: Resumption,
 ) -> Result<(), Failure> {
     let is_watched = caller.as_context().inner().threads.may_have_to_stop();
     match caller.get_export(MEMORY_EXPORT) {
@@ -99,15 +110,15 @@ fn call_once<T: 'static>(
             if let Some(shared) = memory.as_shared(&mut *caller) {
                 let memory = Guest::Shared(shared);
                 let ctx = context(caller.data_mut());
-                return (function.run)(&mut Call { ctx, memory, args, is_watched, since });
+                return (function.run)(&mut Call { ctx, memory, args, is_watched, since, done });
             }
             let (bytes, data) = memory.data_and_store_mut(caller.as_context_mut());
             let memory = Guest::new(bytes);
-            (function.run)(&mut Call { ctx: context(data), memory, args, is_watched, since })
+            (function.run)(&mut Call { ctx: context(data), memory, args, is_watched, since, done })
         }
         _ => {
             let memory = Guest::new(&mut []);
-            (function.run)(&mut Call { ctx: context(caller.data_mut()), memory, args, is_watched, since })
+            (function.run)(&mut Call { ctx: context(caller.data_mut()), memory, args, is_watched, since, done })
         }
     }
 }

@@ -13,9 +13,9 @@ use super::errno::Errno;
 use super::guest::Guest;
 use super::wait::{Wait, poll_once};
 use rustix::event::{PollFd, PollFlags};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// Size of WASI's `subscription`: user data (u64), tag (u8 at 8), clock or descriptor (at 16).
@@ -103,51 +103,63 @@ fn ready<'s>(
     since: Instant,
 ) -> Result<Vec<(&'s Subscription, Option<Errno>)>, Failure> {
     let mut ready = Vec::new();
+    let mut files = Files::default();
     let mut polled = Vec::new();
-    let mut fds = Vec::new();
     for subscription in subscriptions {
         match watched(subscription.kind, descriptors) {
-            Ok(Some(fd)) => {
-                polled.push(subscription);
-                fds.push(fd);
-            }
+            Ok(Some((file, flags))) => polled.push((subscription, files.place(file, flags))),
             Ok(None) if matches!(subscription.kind, Kind::Clock(_)) => {}
             Ok(None) => ready.push((subscription, None)),
             Err(error) => ready.push((subscription, Some(error))),
         }
     }
+    let mut fds = files.to_poll();
     if !fds.is_empty() {
         poll_once(&mut fds, Some(Duration::ZERO))?;
     }
     let now = Instant::now();
     let due = |s: &Subscription| if let Kind::Clock(due) = s.kind { due } else { None };
-    ready.extend(polled.iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|(&s, _)| (s, None)));
+    ready.extend(polled.iter().filter(|(_, place)| !fds[*place].revents().is_empty()).map(|&(s, _)| (s, None)));
     ready.extend(subscriptions.iter().filter(|s| due(s).is_some_and(|due| due <= now)).map(|s| (s, None)));
     if ready.is_empty() {
         let until = subscriptions.iter().filter_map(due).min();
-        return Err(blocked(&polled, &fds, since, until));
+        return Err(files.blocked(since, until));
     }
     Ok(ready)
 }
 
-/// What to wait for: each file once, however often it is subscribed to.
-fn blocked(polled: &[&Subscription], fds: &[PollFd<'_>], since: Instant, until: Option<Instant>) -> Failure {
-    let of_kind = |subscription: &Subscription| match subscription.kind {
-        Kind::Read(fd) => (fd, PollFlags::IN),
-        Kind::Write(fd) => (fd, PollFlags::OUT),
-        Kind::Clock(_) | Kind::Wrong(_) => (u32::MAX, PollFlags::empty()),
-    };
-    let mut seen = HashSet::new();
-    let distinct = polled.iter().zip(fds).map(|(s, fd)| (of_kind(s), fd)).filter(|(kind, _)| seen.insert(*kind));
-    let files = distinct.map(|((_, flags), fd)| Ok((fd.as_fd().try_clone_to_owned()?, flags)));
-    match files.collect::<io::Result<_>>() {
-        Ok(files) => Failure::Blocked(Wait { since, until, files }),
-        Err(error) => Errno::from(error).into(),
+/// What subscriptions watch: each file once for each of reading and writing, however often it is subscribed to.
+#[derive(Default)]
+struct Files<'d> {
+    list: Vec<(BorrowedFd<'d>, PollFlags)>,
+    places: HashMap<(RawFd, u16), usize>,
+}
+
+impl<'d> Files<'d> {
+    /// Where a file is in the list, to which it is added if it is not there.
+    fn place(&mut self, file: BorrowedFd<'d>, flags: PollFlags) -> usize {
+        *self.places.entry((file.as_raw_fd(), flags.bits())).or_insert_with(|| {
+            self.list.push((file, flags));
+            self.list.len() - 1
+        })
+    }
+
+    fn to_poll(&self) -> Vec<PollFd<'d>> {
+        self.list.iter().map(|&(file, flags)| PollFd::from_borrowed_fd(file, flags)).collect()
+    }
+
+    /// What to wait for.
+    fn blocked(&self, since: Instant, until: Option<Instant>) -> Failure {
+        let files = self.list.iter().map(|&(file, flags)| Ok((file.try_clone_to_owned()?, flags)));
+        match files.collect::<io::Result<_>>() {
+            Ok(files) => Failure::Blocked(Wait { since, until, files }),
+            Err(error) => Errno::from(error).into(),
+        }
     }
 }
 
 /// What to poll for a subscription; nothing for a clock and for a stream that is always ready.
-fn watched(kind: Kind, descriptors: &Descriptors) -> Result<Option<PollFd<'_>>, Errno> {
+fn watched(kind: Kind, descriptors: &Descriptors) -> Result<Option<(BorrowedFd<'_>, PollFlags)>, Errno> {
     let (file, flags) = match kind {
         Kind::Wrong(error) => return Err(error),
         Kind::Clock(_) => return Ok(None),
@@ -160,7 +172,7 @@ fn watched(kind: Kind, descriptors: &Descriptors) -> Result<Option<PollFd<'_>>, 
             Descriptor::Input(_) => return Err(Errno::NotCapable),
         },
     };
-    Ok(file.map(|file| PollFd::from_borrowed_fd(file.as_fd(), flags)))
+    Ok(file.map(|file| (file.as_fd(), flags)))
 }
 
 fn event(subscription: &Subscription, error: Option<Errno>) -> [u8; EVENT_BYTES as usize] {

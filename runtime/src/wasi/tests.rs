@@ -3,9 +3,11 @@
 use super::call::{Call, Exit, Failure};
 use super::ctx::{BrokenPipe, WasiCtx};
 use super::errno::Errno;
+use super::fd::fd_write;
 use super::functions::{FUNCTIONS, Param};
 use super::guest::Guest;
 use super::stream::{InputStream, OutputBuffer, OutputStream};
+use crate::{Config, Engine, MemoryType, SharedMemory};
 use std::io::{self, Write};
 
 /// How a function ends that neither succeeds nor waits.
@@ -25,13 +27,14 @@ impl From<Errno> for Ending {
 fn call(ctx: &mut WasiCtx, memory: &mut [u8], name: &str, args: &[u64]) -> Result<(), Ending> {
     let function = FUNCTIONS.iter().find(|function| function.name == name).expect("a function of the list");
     assert_eq!(function.params.len(), args.len(), "{name}");
-    let mut since = None;
+    let (mut since, mut done) = (None, 0);
     loop {
-        let mut call = Call { ctx, memory: Guest::new(memory), args, is_watched: true, since };
+        let mut call = Call { ctx, memory: Guest::new(memory), args, is_watched: true, since, done };
         match (function.run)(&mut call) {
             Ok(()) | Err(Failure::Yield) => return Ok(()),
             Err(Failure::Errno(errno)) => return Err(errno.into()),
             Err(Failure::Exit(exit)) => return Err(Ending::Exit(exit)),
+            Err(Failure::Unfinished { done: so_far }) => done = so_far,
             Err(Failure::Blocked(wait)) => {
                 wait.sleep(None)?;
                 since = Some(wait.since);
@@ -158,6 +161,46 @@ fn clocks_advance_and_random_bytes_differ() {
     assert_eq!(call(&mut ctx, &mut memory, "random_get", &[0, 32]), Ok(()));
     assert_ne!(memory[..16], memory[16..32]);
     assert_eq!(call(&mut ctx, &mut memory, "random_get", &[33, 32]), Err(Errno::Fault.into()));
+}
+
+#[test]
+fn long_fillings_take_several_turns() {
+    const LEN_BYTES: usize = (5 << 20) / 2;
+    let mut memory = vec![0; LEN_BYTES];
+    let args = [0, LEN_BYTES as u64];
+    let (mut done, mut turns) = (0, 1);
+    loop {
+        let memory = Guest::new(&mut memory);
+        let mut call = Call { ctx: &mut WasiCtx::new(), memory, args: &args, is_watched: true, since: None, done };
+        match super::random::random_get(&mut call) {
+            Ok(()) => break,
+            Err(Failure::Unfinished { done: so_far }) => done = so_far,
+            Err(other) => panic!("{other:?}"),
+        }
+        turns += 1;
+    }
+    assert!(turns >= 3, "{turns}");
+    assert!(memory.chunks(64).all(|bytes| bytes.iter().any(|&byte| byte != 0)));
+}
+
+#[test]
+fn of_a_shared_memory_a_call_copies_little() {
+    const MIB: u32 = 1 << 20;
+    let engine = Engine::new(&Config::new()).expect("an engine");
+    let shared = SharedMemory::new(&engine, MemoryType::shared(32, 32)).expect("a memory");
+    // Four times the same mebibyte.
+    for i in 0..4 {
+        shared.write(8 * i + 4, &MIB.to_le_bytes()).expect("it is in the memory");
+    }
+    let output = OutputBuffer::default();
+    let mut ctx = WasiCtx::new().stdout(OutputStream::Buffer(output.clone()));
+    let args = [1, 0, 4, 64];
+    let memory = Guest::Shared(shared.clone());
+    fd_write(&mut Call { ctx: &mut ctx, memory, args: &args, is_watched: false, since: None, done: 0 })
+        .expect("it writes");
+    let mut written = [0; 4];
+    shared.read(64, &mut written).expect("it is in the memory");
+    assert_eq!((u32::from_le_bytes(written), output.contents().len()), (MIB, MIB as usize));
 }
 
 #[test]
