@@ -560,6 +560,21 @@ fn scripts_are_counted() {
     scratch.run(["wast", "nowhere.wast"]).fails_with(&["nowhere.wast"]);
 }
 
+#[test]
+fn scripts_have_the_heap_that_was_asked_for() {
+    let scratch = Scratch::new();
+    scratch.file(
+        "large.wast",
+        r#"(module (type $bytes (array i8))
+             (global $kept (mut (ref null $bytes)) (ref.null $bytes))
+             (func (export "make") (global.set $kept (array.new_default $bytes (i32.const 1000000)))))
+           (assert_return (invoke "make"))"#,
+    );
+    scratch.run(["wast", "large.wast"]).prints("large.wast: 2 passed, 0 failed\n");
+    let said = scratch.run(["wast", "--gc-heap-max", "512k", "large.wast"]);
+    assert_eq!(said.stdout, "large.wast: 1 passed, 1 failed\n", "{said:?}");
+}
+
 /// A program that hangs tells where it is when it is asked, and goes on.
 #[test]
 fn threads_are_shown_on_sigquit() {

@@ -1,7 +1,6 @@
 //! How scripts are run, and what a compiler is here.
 
-use dolmen::Collector;
-use std::num::{NonZeroU32, NonZeroU64};
+use dolmen::{Collector, Config};
 
 /// What the compiler must know besides the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,32 +40,26 @@ impl<F: Fn(&[u8], CompileOptions<'_>) -> Result<Vec<u8>, CompileFailure> + Sync>
 }
 
 /// How a script is run.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct RunOptions<'a> {
     pub compiler: &'a dyn Compiler,
     /// LLVM's optimisation level, 0 to 3.
     pub opt_level: u8,
-    pub collector: Collector,
     /// As [`CompileOptions::features`].
     pub features: &'a str,
-    /// Threads that mark at most.
-    pub gc_threads: Option<NonZeroU32>,
-    /// Collect at every N-th allocation.
-    pub gc_stress: Option<NonZeroU64>,
-    /// Verify the heap before and after each collection.
-    pub gc_verify: bool,
+    /// What engines of scripts are made with, the collector included.
+    pub config: Config,
 }
 
 impl<'a> RunOptions<'a> {
-    /// The default collector without stress, at the default optimisation level.
+    /// The default engine, at the default optimisation level.
     pub fn new(compiler: &'a dyn Compiler) -> Self {
-        let collector = Collector::DEFAULT;
-        Self { compiler, opt_level: 2, collector, features: "", gc_threads: None, gc_stress: None, gc_verify: false }
+        Self { compiler, opt_level: 2, features: "", config: Config::new() }
     }
 
-    /// What of these the compiler must know.
+    /// What of these the compiler must know, for engines with this collector.
     #[must_use]
-    pub fn for_compiler(&self) -> CompileOptions<'a> {
-        CompileOptions { opt_level: self.opt_level, collector: self.collector, features: self.features }
+    pub fn for_compiler(&self, collector: Collector) -> CompileOptions<'a> {
+        CompileOptions { opt_level: self.opt_level, collector, features: self.features }
     }
 }

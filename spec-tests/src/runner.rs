@@ -15,7 +15,7 @@ use crate::options::{CompileFailure, RunOptions};
 use crate::report::{FileReport, Location};
 use crate::threads::{Exports, Inherited, Threads, directives_at};
 use crate::values::{argument, check_results};
-use dolmen::{Config, Engine, Error, Extern, Instance, Linker, Memory, Module, Store, Trap, Val};
+use dolmen::{Engine, Error, Extern, Instance, Linker, Memory, Module, Store, Trap, Val};
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -46,7 +46,7 @@ pub fn run_script(name: &str, text: &str, options: &RunOptions<'_>) -> FileRepor
 }
 
 fn run_directives(text: &str, options: &RunOptions<'_>, report: &mut FileReport) -> Result<(), wast::Error> {
-    let engine = match engine(options) {
+    let engine = match Engine::new(&options.config).map_err(|error| error.to_string()) {
         Ok(engine) => engine,
         Err(reason) => {
             report.record(Location { line: 1, column: 1 }, Err(reason));
@@ -120,15 +120,6 @@ impl Sequence<'_> {
     }
 }
 
-fn engine(options: &RunOptions<'_>) -> Result<Engine, Reason> {
-    let mut config = Config::new();
-    config.collector(options.collector).gc_stress(options.gc_stress).gc_verify(options.gc_verify);
-    if let Some(threads) = options.gc_threads {
-        config.gc_threads(threads);
-    }
-    Engine::new(&config).map_err(|error| error.to_string())
-}
-
 fn location(span: Span, text: &str) -> Location {
     let (line, column) = span.linecol_in(text);
     let number = |zero_based: usize| u32::try_from(zero_based + 1).unwrap_or(u32::MAX);
@@ -168,7 +159,7 @@ impl From<Reason> for RunError {
 
 /// A script that is running.
 struct Runner<'a> {
-    options: RunOptions<'a>,
+    options: &'a RunOptions<'a>,
     engine: Engine,
     store: Store<()>,
     host: HostItems,
@@ -215,11 +206,11 @@ impl<T: Clone> Named<T> {
 }
 
 impl<'a> Runner<'a> {
-    fn new(options: &RunOptions<'a>, engine: &Engine, inherited: Inherited) -> Result<Self, Reason> {
+    fn new(options: &'a RunOptions<'a>, engine: &Engine, inherited: Inherited) -> Result<Self, Reason> {
         let mut store = Store::new(engine, ()).map_err(|error| error.to_string())?;
         let host = host_items(&mut store).map_err(|error| error.to_string())?;
         Ok(Self {
-            options: *options,
+            options,
             engine: engine.clone(),
             store,
             host,
@@ -307,7 +298,7 @@ impl<'a> Runner<'a> {
     }
 
     fn compile_bytes(&self, wasm: &[u8]) -> Result<Module, CompileFailure> {
-        let artifact = self.options.compiler.compile(wasm, self.options.for_compiler())?;
+        let artifact = self.options.compiler.compile(wasm, self.options.for_compiler(self.engine.collector()))?;
         Module::deserialize(&self.engine, &artifact)
             .map_err(|error| CompileFailure::Other(format!("the artifact does not load: {error}")))
     }

@@ -6,6 +6,7 @@
 
 use crate::matrix::{Arguments, Configuration};
 use crate::scripts;
+use dolmen::Config;
 use dolmen_aotc::{CompileError, Features, OptLevel, Options, UnknownFeature};
 use dolmen_spec_tests::progress::Event;
 use dolmen_spec_tests::{CompileFailure, CompileOptions, RunOptions, run_script};
@@ -39,10 +40,10 @@ fn run_scripts(args: &[String]) -> Result<(), String> {
     for name in arguments.names() {
         let text = scripts::text(name)?;
         let gc_stress = gc_stress.map(|wanted| scripts::stress(name, wanted));
-        let gc_verify = gc_stress.is_some();
-        let features = scripts::features(name);
-        let options =
-            RunOptions { compiler: &compile, opt_level, collector, features, gc_threads, gc_stress, gc_verify };
+        let mut config = Config::new();
+        config.collector(collector).gc_stress(gc_stress).gc_verify(gc_stress.is_some());
+        gc_threads.map(|threads| config.gc_threads(threads));
+        let options = RunOptions { compiler: &compile, opt_level, features: scripts::features(name), config };
         tell(&Event::Begin(name.clone()))?;
         let report = run_script(name, &text, &options);
         Event::of_report(&report).try_for_each(|event| tell(&event))?;

@@ -29,11 +29,8 @@ pub fn wast(args: &WastArgs) -> Result<ExitCode> {
     let options = RunOptions {
         opt_level: args.level.opt_level,
         features: &args.language.features,
-        collector: args::collector(&args.gc.collector),
-        gc_threads: args.gc.threads,
-        gc_stress: args.gc.stress,
-        gc_verify: args.gc.verify,
-        ..RunOptions::new(&compiler)
+        config: args::engine_config(&args.gc),
+        compiler: &compiler,
     };
     let mut failed = 0;
     for file in &args.files {
