@@ -11,9 +11,9 @@
 
 use crate::size;
 use std::env;
-use std::fs::{self, DirBuilder, File, Metadata};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +28,12 @@ const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 
 const TEMPORARY_EXTENSION: &str = "tmp";
+
+/// The mode of a folder that is its owner's alone.
+const PRIVATE: u32 = 0o700;
+
+/// Bits of a mode that let the group or anybody write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// A folder whose files have one extension.
 #[derive(Debug)]
@@ -47,10 +53,17 @@ impl CacheFolder {
         Self::at(base.join("dolmen").join(name), extension, max_bytes.unwrap_or(DEFAULT_MAX_BYTES)).ok()
     }
 
-    /// The folder with this path, which is made if it is missing. What is in it is run, so only its owner may write
-    /// there.
+    /// The folder with this path, which is made if it is missing. What is in it is run, so it must be the user's, and
+    /// nobody else may write there.
     fn at(path: PathBuf, extension: &'static str, max_bytes: u64) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        DirBuilder::new().recursive(true).mode(PRIVATE).create(&path)?;
+        let metadata = fs::metadata(&path)?;
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        }
+        if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
+            fs::set_permissions(&path, Permissions::from_mode(PRIVATE))?;
+        }
         Ok(Self { path, extension, max_bytes })
     }
 
@@ -170,6 +183,21 @@ mod tests {
         folder.remove("a");
         assert!(folder.lookup("a").is_none());
         assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn nobody_else_may_write() {
+        let scratch = Scratch::new("private");
+        let mode = || fs::metadata(&scratch.0).unwrap().mode() & 0o777;
+        scratch.folder(1000);
+        assert_eq!(mode(), PRIVATE);
+        fs::set_permissions(&scratch.0, Permissions::from_mode(0o777)).unwrap();
+        scratch.folder(1000);
+        assert_eq!(mode(), PRIVATE);
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&scratch.0, Some(1), None).unwrap();
+            assert!(CacheFolder::at(scratch.0.clone(), "entry", 1000).is_err(), "it is another user's");
+        }
     }
 
     #[test]
