@@ -170,13 +170,13 @@ impl Module {
         &self.inner.header.source_hash
     }
 
-    /// What the code does for the collector.
     /// Whether loops and recursions poll for requests to stop.
     #[must_use]
     pub fn has_polls(&self) -> bool {
         self.inner.header.polls
     }
 
+    /// What the code does for the collector.
     pub(crate) fn protocol(&self) -> Protocol {
         self.inner.header.protocol
     }

@@ -247,8 +247,8 @@ impl Heap {
         verified.map(|_| ()).map_err(Box::new)
     }
 
-    /// Drops all host objects that are left, through [`Runtime::drop_host_object`]. A store calls it before it
-    /// drops its heap; the `externref`s that held them must not be used afterwards.
+    /// Drops all host objects that are left, through [`Runtime::drop_host_object`]; the `externref`s that held them must
+    /// not be used afterwards. For runtimes whose own list of them does not drop what is in it when it is dropped.
     pub fn drop_host_objects(&mut self, runtime: &mut dyn Runtime) {
         self.state.host_objects.kill_all();
         self.state.host_objects.drop_dead(runtime);
