@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask setup | run | test | bench | fuzz | sanitize`.
+//! The project's own commands: `cargo xtask setup | run | test | bench | fuzz | sanitize | dist`.
 //!
 //! A fresh machine has Rust, a C compiler and git, and nothing else; the workspace needs LLVM 22 to build its
 //! compiler. This crate closes the gap, so it may depend on neither LLVM nor any other crate: it builds in
@@ -11,6 +11,7 @@
 //! | [`mod@test`] | everything that must hold before a change is accepted |
 //! | [`mod@bench`] | time the workloads |
 //! | [`fuzz`] | compare engines on generated modules |
+//! | [`dist`] | the commands as they are shipped |
 //! | [`sanitize`] | the heap's tests under a checker of memory or threads |
 //! | [`tidy`] | what a machine can check of the project's style |
 //!
@@ -20,6 +21,7 @@
 
 pub mod bench;
 pub mod command;
+pub mod dist;
 pub mod fuzz;
 pub mod run;
 pub mod sanitize;

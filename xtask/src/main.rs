@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
-use xtask::{bench, command::Failure, fuzz, run, sanitize, setup, test};
+use xtask::{bench, command::Failure, dist, fuzz, run, sanitize, setup, test};
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -14,6 +14,7 @@ usage: cargo xtask COMMAND
   test [--all]        set up and run all tests (--all: also the long ones)
   bench [OPTIONS]     time the workloads, also beside other engines (--help: more)
   fuzz [OPTIONS]      compare setups on generated modules; --node NODE: with V8, too (--help: more)
+  dist                build dolmen and dolmenc as they are shipped: dolmenc laid out by a profile, a sixth faster
   sanitize [--address] [--thread] [--valgrind]   the heap's own tests under a checker";
 
 fn main() -> ExitCode {
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest),
         Some("bench") => bench::bench(rest),
         Some("fuzz") => fuzz::fuzz(rest),
+        Some("dist") => dist::dist(rest),
         Some("sanitize") => sanitize::sanitize(rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

@@ -36,7 +36,7 @@ pub fn setup() -> Result<(), Failure> {
         return Ok(());
     }
     println!("missing on this machine: {}", missing.join(", "));
-    install()?;
+    install_packages(APT_PACKAGES)?;
     let missing = missing_parts();
     if missing.is_empty() { Ok(()) } else { Err(by_hand(&format!("still missing: {}", missing.join(", ")))) }
 }
@@ -73,7 +73,9 @@ fn missing_parts() -> Vec<String> {
     missing
 }
 
-fn llvm_prefix() -> PathBuf {
+/// Where LLVM is installed.
+#[must_use]
+pub fn llvm_prefix() -> PathBuf {
     std::env::var_os(LLVM_PREFIX_VARIABLE).map_or_else(|| PathBuf::from(LLVM_PREFIX_DEFAULT), PathBuf::from)
 }
 
@@ -95,14 +97,19 @@ fn links(library: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-fn install() -> Result<(), Failure> {
+/// Installs packages of Debian or one of its relatives.
+///
+/// # Errors
+///
+/// If this is another system, or the packages cannot be installed.
+pub fn install_packages(packages: &[&str]) -> Result<(), Failure> {
     if output_of(Command::new("apt-get").arg("--version")).is_none() {
         return Err(by_hand("no apt-get on this system"));
     }
-    println!("installing with apt-get: {}", APT_PACKAGES.join(" "));
+    println!("installing with apt-get: {}", packages.join(" "));
     execute(&mut privileged(&["apt-get", "update"])?)?;
     let mut args = vec!["apt-get", "install", "--yes", "--no-install-recommends"];
-    args.extend(APT_PACKAGES);
+    args.extend(packages);
     execute(&mut privileged(&args)?).map_err(|failure| by_hand(&failure.to_string()))
 }
 
