@@ -19,7 +19,6 @@ use crate::unwind::{self, CodeMap, Registers, SavedRegister};
 use dolmen_abi::context::ThreadContext;
 use dolmen_abi::trap::TrapCode;
 use std::any::Any;
-use std::ops::Range;
 
 /// The code that a store can run, with the module that each piece belongs to.
 pub(crate) type StoreCode = CodeMap<Module>;
@@ -87,7 +86,7 @@ pub(crate) unsafe fn backtrace(thread: &Thread) -> Vec<u64> {
         ActivationRecord { previous: context.entry_frame, exit_pc: context.exit_pc, exit_sp: context.exit_sp }
     };
     // SAFETY: the record describes the builtin call that the thread is in.
-    let start = unsafe { exit_registers(&call, &thread.stacks().native()) };
+    let start = unsafe { exit_registers(&call, thread) };
     // SAFETY: as the caller promises.
     unsafe { capture_from(thread, start, Vec::new()) }
 }
@@ -104,7 +103,7 @@ pub(crate) unsafe extern "C" fn unwind(context: *mut ThreadContext, registers: *
     let thread = unsafe { &mut *context.cast::<Thread>() };
     // SAFETY: the registers are the caller's, for us alone.
     let registers = unsafe { &mut *registers };
-    let stack = thread.stacks().native();
+    let stack = thread.native_stack_at(registers.sp);
     match why {
         reason::RECORDED => {
             // SAFETY: the registers are those of this thread's code, which does not run.
@@ -155,7 +154,7 @@ unsafe fn trace_host_trap(thread: &mut Thread, registers: &Registers) {
 ///
 /// `registers` must be those of the innermost compiled code of the thread, which must not be running.
 unsafe fn capture(thread: &Thread, registers: &Registers, is_fault: bool) -> Vec<u64> {
-    let stack = thread.stacks().native();
+    let stack = thread.native_stack_at(registers.sp);
     let mut addresses = Vec::new();
     let mut start = Some(*registers);
     if is_fault {
@@ -173,11 +172,11 @@ unsafe fn capture(thread: &Thread, registers: &Registers, is_fault: bool) -> Vec
 ///
 /// As for `capture`.
 unsafe fn capture_from(thread: &Thread, mut start: Option<Registers>, mut addresses: Vec<u64>) -> Vec<u64> {
-    let stack = thread.stacks().native();
     // SAFETY: the context is live.
     let mut record = unsafe { (*thread.context()).entry_frame };
     loop {
         if let Some(registers) = start {
+            let stack = thread.native_stack_at(registers.sp);
             // SAFETY: the registers are those of a call on the thread's stack.
             unsafe {
                 unwind::walk(thread.code(), registers, &stack, &mut |return_address| {
@@ -192,7 +191,7 @@ unsafe fn capture_from(thread: &Thread, mut start: Option<Registers>, mut addres
         // SAFETY: `entry_frame` and `previous` are 0 or activation records on stacks in use.
         let activation = unsafe { &*(record as *const ActivationRecord) };
         // SAFETY: the record describes a builtin call of this thread.
-        start = unsafe { exit_registers(activation, &stack) };
+        start = unsafe { exit_registers(activation, thread) };
         record = activation.previous;
     }
 }
@@ -201,10 +200,10 @@ unsafe fn capture_from(thread: &Thread, mut start: Option<Registers>, mut addres
 ///
 /// # Safety
 ///
-/// `stack` must be readable.
-unsafe fn exit_registers(activation: &ActivationRecord, stack: &Range<u64>) -> Option<Registers> {
+/// The record must be one of the thread's, which must not run.
+unsafe fn exit_registers(activation: &ActivationRecord, thread: &Thread) -> Option<Registers> {
     let saved = activation.exit_sp.checked_sub(GATE_FRAME_POINTER_OFFSET)?;
-    if activation.exit_pc == 0 || !stack.contains(&saved) {
+    if activation.exit_pc == 0 || !thread.native_stack_at(saved).contains(&saved) {
         return None;
     }
     let mut registers = Registers { pc: activation.exit_pc, sp: activation.exit_sp, ..Registers::default() };

@@ -142,6 +142,28 @@ fn runaway_recursion_through_the_host_is_a_trap_too() {
 }
 
 #[test]
+fn host_functions_may_call_from_other_os_threads() {
+    for stress in [None, Some(1)] {
+        let (mut store, instance) = instantiate(stress, |caller, instance, n| {
+            let (name, argument) =
+                [("catch", 9), ("deep", 0), ("swapped", 3)].get(n as usize).copied().unwrap_or(("throw", n));
+            std::thread::scope(|scope| {
+                scope.spawn(move || call(caller, instance, name, argument)).join().expect("joins")
+            })
+        });
+        for _ in 0..2 {
+            // What it catches comes from a third OS thread.
+            assert_eq!(call(&mut store, instance, "call", 0).expect("returns"), 9010);
+            let (code, names) = trap(call(&mut store, instance, "call", 1));
+            assert_eq!(code, TrapCode::StackOverflow);
+            assert!(names.len() > 10 && names.iter().all(|name| name == "deep"), "{names:?}");
+            assert_eq!(call(&mut store, instance, "call", 2).expect("returns"), 504);
+            assert_eq!(call(&mut store, instance, "catch", 3).expect("returns"), 3003);
+        }
+    }
+}
+
+#[test]
 fn exceptions_cross_host_functions() {
     for stress in [None, Some(1)] {
         let (mut store, instance) = instantiate(stress, |caller, instance, n| call(caller, instance, "throw", n));

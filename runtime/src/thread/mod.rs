@@ -13,13 +13,14 @@
 //!
 //! Invariants:
 //! - A thread does not move: its context and the record itself are reached by address from compiled code.
-//! - All activations of a thread are on its own native stack, so the guard of that stack is the one they hit.
+//! - All activations of a thread are on native stacks of its own, so a guard of these is what they hit ([`activation`]).
 //! - No Rust value is alive on a stack that is left by a raise.
 //!
 //! A store is made with one thread, the *first*, which whoever owns the store uses. When code of the store spawns
 //! others ([`spawn`]), all of them follow the protocol of [`world`]: compiled code runs in parallel, Rust code that
 //! uses the store has it alone ([`Thread::take_store`], [`Thread::release_store`]).
 
+mod activation;
 pub(crate) mod blocking;
 pub(crate) mod control;
 #[cfg(target_arch = "x86_64")]
@@ -54,6 +55,7 @@ use crate::store::StoreInner;
 use crate::trap::{Raised, RawTrap, StoreCode};
 use crate::unwind::SiteCache;
 use crate::vm::waiters::{self, Expected, WaitResult, Waiter};
+use activation::Activation;
 use dolmen_abi::collector::AllocBuffer;
 use dolmen_abi::context::{ThreadContext, ValueSlot};
 use dolmen_abi::reference::NULL_REF;
@@ -64,10 +66,10 @@ use smallvec::SmallVec;
 use stack::Stacks;
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::io;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use world::{MemberId, Poll, StoreAddress, WaitsAt, World};
 
@@ -105,6 +107,10 @@ pub(crate) struct Thread {
     /// Where code that unwinds has its stack; read by [`entry::raise`].
     raise_stack: u64,
     stacks: Stacks,
+    /// Stacks of calls that could not run on it; of these, only the native one is used.
+    other_stacks: Vec<Stacks>,
+    /// The innermost call that has not ended; null if there is none.
+    activation: *const Activation,
     /// The code that this thread can run. Replaced only while the thread does not run.
     code: Arc<StoreCode>,
     sites: SiteCache,
@@ -117,8 +123,6 @@ pub(crate) struct Thread {
     held: SmallVec<[u32; HELD_WORDS]>,
     /// Why the innermost activation ends, from the raise to the return of [`Thread::call`].
     raised: Option<Raised>,
-    /// While another store's thread runs on top of this one: the first free address of the native stack.
-    parked_sp: u64,
     /// The store, while code of the thread runs.
     store: *mut StoreInner,
 }
@@ -135,9 +139,6 @@ unsafe impl Sync for OwnedThread {}
 
 /// Words that a thread holds without an allocation.
 const HELD_WORDS: usize = 4;
-
-/// How far below a Rust frame of [`Thread::call`] its own calls reach, generously.
-const CALL_FRAME_BYTES: u64 = 4096;
 
 const _: () = assert!(std::mem::offset_of!(Thread, context) == 0);
 
@@ -199,6 +200,8 @@ impl OwnedThread {
             (*record).raise_stack = stacks.raise_top();
             ptr::write(&raw mut (*record).stock, Stock::default());
             ptr::write(&raw mut (*record).stacks, stacks);
+            ptr::write(&raw mut (*record).other_stacks, Vec::new());
+            ptr::write(&raw mut (*record).activation, ptr::null());
             ptr::write(&raw mut (*record).code, Arc::default());
             ptr::write(&raw mut (*record).held, SmallVec::new());
             // An `AtomicU32` has the layout of a `u32`; the word lives until the member has left, in `drop`.
@@ -272,26 +275,43 @@ impl Thread {
         signals::ensure_signal_stack().map_err(|e| Raised::Error(StoreError::Thread(e).into()))?;
         let record = thread.as_ptr();
         let here = (&raw const callee) as u64;
-        // SAFETY: the thread is live.
-        let stack_top = unsafe { (*record).next_stack_top(here) };
-        let outer = signals::set_current(record).cast_mut();
-        // SAFETY: the thread that was current is live: its code is below on this OS thread's stack.
-        let parked = unsafe { outer.as_mut() }.map(|outer| outer.park(here));
-        // SAFETY: the thread is live.
-        let outer_store = unsafe { ptr::replace(&raw mut (*record).store, store) };
+        // SAFETY: the thread is live, here and below.
+        let other_stacks = unsafe { (*record).other_stacks.len() };
+        // SAFETY: as above.
+        let (stacks, stack_top) = match unsafe { (*record).stacks_from(here) } {
+            Some(found) => found,
+            // SAFETY: as above.
+            None => unsafe { (*record).add_stacks() }.map_err(|e| Raised::Error(StoreError::Thread(e).into()))?,
+        };
+        let activation = Activation::new(thread, stacks);
+        let stack_limit = stacks.native_limit();
+        let outer = signals::set_current(&raw const activation);
+        // SAFETY: what this OS thread runs is below on its stacks, and ends later.
+        unsafe { activation.begin_on(outer, here) };
+        // SAFETY: the thread is live, and so is its innermost activation, in which this one is nested.
+        let (around, outer_store, outer_limit) = unsafe {
+            let around = ptr::replace(&raw mut (*record).activation, &raw const activation);
+            around.as_ref().into_iter().for_each(Activation::begin_entry);
+            let store = ptr::replace(&raw mut (*record).store, store);
+            (around, store, ptr::replace(&raw mut (*record).context.stack_limit, stack_limit))
+        };
         // SAFETY: the caller vouches for callee and slots; `stack_top` is 0 or free native stack.
         let status =
             unsafe { enter(&raw mut (*record).context, callee.instance, callee.code, slots, callee.entry, stack_top) };
         // SAFETY: as above; both are live still.
         unsafe {
+            (*record).context.stack_limit = outer_limit;
             (*record).store = outer_store;
-            if let Some(parked) = parked {
-                (*outer).parked_sp = parked;
-            }
+            (*record).activation = around;
+            around.as_ref().into_iter().for_each(Activation::end_entry);
         }
+        activation.end_on();
         signals::set_current(outer);
         // SAFETY: the thread is live and its code does not run.
-        unsafe { (*record).take_result(status) }
+        unsafe {
+            (*record).other_stacks.truncate(other_stacks);
+            (*record).take_result(status)
+        }
     }
 
     fn take_result(&mut self, status: u32) -> Result<(), Raised> {
@@ -306,26 +326,43 @@ impl Thread {
         }
     }
 
-    /// Where the stack of the next activation starts, if it is entered from a frame at `here`: 0 if on the
-    /// current stack.
-    fn next_stack_top(&self, here: u64) -> u64 {
+    /// The stacks of the next activation if it is entered from a frame at `here`, and where it starts on the native one: 0
+    /// if below that frame, on the current stack. `None` if it needs a stack of its own.
+    fn stacks_from(&self, here: u64) -> Option<(&Stacks, u64)> {
         if self.context.entry_frame == 0 {
-            self.stacks.native().end
-        } else if self.stacks.native().contains(&here) {
-            0
-        } else {
-            // A host function of this store has entered another store, whose host function enters this one.
-            self.parked_sp
+            return Some((&self.stacks, self.stacks.native().end));
         }
+        if let Some(stacks) = self.stacks_at(here) {
+            return Some((stacks, 0));
+        }
+        // SAFETY: what this OS thread runs lives.
+        let top = unsafe { signals::current().as_ref() }?.free_stack_of(self)?;
+        Some((self.stacks_at(top)?, top))
     }
 
-    /// Notes that code of another thread may be entered from a frame at `here`, and returns the last such note.
-    fn park(&mut self, here: u64) -> u64 {
-        let before = self.parked_sp;
-        if self.stacks.native().contains(&here) {
-            self.parked_sp = (here - CALL_FRAME_BYTES) & !15;
-        }
-        before
+    /// Stacks for a call that has none, and where it starts on the native one of them.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no room for them.
+    #[cold]
+    fn add_stacks(&mut self) -> io::Result<(&Stacks, u64)> {
+        let native = self.stacks.native();
+        let stacks = Stacks::new((native.end - native.start) as usize)?;
+        let top = stacks.native().end;
+        self.other_stacks.push(stacks);
+        Ok((self.other_stacks.last().unwrap_or(&self.stacks), top))
+    }
+
+    /// The stacks among which is the native one that an address lies in, or runs out of.
+    fn stacks_at(&self, address: u64) -> Option<&Stacks> {
+        let all = std::iter::once(&self.stacks).chain(&self.other_stacks);
+        all.into_iter().find(|stacks| (stacks.native_guard().start..stacks.native().end).contains(&address))
+    }
+
+    /// Addresses of the native stack that a frame with this stack pointer is on.
+    pub(crate) fn native_stack_at(&self, sp: u64) -> Range<u64> {
+        self.stacks_at(sp).unwrap_or(&self.stacks).native()
     }
 
     /// Address of the context.
@@ -336,11 +373,6 @@ impl Thread {
     /// The context.
     pub(crate) fn context_mut(&mut self) -> &mut ThreadContext {
         &mut self.context
-    }
-
-    /// The stacks.
-    pub(crate) fn stacks(&self) -> &Stacks {
-        &self.stacks
     }
 
     /// The code that the thread can run.
@@ -540,9 +572,19 @@ impl Thread {
         may.then(|| alloc(&mut self.stock, &mut self.context.alloc)).flatten()
     }
 
-    /// Whether compiled code, or a C function that it calls, runs rather than Rust.
-    fn runs_compiled_code(&self) -> bool {
-        self.context.entry_frame != 0 && self.context.exit_pc == 0
+    /// Whether compiled code, or a C function that it calls, runs rather than Rust. Others may run it meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// The thread must be live.
+    unsafe fn runs_compiled_code(thread: *mut Self) -> bool {
+        // SAFETY: as the caller promises; the words are aligned.
+        let (entry_frame, exit_pc) = unsafe {
+            let context = &raw mut (*thread).context;
+            (AtomicU64::from_ptr(&raw mut (*context).entry_frame), AtomicU64::from_ptr(&raw mut (*context).exit_pc))
+        };
+        // Relaxed: the caller orders what it needs.
+        entry_frame.load(Ordering::Relaxed) != 0 && exit_pc.load(Ordering::Relaxed) == 0
     }
 
     /// The slots of the shadow stack that are in use: references or null.

@@ -5,15 +5,16 @@
 //! returns: everything else (backtrace, leaving the activation) happens after the signal, in an ordinary
 //! context, on the raise stack. So the handler only compares addresses and is trivially async-signal-safe.
 //!
-//! A fault is a stack overflow exactly if it hits a guard of the thread that runs on this OS thread
-//! ([`CURRENT`]) while compiled code, or a C function that it calls, runs (`exit_pc` is 0). Every other fault
+//! A fault is a stack overflow exactly if it hits a guard of the activation that runs on this OS thread
+//! ([`CURRENT`]) while compiled code, or a C function that it calls, runs in it. Every other fault
 //! goes to the handler that was there before. If it is a host function that has used up the stack, which is fatal,
 //! a message says so first.
 //!
 //! The handler cannot run on the stack that is used up: each OS thread that enters compiled code gets an
 //! alternate signal stack ([`ensure_signal_stack`]).
 
-use super::{Thread, entry};
+use super::activation::Activation;
+use super::entry;
 use crate::os::{Mapping, PAGE_BYTES, Protection};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -29,8 +30,8 @@ const SIGNAL_STACK_BYTES: usize = 64 << 10;
 const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
 thread_local! {
-    /// The thread whose compiled code this OS thread runs, innermost; null outside.
-    static CURRENT: Cell<*const Thread> = const { Cell::new(ptr::null()) };
+    /// The innermost activation on this OS thread; null outside.
+    static CURRENT: Cell<*const Activation> = const { Cell::new(ptr::null()) };
 
     /// The signal stack that this module gave the OS thread.
     static SIGNAL_STACK: RefCell<Option<SignalStack>> = const { RefCell::new(None) };
@@ -58,9 +59,14 @@ impl Drop for SignalStack {
     }
 }
 
-/// Makes `thread` the one whose guards the handler watches, and returns the one that it watched before.
-pub(super) fn set_current(thread: *const Thread) -> *const Thread {
-    CURRENT.replace(thread)
+/// The activation whose guards the handler watches.
+pub(super) fn current() -> *const Activation {
+    CURRENT.get()
+}
+
+/// Makes `activation` the one whose guards the handler watches, and returns the one that it watched before.
+pub(super) fn set_current(activation: *const Activation) -> *const Activation {
+    CURRENT.replace(activation)
 }
 
 /// Installs the handler, once per process.
@@ -127,19 +133,19 @@ pub(super) fn ensure_signal_stack() -> io::Result<()> {
 
 /// The handler of [`SIGNALS`].
 extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let thread = CURRENT.get();
+    let activation = CURRENT.get();
     // SAFETY: the kernel passes a valid record of the fault.
     let address = unsafe { (*info).si_addr() } as u64;
-    // SAFETY: `CURRENT` is null or a thread in `Thread::call`, which outlives the code that it runs; the handler
-    // interrupts that code, so nobody changes what is read here.
-    match unsafe { thread.as_ref() } {
-        Some(thread) if thread.runs_compiled_code() && thread.stacks().is_guard(address) => {
+    // SAFETY: `CURRENT` is null or an activation in `Thread::call`, which outlives the code that it runs. The handler
+    // interrupts that code, so nobody changes what is read here but as the activation expects.
+    match unsafe { activation.as_ref() } {
+        Some(activation) if activation.is_guard(address) && activation.runs_compiled_code() => {
             // SAFETY: the kernel passes the interrupted context, and it is compiled code (or a C function it
             // calls) of this thread that stopped.
-            unsafe { entry::redirect_to_raise(context, thread.context()) };
+            unsafe { entry::redirect_to_raise(context, activation.context()) };
         }
-        thread => {
-            if thread.is_some_and(|thread| thread.stacks().is_guard(address)) {
+        activation => {
+            if activation.is_some_and(|activation| activation.is_guard(address)) {
                 report_host_overflow();
             }
             // SAFETY: the arguments are the ones this handler was called with.

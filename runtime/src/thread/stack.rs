@@ -69,6 +69,11 @@ impl Stacks {
         start..start + self.native_bytes as u64
     }
 
+    /// Addresses below the native stack that nobody may touch.
+    pub(crate) fn native_guard(&self) -> Range<u64> {
+        self.start()..self.native().start
+    }
+
     /// The stack pointer below which no builtin or host function starts.
     pub(crate) fn native_limit(&self) -> u64 {
         self.native().start + HOST_RESERVE_BYTES as u64
@@ -86,7 +91,7 @@ impl Stacks {
 
     /// Whether an access to this address means that a stack is used up.
     pub(crate) fn is_guard(&self, address: u64) -> bool {
-        (self.start()..self.native().start).contains(&address) || (self.shadow().end..self.end()).contains(&address)
+        self.native_guard().contains(&address) || (self.shadow().end..self.end()).contains(&address)
     }
 
     fn start(&self) -> u64 {

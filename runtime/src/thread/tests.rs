@@ -537,6 +537,86 @@ fn stores_call_each_other_in_turns() {
     assert_eq!(expect_trap(a.call(&raw const dt_recurse, 0)).code, TrapCode::StackOverflow);
 }
 
+/// Does `work` with a thread in a new OS thread, and waits for it.
+fn lend<R: Send>(thread: NonNull<Thread>, work: impl FnOnce(NonNull<Thread>) -> R + Send) -> R {
+    struct Lent(NonNull<Thread>);
+    // SAFETY: whoever lends the thread does not use it meanwhile.
+    unsafe impl Send for Lent {}
+    let lent = Lent(thread);
+    let work = move || {
+        let lent = lent;
+        work(lent.0)
+    };
+    std::thread::scope(|scope| scope.spawn(work).join().expect("no panic"))
+}
+
+#[test]
+fn host_functions_lend_their_thread_to_other_os_threads() {
+    let mut fixture = Fixture::new();
+    let stack_limit = fixture.thread.context_mut().stack_limit;
+    // SAFETY: threads are live in this test, here and below, and used by one OS thread at a time.
+    let run = |thread, code, argument| unsafe { call(thread, code, argument) };
+    let overflow = |thread| {
+        for code in [&raw const dt_recurse, &raw const dt_recurse_leaf, &raw const dt_recurse_shadow] {
+            assert_eq!(expect_trap(run(thread, code, 0)).code, TrapCode::StackOverflow);
+        }
+    };
+    let mut inner = None;
+    let result = fixture.call_host(&raw const dt_host, &mut |thread, _| {
+        let thread = thread_of(thread);
+        let word = lend(thread, |thread| {
+            assert_eq!(run(thread, &raw const dt_catch, 4).expect("caught"), 111_115);
+            overflow(thread);
+            overflow(thread);
+            expect_exception(run(thread, &raw const dt_throw, 6))
+        });
+        overflow(thread);
+        // A host function on the other stack goes on there, and lends the thread again.
+        let mut host = |thread, _: [u64; 5]| {
+            let thread = thread_of(thread);
+            overflow(thread);
+            // SAFETY: as above.
+            let low =
+                lend(thread, |thread| unsafe { call_host(thread, &raw const dt_host_low, &mut |_, _| returned(0)) });
+            assert_eq!(expect_trap(low).code, TrapCode::StackOverflow);
+            inner =
+                Some(lend(thread, |thread| expect_trap(run(thread, &raw const dt_trap, TrapCode::Unreachable as u64))));
+            returned(100)
+        };
+        // SAFETY: as above.
+        let nested = lend(thread, |thread| unsafe { call_host(thread, &raw const dt_host, &mut host) });
+        returned(nested.expect("returns") + u64::from(word))
+    });
+    assert_eq!(result.expect("returns"), 106);
+    assert_eq!(trace(&fixture, &inner.expect("called")), [2, 9, 9]);
+    assert_eq!(fixture.thread.context_mut().stack_limit, stack_limit);
+    overflow(fixture.thread.as_ptr());
+}
+
+#[test]
+fn lent_threads_call_other_stores_in_turns() {
+    let (mut a, b) = (Fixture::new(), std::sync::Mutex::new(Fixture::new()));
+    let result = a.call_host(&raw const dt_host, &mut |thread_a, _| {
+        let from_a = lend(thread_of(thread_a), |thread_a| {
+            // SAFETY: the thread is live, here and below, and nobody else uses it.
+            let overflow = || expect_trap(unsafe { call(thread_a, &raw const dt_recurse, 0) });
+            let from_b = b.lock().expect("no panic").call_host(&raw const dt_host, &mut |_, _| {
+                assert_eq!(overflow().code, TrapCode::StackOverflow);
+                let host: Host<'_> = &mut |_, _| {
+                    assert_eq!(overflow().code, TrapCode::StackOverflow);
+                    returned(1)
+                };
+                // SAFETY: as above.
+                returned(unsafe { call_host(thread_a, &raw const dt_host, host) }.expect("returns"))
+            });
+            assert_eq!(overflow().code, TrapCode::StackOverflow);
+            from_b.expect("returns")
+        });
+        returned(from_a + 10)
+    });
+    assert_eq!(result.expect("returns"), 11);
+}
+
 #[test]
 fn threads_move_between_os_threads() {
     let mut fixture = Fixture::new();
@@ -644,12 +724,37 @@ fn faults_elsewhere_reach_the_previous_handler() {
     assert_eq!(output.status.code(), Some(42), "{output:?}");
 }
 
+/// Uses up the stack that it is called on.
+fn burn(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 128]);
+    if frame[0] == u64::MAX { 0 } else { burn(depth + 1) + frame[1] }
+}
+
+#[test]
+fn host_functions_that_exhaust_the_stack_while_their_thread_is_lent_are_named() {
+    if std::env::var_os(CHILD).is_some() {
+        let _ = Fixture::new().call_host(&raw const dt_host, &mut |thread, _| {
+            let thread = thread as usize;
+            std::thread::spawn(move || {
+                let thread = NonNull::new(thread as *mut Thread).expect("thread");
+                loop {
+                    // SAFETY: the host function, which never returns, does not use the thread.
+                    let _ = unsafe { call(thread, &raw const dt_recurse, 0) };
+                }
+            });
+            std::thread::sleep(Duration::from_millis(50));
+            returned(burn(0))
+        });
+        return;
+    }
+    let output = in_child("host_functions_that_exhaust_the_stack_while_their_thread_is_lent_are_named");
+    assert_eq!(signal(&output), Some(libc::SIGSEGV), "{output:?}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("a host function exhausted the native stack"), "{message}");
+}
+
 #[test]
 fn host_functions_that_exhaust_the_stack_are_named() {
-    fn burn(depth: u64) -> u64 {
-        let frame = std::hint::black_box([depth; 128]);
-        if frame[0] == u64::MAX { 0 } else { burn(depth + 1) + frame[1] }
-    }
     if std::env::var_os(CHILD).is_some() {
         let _ = Fixture::new().call_host(&raw const dt_host, &mut |_, _| returned(burn(0)));
         return;
