@@ -80,12 +80,9 @@ pub(crate) unsafe fn exec_env<'a>(pointer: *const ExecEnv) -> Option<&'a ExecEnv
 
 /// Ends an environment that C owned, and its instance's record if that is the last of it.
 pub(crate) fn end(env: Box<ExecEnv>) {
-    let Some(record) = env.owner.clone() else { return };
+    let record = env.owner.clone();
     drop(env);
-    let shared = Arc::clone(&record.shared);
-    // A seat that is dropped takes the store.
-    let guardian = InstanceRecord::without_seat(shared);
-    let _ = guardian.unlocked(|| drop(record));
+    drop(record);
 }
 
 /// See `wasm_export.h`.

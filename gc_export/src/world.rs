@@ -107,10 +107,9 @@ pub unsafe extern "C" fn dolmen_threads_new(instance: *const InstanceRecord) -> 
         let Some(record) = (unsafe { record(instance) }) else { return ptr::null_mut() };
         // A store follows the protocol of several threads from its second seat on.
         let seat = record.with(|mut context| context.seat());
-        let Some(seat) = record.check(seat.and_then(|seat| seat.map_err(Failure::from))) else {
+        if record.check(seat.and_then(|seat| seat.map_err(Failure::from))).is_none() {
             return ptr::null_mut();
-        };
-        let _ = record.unlocked(|| drop(seat));
+        }
         Box::into_raw(Box::new(Threads { shared: Arc::clone(&record.shared) }))
     })
 }

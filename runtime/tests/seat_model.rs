@@ -10,7 +10,7 @@
 //! |---|---|---|---|---|---|
 //! | outside | [`stop_against_entering`] | [`suspension_against_entering`] | [`interrupt_against_entering`] | [`the_store_goes_before_a_seat_enters`] | [`seats_take_turns`], [`a_seat_goes_while_others_enter`] |
 //! | entering | [`stop_against_entering`] | [`suspension_against_entering`] | [`interrupt_against_entering`] | [`the_store_goes_before_a_seat_enters`] | [`a_seat_makes_another`], [`a_seat_goes_while_others_enter`] |
-//! | in the store | – (who stops has the store) | [`suspension_against_entering`] | [`interrupt_against_entering`] | – (who drops has the store) | – (who makes one has the store) |
+//! | in the store | – (who stops has the store) | [`suspension_against_entering`] | [`interrupt_against_entering`] | – (who drops has the store) | [`a_seat_goes_in_the_store`] |
 //! | in code | [`stop_against_code`] | [`suspension_against_code`] | [`interrupt_against_code`] | [`the_store_goes_while_a_seat_runs_code`] | [`a_seat_makes_another`] |
 //! | going | [`stop_against_going`] | [`suspension_against_going`] | [`interrupt_against_going`] | [`the_store_goes_while_a_seat_goes`] | [`a_seat_goes_while_others_enter`] |
 //!
@@ -173,6 +173,28 @@ fn a_seat_goes_while_others_enter() {
         assert!(visit(&mut model.first));
         a.join().unwrap();
         assert_eq!(b.join().unwrap(), Some(false));
+    });
+}
+
+/// Whoever drops a seat may be in the store by another, and does not wait for itself.
+#[test]
+fn a_seat_goes_in_the_store() {
+    check(|| {
+        let mut model = Model::new();
+        let (second, mut third) = (model.seat(), model.seat());
+        let a = model.start(0, move |part| {
+            let called = call(&mut third, part, false);
+            (called, third)
+        });
+        model.first.enter(|_| drop(second)).unwrap();
+        let (called, third) = a.join().unwrap();
+        assert_eq!(called, Some(false));
+        assert_eq!(model.world.members().len(), 2);
+        // It is removed before another is made.
+        let _fourth = model.seat();
+        let threads = model.first.enter(|context| context.0.inner.threads.spawned());
+        assert_eq!(threads, Some(2));
+        drop(third);
     });
 }
 

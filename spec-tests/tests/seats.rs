@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use dolmen::{
-    AnyRef, Config, Engine, Error, Func, HeapType, Instance, Linker, Module, Seat, Store, StructType, TrapCode, Val,
+    AnyRef, AsContextMut as _, Config, Engine, Error, Func, HeapType, Instance, Linker, Module, Seat, Store,
+    StructType, TrapCode, Val,
 };
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -109,6 +110,30 @@ fn a_store_that_goes_ends_who_is_in_it_and_bars_the_others() {
         other => panic!("{other:?}"),
     }
     assert_eq!(idle.enter(|_| ()), None);
+}
+
+/// Whoever is in the store has it, and must not wait for itself.
+#[test]
+fn seats_may_be_dropped_in_their_store() {
+    let (mut store, instance, _) = start(&engine(1));
+    let [make, sum] = ["make", "sum"].map(|name| instance.get_func(&mut store, name).unwrap());
+    let control = store.thread_control();
+    drop(store.as_context_mut().seat().unwrap());
+    assert_eq!(control.threads().len(), 1);
+    let mut first = Seat::new(store);
+    for _ in 0..3 {
+        let kept = first.enter(|mut context| {
+            let [gone, kept] = [0, 1].map(|_| context.seat().unwrap());
+            drop(gone);
+            assert_eq!(control.threads().len(), 2);
+            kept
+        });
+        let mut kept = kept.unwrap();
+        assert_eq!(work(&mut kept, make, sum, 3), 630);
+        // Another OS thread drops it while this one has the store, which waits for that.
+        first.enter(|_| std::thread::scope(|scope| scope.spawn(|| drop(kept)).join().unwrap())).unwrap();
+        assert_eq!(control.threads().len(), 1);
+    }
 }
 
 #[test]

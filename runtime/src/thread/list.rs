@@ -112,6 +112,7 @@ impl Threads {
     /// If code cannot be stopped, or the system has no room for a thread.
     pub(crate) fn add(&mut self, stack_bytes: usize) -> Result<NonNull<Thread>, StoreError> {
         self.require_polls()?;
+        self.remove_gone();
         let thread = self.first.another(stack_bytes).map_err(StoreError::Thread)?;
         // Threads look at their own flag without the store: it is written before there are others, and never again.
         if !self.is_shared() {
@@ -143,6 +144,11 @@ impl Threads {
     pub(crate) fn remove_empty_seats(&mut self) {
         let empty: Vec<MemberId> = self.seats.iter().filter(|seat| !seat.1).map(|seat| seat.0).collect();
         empty.into_iter().for_each(|member| drop(self.remove(member)));
+    }
+
+    /// Takes the threads out that have left while somebody had the store.
+    pub(crate) fn remove_gone(&mut self) {
+        self.world.take_gone().into_iter().for_each(|member| drop(self.remove(member)));
     }
 
     /// Takes a thread out that was added and does not run.

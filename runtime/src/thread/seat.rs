@@ -14,7 +14,8 @@
 //!
 //! As long as there is one seat, entering costs nothing, as always with one thread. When the first seat is dropped, the
 //! store waits until nobody is in it any more, interrupts those who run code, and goes; the other seats are of no use
-//! from then on, but harmless: [`Seat::enter`] returns `None`.
+//! from then on, but harmless: [`Seat::enter`] returns `None`. Another seat that is dropped waits for nobody, so this may be
+//! done in the store: if the store is not free, whoever has it, or the next, removes the seat's record.
 //!
 //! Invariants: the record of a seat is on its store's list as long as the store is there; it is touched only by an OS
 //! thread that has taken the store with the seat's member, or by the holder.
@@ -29,6 +30,8 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 /// A thread of a store that OS threads take turns to be.
+///
+/// The first seat must not be dropped by a thread that is in the store: it would wait for itself. The others may be.
 pub struct Seat<T: 'static> {
     thread: NonNull<Thread>,
     world: Arc<World>,
@@ -117,6 +120,7 @@ impl<T: Send + 'static> Seat<T> {
         let is_shared = unsafe {
             let threads = &mut (*data.as_ptr()).inner.threads;
             threads.set_entered(self.member, false);
+            threads.remove_gone();
             threads.is_shared()
         };
         if is_shared {
@@ -153,10 +157,13 @@ impl<T: 'static> Drop for Seat<T> {
             // SAFETY: `new` has leaked the box; the store is taken, so nobody else uses it, and its own `drop` waits
             // for those who want to go on.
             drop(unsafe { Box::from_raw(data.as_ptr()) });
-        } else if let Some(store) = self.world.acquire_unless_closed(self.member) {
+        } else if let Some(store) = self.world.acquire_or_leave(self.member) {
             let data = store.0.cast::<StoreData<T>>();
             // SAFETY: the store is taken and not gone.
-            let record = unsafe { (*data).inner.threads.remove(self.member) };
+            let record = unsafe {
+                (*data).inner.threads.remove_gone();
+                (*data).inner.threads.remove(self.member)
+            };
             self.world.give_up(self.member, store);
             // The record leaves the world and frees its stacks without the store.
             drop(record);

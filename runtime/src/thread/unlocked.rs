@@ -44,7 +44,10 @@ unsafe fn unlocked_at<R>(store: *mut StoreInner, work: impl FnOnce() -> R) -> R 
         return work();
     }
     // SAFETY: as above.
-    let (world, member) = unsafe { (Arc::clone(thread.as_ref().world()), thread.as_ref().member()) };
+    let (world, member) = unsafe {
+        (*store).threads.remove_gone();
+        (Arc::clone(thread.as_ref().world()), thread.as_ref().member())
+    };
     world.give_up(member, StoreAddress(store.cast()));
     let _retake = Retake(thread);
     work()

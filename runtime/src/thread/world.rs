@@ -108,6 +108,8 @@ pub(crate) struct World {
     running: AtomicU32,
     /// Whether the world is stopped, or to stop, for the same.
     is_stopped: AtomicU32,
+    /// Whether members have gone whose records are there still, for the same.
+    has_gone: AtomicU32,
     assistant: Assistant,
 }
 
@@ -146,6 +148,8 @@ struct State {
     is_shared: bool,
     /// Whether the store is gone or going.
     is_closed: bool,
+    /// Members that have left before their records were removed from the store's list.
+    gone: Vec<MemberId>,
     /// How many sleep, by [`Event`]; one that was woken counts until it goes on.
     sleepers: [usize; EVENTS],
 }
@@ -235,12 +239,13 @@ impl World {
             until_release: false,
             is_shared: false,
             is_closed: false,
+            gone: Vec::new(),
             sleepers: [0; EVENTS],
         };
         let events = std::array::from_fn(|_| Condvar::new());
         let hint = AtomicU32::new;
-        let (is_held, running, is_stopped) = (hint(1), hint(0), hint(0));
-        (Self { state: Mutex::new(state), events, is_held, running, is_stopped, assistant }, id)
+        let (is_held, running, is_stopped, has_gone) = (hint(1), hint(0), hint(0), hint(0));
+        (Self { state: Mutex::new(state), events, is_held, running, is_stopped, has_gone, assistant }, id)
     }
 
     /// Adds a member in the state host.
@@ -279,6 +284,37 @@ impl World {
         }
     }
 
+    /// Takes the store for a member that is to leave, from the state host, if it is free. If not, the member leaves, and its
+    /// record is left to whoever has the store ([`World::take_gone`]): that may be the same OS thread, by another member.
+    pub(crate) fn acquire_or_leave(&self, id: MemberId) -> Option<StoreAddress> {
+        let mut state = self.lock();
+        if state.is_closed {
+            // The store that goes removes all records.
+            return None;
+        }
+        if state.holder.is_none() {
+            self.set_holder(&mut state, Some(id));
+            return Some(state.store);
+        }
+        self.remove(&mut state, id);
+        state.gone.push(id);
+        // Relaxed: a hint, which the mutex backs.
+        self.has_gone.store(1, Ordering::Relaxed);
+        None
+    }
+
+    /// Members that have left without the store since the last call. For the holder, who removes their records.
+    pub(crate) fn take_gone(&self) -> Vec<MemberId> {
+        // Relaxed: a member that is not seen yet is next time.
+        if self.has_gone.load(Ordering::Relaxed) == 0 {
+            return Vec::new();
+        }
+        let mut state = self.lock();
+        // Relaxed: as above.
+        self.has_gone.store(0, Ordering::Relaxed);
+        std::mem::take(&mut state.gone)
+    }
+
     /// Lets nobody stop anything any more but the store's threads, and ends all suspensions. For the holder.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
@@ -291,13 +327,11 @@ impl World {
         self.wake_all(&state, Event::Resumed);
     }
 
-    /// Removes a member that does not run. If it holds the store, nobody can take it any more: the store is gone.
+    /// Removes a member that does not run, unless it has left. If it holds the store, nobody can take it any more: the store
+    /// is gone.
     pub(crate) fn leave(&self, id: MemberId) {
         let mut state = self.lock();
-        assert!(!state.member(id).runs, "a member leaves that does not run");
-        state.members.retain(|member| member.id != id);
-        // Who waits for it to stop need not wait any longer.
-        self.wake_all(&state, Event::Stopped);
+        self.remove(&mut state, id);
     }
 
     /// Takes the store, from the states running or host; waits until it is free and the member not suspended.
@@ -459,6 +493,15 @@ impl World {
     /// All members, oldest first.
     pub(crate) fn members(&self) -> Vec<MemberId> {
         self.lock().members.iter().map(|member| member.id).collect()
+    }
+
+    fn remove(&self, state: &mut State, id: MemberId) {
+        state.members.retain(|member| {
+            assert!(member.id != id || !member.runs, "a member leaves that does not run");
+            member.id != id
+        });
+        // Who waits for it to stop need not wait any longer.
+        self.wake_all(state, Event::Stopped);
     }
 
     fn release(&self, state: &mut State, id: MemberId, store: StoreAddress) {
