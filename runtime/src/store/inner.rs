@@ -26,7 +26,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tells stores apart, so that a handle is used with the store it belongs to only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct StoreId(u64);
+
+impl StoreId {
+    /// Its number: stores are counted.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// A store with the embedder's data behind it. `inner` comes first: a host function is handed its address and
 /// knows `T`, so a store of one `T` must never be taken for one of another, not even of longer or shorter lifetimes.
@@ -100,9 +108,10 @@ impl StoreInner {
         };
         let thread = OwnedThread::new(engine.config().max_stack_bytes, bases, heap.assistant());
         let thread = thread.map_err(StoreError::Thread)?;
+        // Relaxed: only uniqueness matters.
+        let id = StoreId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
         Ok(Self {
-            // Relaxed: only uniqueness matters.
-            id: StoreId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+            id,
             engine: engine.clone(),
             heap,
             threads: Threads::new(thread),
@@ -111,7 +120,7 @@ impl StoreInner {
             tables: Vec::new(),
             globals: Vec::new(),
             tags: Vec::new(),
-            roots: RootList::default(),
+            roots: RootList::new(id),
             host_objects: HostObjects::default(),
             recorder: engine.config().gc_record.then(|| Box::new(Recorder::new())),
             host_funcs: Vec::new(),

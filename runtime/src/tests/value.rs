@@ -1,11 +1,12 @@
 //! Values, references and their life.
 
 use crate::{
-    AnyRef, ArgumentError, Config, Engine, Error, ExternRef, FuncType, Global, GlobalType, HeapType, RefType, Store,
-    Table, TableType, Val, ValType,
+    AnyRef, ArgumentError, ArrayType, Config, Engine, Error, ExternRef, FieldType, FuncType, Global, GlobalType,
+    HeapType, RefType, StorageType, Store, Table, TableType, Val, ValType,
 };
+use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 fn store() -> (Engine, Store<()>) {
     let engine = Engine::new(&Config::new()).unwrap();
@@ -37,6 +38,37 @@ fn i31_values_wrap() {
     }
     assert!(AnyRef::from_i31(1).same(&AnyRef::from_i31(1)));
     assert!(!AnyRef::from_i31(1).same(&AnyRef::from_i31(2)));
+}
+
+/// Handles are compared without the store, while a collection moves their objects.
+#[test]
+fn handles_are_compared_while_their_objects_move() {
+    const OBJECTS: usize = 20_000;
+    const COLLECTIONS: usize = 100;
+    // Stress moves what can be moved.
+    let engine = Engine::new(Config::new().gc_stress(NonZeroU64::new(1 << 40))).unwrap();
+    let mut store = Store::new(&engine, ()).unwrap();
+    let ty = ArrayType::new(&engine, FieldType { storage: StorageType::I8, mutable: true }).unwrap();
+    let mut make = || AnyRef::new_array(&mut store, &ty, &Val::I32(1), 10).unwrap();
+    let (first, between) = (make(), (0..OBJECTS).map(|_| make()).collect::<Vec<_>>());
+    let again = first.downgrade(&mut store).unwrap().upgrade(&mut store).unwrap().unwrap();
+    let (last, is_over) = (&between[OBJECTS - 1], AtomicBool::new(false));
+    let comparisons = std::thread::scope(|scope| {
+        let comparing = scope.spawn(|| {
+            let mut comparisons = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                assert!(first.same(&again) && !first.same(last) && !last.same(&again));
+                comparisons += 1;
+            }
+            comparisons
+        });
+        for _ in 0..COLLECTIONS {
+            store.gc().unwrap();
+        }
+        is_over.store(true, Ordering::Relaxed);
+        comparing.join().unwrap()
+    });
+    assert!(comparisons > 0 && store.gc_stats().moved_bytes > 0);
 }
 
 #[test]

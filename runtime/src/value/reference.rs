@@ -160,12 +160,13 @@ impl AnyRef {
         }
     }
 
-    /// Whether both refer to the same object, or are equal `i31` values (`ref.eq`).
+    /// Whether both refer to the same object, or are equal `i31` values (`ref.eq`). Needs no store, and may be asked while
+    /// other threads use it.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Reference::I31(a), Reference::I31(b)) => a == b,
-            (Reference::Object(a), Reference::Object(b)) => a.store == b.store && a.root.word() == b.root.word(),
+            (Reference::Object(a), Reference::Object(b)) => a.store == b.store && a.root.same(&b.root, a.store),
             _ => false,
         }
     }
