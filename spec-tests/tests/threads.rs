@@ -462,6 +462,22 @@ fn a_thread_may_start_threads_and_load_code() {
     assert_eq!(call(&mut store, instance, "sum", &[Val::I32(5)]).unwrap()[0].i32(), Some(32));
 }
 
+/// The only thread of a store follows no protocol: nobody may be told that it stands still.
+#[test]
+fn the_only_thread_of_a_store_cannot_be_suspended() {
+    let (mut store, instance) = start(
+        &Config::new(),
+        r#"(module (func (export "count") (param i32)
+          (loop $l (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))))"#,
+    );
+    let control = store.thread_control();
+    let only = control.threads()[0];
+    assert!(!control.suspend(only) && !control.resume(only));
+    call(&mut store, instance, "count", &[Val::I32(1000)]).unwrap();
+    spawn(&mut store, instance, "count", &[Val::I32(1000)]).join(&mut store).unwrap();
+    assert!(store.unlocked(|| control.suspend(only) && control.resume(only)));
+}
+
 #[test]
 fn threads_are_stopped_from_outside() {
     let (mut store, instance) = start(

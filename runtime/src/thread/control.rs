@@ -90,7 +90,8 @@ impl ThreadControl {
     }
 
     /// Stops a thread: when this returns, it runs no code. If it is in a host function, it does not get back from
-    /// there. Each call must be followed by one of [`ThreadControl::resume`]. `false` if the thread has ended.
+    /// there. Each call that returns `true` must be followed by one of [`ThreadControl::resume`]. `false` if the thread has
+    /// ended, the store is gone, or has never had more than one thread, as with [`ThreadControl::suspend_all`].
     #[must_use]
     pub fn suspend(&self, thread: ThreadId) -> bool {
         self.world.suspend(thread.0)

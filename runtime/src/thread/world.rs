@@ -414,10 +414,11 @@ impl World {
         self.end_stop(&mut state);
     }
 
-    /// Suspends a member; returns when it does not run. `false` if it has left, or the store is closed.
+    /// Suspends a member; returns when it does not run. `false` if it has left, the store is closed, or its only thread follows
+    /// no protocol: that one looks at no gate.
     pub(crate) fn suspend(&self, id: MemberId) -> bool {
         let mut state = self.lock();
-        if state.is_closed || !state.members.iter().any(|member| member.id == id) {
+        if state.is_closed || !state.is_shared || !state.members.iter().any(|member| member.id == id) {
             return false;
         }
         let member = state.member(id);
