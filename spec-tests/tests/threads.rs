@@ -543,3 +543,36 @@ fn threads_are_stopped_from_outside() {
     drop(store);
     assert!(control.threads().is_empty() && control.suspend_all().is_none() && !control.suspend(handle.id()));
 }
+
+/// Whoever asks a thread in vain takes nobody else's question back.
+#[test]
+fn impatience_is_for_oneself() {
+    type Patient = Option<std::thread::JoinHandle<bool>>;
+    let engine = engine(&Config::new());
+    let module = compile(
+        &engine,
+        r#"(module (import "" "again" (func $again (result i32)))
+          (func (export "run") (loop $l (br_if $l (call $again)))))"#,
+        true,
+    );
+    let mut store: Store<Patient> = Store::new(&engine, None).unwrap();
+    let control = store.thread_control();
+    let only = control.threads()[0];
+    let again = move |mut caller: Caller<'_, Patient>, _: &[Val], results: &mut [Val]| {
+        let patient = caller.data_mut().get_or_insert_with(|| {
+            let control_too = control.clone();
+            let patient = std::thread::spawn(move || control_too.backtrace(only, Duration::from_secs(20)).is_some());
+            // It should have asked when this is over.
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(control.backtrace(only, Duration::from_millis(1)).is_none());
+            patient
+        });
+        results[0] = Val::I32((!patient.is_finished()).into());
+        Ok(())
+    };
+    let mut linker = Linker::new(&engine);
+    linker.func_new("", "again", FuncType::new(&engine, [], [ValType::I32]), again).unwrap();
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    instance.get_func(&mut store, "run").unwrap().call(&mut store, &[], &mut []).unwrap();
+    assert!(store.data_mut().take().is_some_and(|patient| patient.join().unwrap()));
+}

@@ -12,12 +12,14 @@ use super::{Thread, world};
 use crate::error::Frame;
 use crate::trap;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Somebody who waits for an answer.
 struct Request {
+    id: u64,
     world: Arc<World>,
     member: MemberId,
     answer: Sender<Vec<Frame>>,
@@ -25,13 +27,19 @@ struct Request {
 
 static REQUESTS: Mutex<Vec<Request>> = Mutex::new(Vec::new());
 
+/// The number of the next request; none is used again.
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
 /// Asks a member what it is calling, innermost first; waits no longer than `patience`.
 pub(super) fn ask(world: &Arc<World>, member: MemberId, patience: Duration) -> Option<Vec<Frame>> {
     let (answer, answered) = channel();
-    requests().push(Request { world: Arc::clone(world), member, answer });
+    // Relaxed: only uniqueness matters.
+    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    requests().push(Request { id, world: Arc::clone(world), member, answer });
     let frames = if world.request_report(member) { answered.recv_timeout(patience).ok() } else { None };
     if frames.is_none() {
-        take(world, member);
+        // Others may be more patient.
+        requests().retain(|request| request.id != id);
     }
     frames
 }
