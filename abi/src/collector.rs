@@ -30,8 +30,9 @@
 //!
 //! Stores into an object that no safepoint separates from its allocation need no barrier. At a collection the card
 //! of the header of each object on a shadow stack becomes dirty again. So a struct that stays on the shadow stack
-//! needs one barrier, or none if it was allocated meanwhile, however many collections there are; and initialising
-//! stores may be delayed past a safepoint. What is null or an `i31` needs no barrier.
+//! needs one barrier, or none if it was allocated meanwhile, however many collections there are; and its initialising
+//! stores may be delayed past a safepoint. Those of an array may be, too, if what is stored is older than the array: the
+//! collection makes both old. What is null or an `i31` needs no barrier.
 //!
 //! **Motion.** With [`Motion::Unrooted`] a collection may move any object but those that a shadow stack or a global
 //! refers to. So code may keep a reference, or an address inside its object, in a register across a safepoint, as

@@ -41,7 +41,7 @@ pub(crate) const POLLED_CALL: &str = "dolmen-polled";
 pub(crate) const POLLING_CALL: &str = "dolmen-polling";
 
 /// Name of the marker of a poll, `(thread)`.
-const POLL: &str = "dolmen.poll";
+pub(crate) const POLL: &str = "dolmen.poll";
 
 /// The marker of a poll. LLVM may move nothing past it.
 pub(crate) fn poll(context: &Context, module: &Module<'_>, types: &Types) -> Value {

@@ -86,6 +86,11 @@ impl AliasClasses {
         *cache.entry(key).or_insert_with(|| make(context, self.root, &format!("{kind} {number}")))
     }
 
+    /// Whether an access has this class.
+    pub(crate) fn is(&self, access: Value, kind: u32, class: AliasClass) -> bool {
+        access.metadata(kind) == Some(class.0)
+    }
+
     /// Gives an access its class.
     pub(crate) fn tag(&self, access: Value, kind: u32, class: AliasClass) {
         access.set_metadata(kind, class.0);

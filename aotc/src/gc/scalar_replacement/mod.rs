@@ -13,7 +13,8 @@
 //! 2. [`plan`]: a group whose objects never escape is replaced, unless two of its bases can stand for the same object
 //!    while it is changed, or the fields have no clear types. If objects escape, the object is *materialised* in front
 //!    of the escape: the allocation sinks to where it is needed. That pays if some path through the allocation does
-//!    without, and needs that nothing behind the escape asks the variables.
+//!    without, and needs that nothing behind the escape asks the variables, and that a collection may happen there
+//!    ([`windows`]).
 //! 3. [`rewrite`]: bases get variables (allocas), accesses become accesses of variables. LLVM's SROA makes values of
 //!    the variables; what was stored into a replaced object may then be replaced itself, in the next round.
 //!
@@ -29,6 +30,7 @@
 mod objects;
 mod plan;
 mod rewrite;
+mod windows;
 
 use super::cfg::Cfg;
 use crate::gc::markers::{Markers, UNOPTIMISED};

@@ -1,11 +1,13 @@
 //! Whether a group of objects can be replaced, and what for.
 
 use super::objects::{Base, Group, Kind, Shape, Use, shape};
+use super::windows::Windows;
 use super::{Extent, Pass};
 use crate::gc::cfg::{BlockIdx, Cfg};
 use crate::llvm::{Opcode, Type, TypeKind, Value};
 use dolmen_abi::object::{ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
 use rustc_hash::FxHashMap;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// Most variables for one group: bases times fields.
@@ -68,6 +70,7 @@ pub(super) struct Planner<'p, 'c, 'm> {
     pass: &'p Pass<'p, 'c, 'm>,
     cfg: &'p Cfg,
     places: FxHashMap<Value, Place>,
+    windows: OnceCell<Windows<'p, 'p, 'c, 'm>>,
 }
 
 impl<'p, 'c, 'm> Planner<'p, 'c, 'm> {
@@ -76,7 +79,11 @@ impl<'p, 'c, 'm> Planner<'p, 'c, 'm> {
         for (block, instructions) in cfg.instructions.iter().enumerate() {
             places.extend(instructions.iter().enumerate().map(|(number, &i)| (i, (block, number))));
         }
-        Self { pass, cfg, places }
+        Self { pass, cfg, places, windows: OnceCell::new() }
+    }
+
+    fn windows(&self) -> &Windows<'p, 'p, 'c, 'm> {
+        self.windows.get_or_init(|| Windows::new(self.pass, self.cfg))
     }
 
     pub(super) fn plan(&self, group: Group, extent: Extent) -> Result<Plan, Refusal> {
@@ -242,6 +249,9 @@ impl<'p, 'c, 'm> Planner<'p, 'c, 'm> {
                 continue;
             }
             let before = self.before(escape)?;
+            if self.windows().forbid(escape.user.operand(escape.operand), escape.user, before) {
+                return Err(Refusal::Final);
+            }
             let taken = self.uses_from(group, escape.base, self.places[&before]);
             self.check_materialisation(group, shapes, escape.base, self.places[&before])?;
             made.push(Materialisation { base: escape.base, before, uses: taken });
