@@ -101,7 +101,8 @@ impl Constants {
     pub(crate) fn field(&self, module: &Module<'_>, object: ObjectIdx, field: u32) -> Option<Constant> {
         let object = self.object(object);
         match &module.sub_type(object.ty).composite {
-            CompositeType::Struct(fields) => match fields[field as usize] {
+            // There is none in code that is not reached: behind a cast that never succeeds, or no code at all.
+            CompositeType::Struct(fields) => match fields.get(field as usize)? {
                 FieldType { mutable: false, storage: StorageType::Val(_) } => object.values[field as usize],
                 // What is packed may lose bits.
                 _ => None,

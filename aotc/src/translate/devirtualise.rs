@@ -128,10 +128,16 @@ impl FunctionTranslator<'_, '_, '_> {
         if self.in_init { None } else { self.unit.module.constants.global(global) }
     }
 
-    /// The value of a field of a known object.
-    pub(crate) fn known_field(&self, object: Operand, field: u32) -> Option<Constant> {
+    /// The value of a field of a known object, of a struct type. Behind a cast that never succeeds the object is of another
+    /// one.
+    pub(crate) fn known_field(&self, object: Operand, ty: TypeIdx, field: u32) -> Option<Constant> {
+        let module = self.unit.module;
         match self.fact(object)? {
-            Fact::Is(object) => self.follow(*object, &[field]),
+            Fact::Is(Constant::Object(object)) => {
+                let found = HeapType::Concrete(module.constants.object(*object).ty);
+                let is_of_type = module.is_subtype(found, HeapType::Concrete(ty));
+                is_of_type.then(|| self.follow(Constant::Object(*object), &[field])).flatten()
+            }
             _ => None,
         }
     }

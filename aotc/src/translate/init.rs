@@ -4,8 +4,9 @@
 //! needs no interpreter. A module with many of them gets several functions, since LLVM takes more than linear
 //! time on very long ones.
 //!
-//! They are executed once and have no loops, so no optimiser sees them (`optnone`): modules of object-oriented languages
-//! have a method table for each class, and what initialises them was a fifth of the instructions that LLVM optimised.
+//! They are executed once and have no loops but those that fill arrays, so no optimiser sees them (`optnone`): modules of
+//! object-oriented languages have a method table for each class, and what initialises them was a fifth of the instructions
+//! that LLVM optimised.
 
 use crate::error::CompileError;
 use crate::gc::markers::UNOPTIMISED;

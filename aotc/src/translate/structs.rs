@@ -87,7 +87,7 @@ impl FunctionTranslator<'_, '_, '_> {
     fn translate_struct_get(&mut self, ty: TypeIdx, index: u32, extension: Extension) {
         let object = self.stack.pop();
         let field = self.field(ty, index as usize);
-        let known = self.known_field(object, index);
+        let known = self.known_field(object, ty, index);
         if let Some(value) = known.and_then(|constant| self.constant_value(constant)) {
             self.push(value, field.ty.storage.unpacked());
             self.note_fact(known.map(Fact::Is));
