@@ -32,6 +32,9 @@ use std::fmt::Write as _;
 /// Functions that only the runtime of the probes calls.
 const HASH: &str = include_str!("hash.wat");
 
+/// Functions with more references as arguments and results than fit registers; they make objects, too.
+const MANY_REFERENCES: &str = include_str!("many_references.wat");
+
 /// Probes that call functions.
 const PROBES: usize = 4;
 
@@ -250,6 +253,7 @@ impl Program {
     }
 
     fn define_functions(&mut self) {
+        self.text += MANY_REFERENCES;
         for kind in 0..2 {
             for index in 0..self.methods[kind] {
                 self.function(&format!("$m{kind}_{index}"), &Signature::method(kind), 2);

@@ -101,6 +101,35 @@ impl Body<'_> {
         format!("{before} {block} {}", self.taken(&types))
     }
 
+    /// An object of which mostly no more than a field is needed, and on one path all: as an argument beside more references
+    /// than fit registers, or as an element.
+    pub(super) fn seldom_needed(&mut self) -> String {
+        let object = self.hidden_local("seldom", Ty::Obj);
+        let fresh = format!("(struct.new $obj (global.get $vt_a) {} {})", self.int(1), self.expression(Ty::Obj, 0));
+        let (get, at) = (format!("(local.get {object})"), self.below(16));
+        let given = format!("(ref.as_non_null {get})");
+        let needed = match self.below(4) {
+            0 => format!("(array.fill $objs {} (i32.const {at}) {given} (i32.const 1))", self.expression(Ty::Objs, 0)),
+            1 => {
+                let others = self.values(&[Ty::This; 7], 0);
+                format!("(global.set $shared_objs (array.new_fixed $objs 8{others} {given}))")
+            }
+            2 => format!(
+                "(call $three {} {given}) (global.set $root) (drop) (global.set $kept)",
+                self.expression(Ty::This, 0)
+            ),
+            _ => {
+                let others = self.values(&[Ty::Obj; 5], 0);
+                let number = format!("(call $many (i32.const 3) {get}{others})");
+                format!("(global.set $wide (i64.add (global.get $wide) (i64.extend_i32_s {number})))")
+            }
+        };
+        let field = format!("(i64.extend_i32_s (struct.get $obj 1 {get}))");
+        let otherwise = format!("(global.set $wide (i64.add (global.get $wide) {field}))");
+        let condition = self.condition(1);
+        format!("(local.set {object} {fresh}) (if {condition} (then {needed}) (else {otherwise}))")
+    }
+
     /// A number, or what an exception of it carries.
     pub(super) fn tried(&mut self, depth: u32) -> String {
         let name = self.name("tried");

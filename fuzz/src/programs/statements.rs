@@ -40,7 +40,7 @@ impl Body<'_> {
 
     fn statement(&mut self, depth: u32) -> String {
         let nested = depth > 0;
-        match self.below(37) {
+        match self.below(39) {
             26 | 27 => self.over_lanes(),
             28 | 29 => self.change_cell(),
             30 | 31 if nested => self.carried(depth - 1),
@@ -49,6 +49,7 @@ impl Body<'_> {
             34 if self.calls && nested => self.guarded(|this| this.call() + &this.leave()),
             35 => format!("(global.set $hook {})", self.expression(Ty::Method, 1)),
             36 if self.program.vectors => format!("(v128.store {} {})", self.address(1), self.expression(Ty::V128, 2)),
+            37 | 38 => self.seldom_needed(),
             0..=2 => self.assign(),
             3 | 4 => self.set_field(),
             5 | 6 => self.set_element(),
