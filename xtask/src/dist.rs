@@ -11,7 +11,7 @@
 //! What is compiled while counting is a Kotlin program, which goes through all of the compiler. A `dolmenc` that is laid out
 //! anew writes the same artifacts; this is checked here, too.
 //!
-//! It takes five minutes and 4 GiB of memory, so `cargo xtask run` and the tests do without.
+//! It takes three minutes, so `cargo xtask run` and the tests do without.
 
 use crate::command::{Failure, cargo, execute, output_of, release_dir, workspace_root};
 use crate::run::build;

@@ -89,14 +89,6 @@ impl Constants {
         &self.objects[object.0 as usize]
     }
 
-    /// Whether an object is a struct with that field.
-    pub(crate) fn has_field(&self, module: &Module<'_>, object: ObjectIdx, field: u32) -> bool {
-        match &module.sub_type(self.object(object).ty).composite {
-            CompositeType::Struct(fields) => (field as usize) < fields.len(),
-            CompositeType::Func(_) | CompositeType::Array(_) => false,
-        }
-    }
-
     /// What a field of an object always holds, if it is immutable and known.
     pub(crate) fn field(&self, module: &Module<'_>, object: ObjectIdx, field: u32) -> Option<Constant> {
         let object = self.object(object);

@@ -133,10 +133,10 @@ impl FunctionTranslator<'_, '_, '_> {
     pub(crate) fn known_field(&self, object: Operand, ty: TypeIdx, field: u32) -> Option<Constant> {
         let module = self.unit.module;
         match self.fact(object)? {
-            Fact::Is(Constant::Object(object)) => {
-                let found = HeapType::Concrete(module.constants.object(*object).ty);
+            &Fact::Is(Constant::Object(object)) => {
+                let found = HeapType::Concrete(module.constants.object(object).ty);
                 let is_of_type = module.is_subtype(found, HeapType::Concrete(ty));
-                is_of_type.then(|| self.follow(Constant::Object(*object), &[field])).flatten()
+                is_of_type.then(|| module.constants.field(module, object, field)).flatten()
             }
             _ => None,
         }
@@ -270,9 +270,7 @@ impl FunctionTranslator<'_, '_, '_> {
     fn follow(&self, head: Constant, path: &[u32]) -> Option<Constant> {
         let module = self.unit.module;
         path.iter().try_fold(head, |value, &field| match value {
-            Constant::Object(object) if module.constants.has_field(module, object, field) => {
-                module.constants.field(module, object, field)
-            }
+            Constant::Object(object) => module.constants.field(module, object, field),
             _ => None,
         })
     }

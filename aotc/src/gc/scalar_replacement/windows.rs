@@ -15,7 +15,7 @@
 
 use super::Pass;
 use crate::gc::cfg::Cfg;
-use crate::gc::markers::POLLED_CALL;
+use crate::gc::markers::{POLL, POLLED_CALL};
 use crate::llvm::{Opcode, TypeKind, Value};
 use dolmen_abi::signature::MAX_REGISTER_RESULTS;
 use rustc_hash::FxHashSet;
@@ -122,7 +122,7 @@ impl<'w, 'p, 'c, 'm> Windows<'w, 'p, 'c, 'm> {
             Opcode::Ret if returns_surplus => Effect::Take,
             Opcode::Call | Opcode::Invoke => {
                 let name = instruction.called_function().map(Value::name).unwrap_or_default();
-                if name.starts_with("llvm.") || name.starts_with("dolmen.") && name != crate::gc::markers::POLL {
+                if name.starts_with("llvm.") || name.starts_with("dolmen.") && name != POLL {
                     return Effect::None;
                 }
                 let is_polled = instruction.has_call_string_attribute(POLLED_CALL);
