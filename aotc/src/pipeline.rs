@@ -5,7 +5,8 @@
 //!
 //! 0. [`merge`]: functions with one call may become part of their caller.
 //! 1. [`simplify`]: the module's functions are inlined into each other and simplified, bottom-up along the call graph.
-//!    LLVM has a name for this half: what it does to a translation unit whose link it expects.
+//!    LLVM has a name for this half: what it does to a translation unit whose link it expects. `-O3` has its text instead,
+//!    without the passes that change nothing here.
 //! 2. Passes of this compiler: [`crate::partial`], [`crate::throws`] and [`crate::gc::scalar_replacement`], with
 //!    [`after_partial_inlining`], [`after_throws`], [`between_rounds`] and [`after_replacement`] in the functions that they
 //!    changed.
@@ -30,9 +31,34 @@ pub(crate) fn simplify(level: OptLevel) -> &'static str {
         OptLevel::O0 => "function(mem2reg,simplifycfg)",
         OptLevel::O1 => "default<O1>",
         OptLevel::O2 => "thinlto-pre-link<O2>",
-        OptLevel::O3 => "thinlto-pre-link<O3>",
+        OptLevel::O3 => SIMPLIFY_O3,
     }
 }
+
+/// What `opt -print-pipeline-passes` shows for `thinlto-pre-link<O3>`, without the passes for what no module of this
+/// compiler has: coroutines, OpenMP, library calls, annotations, internal function pointers, divergent branches. Nor is there
+/// `adce`, to which the passes around it leave nothing. The numbers that come with the level, but are no part of the text,
+/// are options of the process (`COMMAND_LINE` in `llvm/target.rs`).
+const SIMPLIFY_O3: &str = "function<eager-inv>(\
+    lower-expect,simplifycfg<keep-loops>,sroa<modify-cfg>,early-cse,callsite-splitting),\
+    ipsccp,globalopt,\
+    function<eager-inv>(mem2reg,instcombine<no-verify-fixpoint>,simplifycfg<switch-range-to-icmp>),\
+    always-inline,require<globals-aa>,function(invalidate<aa>),require<profile-summary>,\
+    cgscc(devirt<4>(inline,function-attrs<skip-non-recursive-function-attrs>,argpromotion,\
+    function<eager-inv;no-rerun>(\
+    sroa<modify-cfg>,early-cse<memssa>,jump-threading,correlated-propagation,\
+    simplifycfg<switch-range-to-icmp>,instcombine<no-verify-fixpoint>,aggressive-instcombine,tailcallelim,\
+    simplifycfg<switch-range-to-icmp>,reassociate,constraint-elimination,\
+    loop-mssa(loop-instsimplify,loop-simplifycfg,licm<no-allowspeculation>,\
+    loop-rotate<header-duplication;prepare-for-lto>,licm,simple-loop-unswitch<nontrivial;trivial>),\
+    simplifycfg<switch-range-to-icmp>,instcombine<no-verify-fixpoint>,\
+    loop(loop-idiom,indvars,extra-simple-loop-unswitch-passes,loop-deletion,loop-unroll-full),\
+    sroa<modify-cfg>,vector-combine,mldst-motion,gvn,sccp,bdce,instcombine<no-verify-fixpoint>,\
+    jump-threading,correlated-propagation,memcpyopt,dse,loop-mssa(licm),\
+    simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-common-insts;sink-common-insts>,\
+    instcombine<no-verify-fixpoint>),\
+    function-attrs,function(require<should-not-run-function-passes>))),\
+    deadargelim,globalopt,globaldce";
 
 /// For a function in which allocations were replaced: makes their fields values, and shows what else can be replaced.
 pub(crate) fn between_rounds() -> &'static str {
@@ -72,14 +98,13 @@ pub(crate) fn optimise(level: OptLevel) -> Option<String> {
         OptLevel::O3 => ("chr,", "loop-unroll<O3>"),
     };
     Some(format!(
-        "globaldce,elim-avail-extern,rpo-function-attrs,recompute-globalsaa,\
-         function<eager-inv>(drop-unnecessary-assumes,float2int,lower-constant-intrinsics,{hot_regions}\
-         loop(loop-rotate,loop-deletion),loop-distribute,inject-tli-mappings,loop-vectorize,drop-unnecessary-assumes,\
-         infer-alignment,loop-load-elim,instcombine<no-verify-fixpoint>,\
+        "globaldce,elim-avail-extern,rpo-function-attrs,\
+         function<eager-inv>(float2int,{hot_regions}loop(loop-rotate,loop-deletion),loop-vectorize,infer-alignment,loop-load-elim,\
+         instcombine<no-verify-fixpoint>,\
          simplifycfg<forward-switch-cond;switch-range-to-icmp;switch-to-arithmetic;switch-to-lookup;no-keep-loops;\
          hoist-common-insts;sink-common-insts>,\
-         slp-vectorizer,vector-combine,instcombine<no-verify-fixpoint>,{unroll},sroa<preserve-cfg>,infer-alignment,\
-         instcombine<no-verify-fixpoint>,loop-mssa(licm),alignment-from-assumptions,instsimplify,\
+         slp-vectorizer,vector-combine,{unroll},sroa<preserve-cfg>,infer-alignment,\
+         instcombine<no-verify-fixpoint>,loop-mssa(licm),instsimplify,\
          div-rem-pairs,tailcallelim,\
          simplifycfg<switch-range-to-icmp;switch-to-arithmetic;hoist-loads-stores-with-cond-faulting;\
          speculate-unpredictables>,loop-simplify,lcssa),\

@@ -52,22 +52,32 @@ static INITIALISE: Once = Once::new();
 /// load of the field makes the load wait until the store has left the store buffer.
 ///
 /// How many blocks LLVM searches, from a load backwards, for what it loads. All of them were scanned for each load of what
-/// never changes (type words, the heap's base), which no store and no call ends; a tenth of the usual number finds as much.
+/// never changes (type words, the heap's base), which no store and no call ends; a few blocks, and a part of the usual number
+/// of instructions in each, find as much. So does the removal of dead stores.
 ///
 /// Processors that execute out of order need no second scheduling, after registers are chosen: it took 5 % of the time, and
 /// programs are as fast without.
 ///
 /// Strength reduction, too, which tries all ways to compute the addresses of a loop from a few registers: x86-64 has an
 /// addressing mode for nearly each of them, and it took up to a fifth of the time.
+///
+/// The last three are what comes with `-O3` where a pipeline is not told by its level, but pass by pass
+/// ([`crate::pipeline`]): limits of inlining, of calls in loops, and of loops that are unrolled completely.
 const COMMAND_LINE: &[&CStr] = &[
     c"dolmenc",
     c"-force-ordered-reductions",
     c"-slp-schedule-budget=10000",
     c"-regalloc-csr-first-time-cost=32768",
-    c"-memdep-block-number-limit=20",
+    c"-memdep-block-number-limit=8",
+    c"-memdep-block-scan-limit=40",
+    c"-dse-memoryssa-scanlimit=40",
+    c"-dse-memoryssa-walklimit=30",
     c"-combiner-reduce-load-op-store-width=false",
     c"-post-RA-scheduler=false",
     c"-disable-lsr",
+    c"-inline-threshold=250",
+    c"-locally-hot-callsite-threshold=525",
+    c"-unroll-threshold-default=300",
 ];
 
 fn initialise() {

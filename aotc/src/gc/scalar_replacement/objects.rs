@@ -97,14 +97,14 @@ impl Base {
 
 /// The allocations of a function that could be replaced.
 pub(super) fn sites(pass: &Pass<'_, '_, '_>, function: Value) -> Vec<Value> {
-    let calls = [pass.markers.alloc_struct, pass.markers.alloc_array].into_iter().flat_map(Value::users);
-    let here: FxHashSet<_> =
-        calls.filter(|call| call.opcode() == Opcode::Call && call.block().parent() == function).collect();
-    if here.is_empty() {
-        return Vec::new();
-    }
+    let makers = [pass.markers.alloc_struct, pass.markers.alloc_array];
+    let is_site = |i: &Value| {
+        i.opcode() == Opcode::Call
+            && i.called_function().is_some_and(|callee| makers.contains(&callee))
+            && shape(pass, *i).is_some()
+    };
     let instructions = function.blocks().into_iter().flat_map(|block| block.instructions());
-    instructions.filter(|i| here.contains(i) && shape(pass, *i).is_some()).collect()
+    instructions.filter(is_site).collect()
 }
 
 /// What an allocation makes, if that is known and small enough.
