@@ -146,8 +146,7 @@ fn nobody_reading_is_no_error() {
 fn a_missing_compiler_is_told() {
     let scratch = Scratch::new();
     scratch.file("m.wasm", wasm(MODULE));
-    let alone = scratch.path("dolmen");
-    fs::copy(env!("CARGO_BIN_EXE_dolmen"), &alone).expect("a copy of the command");
+    let alone = scratch.executable("dolmen", env!("CARGO_BIN_EXE_dolmen").as_ref());
     let mut command = std::process::Command::new(&alone);
     let said =
         said(command.args(["run", "m.wasm"]).current_dir(scratch.path("")).env_remove("DOLMENC").env("PATH", ""));

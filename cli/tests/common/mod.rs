@@ -48,8 +48,17 @@ impl Scratch {
     /// Writes a shell script that can be run.
     pub fn script(&self, name: &str, commands: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
-        let path = self.file(name, format!("#!/bin/sh\n{commands}\n"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("permissions for the test");
+        let text = self.file(&format!("{name}.sh"), format!("#!/bin/sh\n{commands}\n"));
+        fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).expect("permissions for the test");
+        self.executable(name, &text)
+    }
+
+    /// Copies a file that can be run, in a process of its own: what this process has open for writing, commands that other
+    /// tests start meanwhile have open, too, and the system does not run a file that is open for writing ("text file busy").
+    pub fn executable(&self, name: &str, from: &Path) -> PathBuf {
+        let path = self.path(name);
+        let copied = Command::new("cp").arg(from).arg(&path).status().expect("cp");
+        assert!(copied.success(), "{} is copied", from.display());
         path
     }
 
