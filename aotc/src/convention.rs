@@ -63,6 +63,9 @@ pub(crate) fn passes_only(call: Value, value: Value, position: usize) -> bool {
 /// Attribute of calls of gates: the builtin's number.
 pub(crate) const GATE_CALL: &str = "dolmen-gate";
 
+/// What the names begin with by which gates are called before [`apply`].
+pub(crate) const GATE_PREFIX: &str = "gate.";
+
 /// The registers of a builtin's arguments behind the thread context, of one that preserves all registers and has a result
 /// first.
 const ARGUMENT_REGISTERS: [[&str; 2]; 2] = [["{eax}", "{edx}"], ["{esi}", "{edx}"]];
@@ -78,11 +81,12 @@ pub(crate) fn apply(unit: &Unit<'_, '_>) {
         let mut has_gates = false;
         let is_seen = |gate: Builtin| gate.signature().effect == Effect::Throws && function.has_personality();
         for call in calls(function) {
-            match gate(call).filter(|&gate| call.opcode() == Opcode::Call && !is_seen(gate)) {
-                Some(gate) if unit.arch == Arch::X86_64 => {
+            match gate(call) {
+                Some(gate) if unit.arch == Arch::X86_64 && call.opcode() == Opcode::Call && !is_seen(gate) => {
                     replace_gate_call(unit, call, gate);
                     has_gates = true;
                 }
+                Some(gate) => call_through_table(unit, call, gate),
                 _ if call.call_convention() == TAIL_CC => {
                     call.set_call_convention(FAST_CC);
                     if let Some(nest) = nest {
@@ -124,6 +128,14 @@ fn needs_frame(instruction: Value) -> bool {
         Opcode::Call => !instruction.called_function().is_some_and(|callee| callee.name().starts_with("llvm.")),
         _ => false,
     }
+}
+
+/// Gives the call of a gate the address to call.
+fn call_through_table(unit: &Unit<'_, '_>, call: Value, builtin: Builtin) {
+    let b = Builder::new(unit.context);
+    b.position_before(call);
+    let address = unit.builtin_address(&b, call.operand(0), builtin);
+    call.set_operand(call.operand_count() - 1, address);
 }
 
 /// Makes the call of a gate inline assembly.

@@ -4,7 +4,7 @@
 //! A partition is an LLVM module of its own, in a context of its own. It declares every function that it calls;
 //! which of them it also defines is decided in [`crate::compile()`].
 
-use crate::convention::{CONTEXTS, GATE_CALL, INSTANCE, THREAD};
+use crate::convention::{CONTEXTS, GATE_CALL, GATE_PREFIX, INSTANCE, THREAD};
 use crate::cpu::Arch;
 use crate::gc::markers::Markers;
 use crate::llvm::{
@@ -287,6 +287,11 @@ impl<'c, 'm> Unit<'c, 'm> {
         let enum_attribute = |name: &str| {
             call.add_call_attribute(attribute_index::FUNCTION, self.context.enum_attribute(name, 0));
         };
+        // Of cold code, which is not executed: about two instructions, and five.
+        let inline_cost = |cost: &str| {
+            let cost = self.context.string_attribute(crate::gc::markers::INLINE_COST, cost);
+            call.add_call_attribute(attribute_index::FUNCTION, cost);
+        };
         match builtin.signature().effect {
             Effect::Leaf => {
                 enum_attribute("nounwind");
@@ -295,15 +300,14 @@ impl<'c, 'm> Unit<'c, 'm> {
             Effect::Collects => enum_attribute("nounwind"),
             Effect::Calls => {}
             Effect::Traps => {
-                // Functions with checks are not larger for it where they are executed.
-                let cost = self.context.string_attribute(crate::gc::markers::INLINE_COST, "0");
-                call.add_call_attribute(attribute_index::FUNCTION, cost);
+                inline_cost("10");
                 enum_attribute("nounwind");
                 enum_attribute("noreturn");
                 enum_attribute("cold");
                 self.mark_leaf(call);
             }
             Effect::Throws => {
+                inline_cost("25");
                 enum_attribute("noreturn");
                 enum_attribute("cold");
                 self.mark_leaf(call);
@@ -460,7 +464,10 @@ impl<'c, 'm> Unit<'c, 'm> {
         }
     }
 
-    /// Calls a builtin through the table; the thread context is passed on.
+    /// Calls a builtin; the thread context is passed on.
+    ///
+    /// Gates are called by a name, until [`crate::convention`] makes code of it: there is one in each function for each of its
+    /// checks, and what loads its address would be most of the instructions of the cold blocks.
     pub(crate) fn call_builtin(
         &self,
         b: &Builder<'_>,
@@ -469,20 +476,19 @@ impl<'c, 'm> Unit<'c, 'm> {
         args: &[Value],
         unwind: Option<(Block, Block)>,
     ) -> Value {
-        let table = self.load_invariant(
-            b,
-            self.types.ptr,
-            thread,
-            core::mem::offset_of!(dolmen_abi::context::ThreadContext, builtins),
-        );
-        let address = self.load_invariant(b, self.types.ptr, table, builtin as usize * 8);
-        let mut all = vec![thread];
-        all.extend_from_slice(args);
         let ty = self.builtin_type(builtin);
         let convention = match builtin.convention() {
             Convention::C => C_CC,
             Convention::PreserveAll => PRESERVE_ALL_CC,
         };
+        let address = if builtin.is_gate() {
+            let name = format!("{GATE_PREFIX}{}", builtin.signature().name);
+            self.llvm.function(&name).unwrap_or_else(|| self.llvm.add_function(&name, ty, convention))
+        } else {
+            self.builtin_address(b, thread, builtin)
+        };
+        let mut all = vec![thread];
+        all.extend_from_slice(args);
         let call = match unwind {
             Some(blocks) => b.invoke(ty, address, &all, convention, blocks),
             None => b.call(ty, address, &all, convention),
@@ -493,6 +499,13 @@ impl<'c, 'm> Unit<'c, 'm> {
         }
         self.add_builtin_attributes(builtin, call);
         call
+    }
+
+    /// Loads the address of a builtin from the table.
+    pub(crate) fn builtin_address(&self, b: &Builder<'_>, thread: Value, builtin: Builtin) -> Value {
+        let offset = core::mem::offset_of!(dolmen_abi::context::ThreadContext, builtins);
+        let table = self.load_invariant(b, self.types.ptr, thread, offset);
+        self.load_invariant(b, self.types.ptr, table, builtin as usize * size_of::<u64>())
     }
 }
 

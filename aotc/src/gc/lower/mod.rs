@@ -104,16 +104,15 @@ fn check_variables(cfg: &cfg::Cfg) -> Result<(), LlvmError> {
 
 /// Whether a call can collect: not an intrinsic, not marked as leaf.
 fn is_safepoint(instruction: Value) -> bool {
-    if !matches!(instruction.opcode(), Opcode::Call | Opcode::Invoke) {
+    if !matches!(instruction.opcode(), Opcode::Call | Opcode::Invoke)
+        || instruction.has_call_string_attribute(crate::gc::markers::LEAF_CALL)
+    {
         return false;
     }
-    match instruction.called_function() {
-        Some(callee) => {
-            let name = callee.name();
-            !name.starts_with("llvm.") && !barrier::is_marker(&name)
-        }
-        None => !instruction.has_call_string_attribute(crate::gc::markers::LEAF_CALL),
-    }
+    instruction.called_function().map(Value::name).is_none_or(|name| {
+        let is_intrinsic = name.starts_with("llvm.");
+        !is_intrinsic && !barrier::is_marker(&name)
+    })
 }
 
 /// Whether a safepoint is a marker: only its slow path, expanded later, can collect.
