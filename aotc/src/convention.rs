@@ -16,7 +16,8 @@
 //! **Gates** are builtins on slow paths: traps, throws, polls, allocation. To code generation a call of one is a call like
 //! any other, for which the function around it must align the stack, before the first branch if the slow paths are
 //! several. So these calls become inline assembly, which needs nothing but its registers: a function that calls nothing
-//! else has no frame. The gates align the stack themselves. The memory below the stack pointer is then not the
+//! else has no frame. References that have to survive the gate are arguments behind its own; the assembly pushes them on the
+//! shadow stack in front of it and pops them behind. The gates align the stack themselves. The memory below the stack pointer is then not the
 //! function's own (no red zone). Throws in functions with landing pads stay calls: code generation makes one range of two
 //! calls with the same landing pad if it sees nothing between them that throws, and it does not look into assembly.
 //!
@@ -30,6 +31,7 @@ use crate::translate::unit::Unit;
 use crate::words;
 use dolmen_abi::builtin::{Builtin, BuiltinType, Effect};
 use dolmen_abi::context::ThreadContext;
+use dolmen_abi::reference::REF_BYTES;
 use std::fmt::Write;
 
 /// Position of the thread context among the arguments of wasm functions.
@@ -62,6 +64,14 @@ pub(crate) fn passes_only(call: Value, value: Value, position: usize) -> bool {
 
 /// Attribute of calls of gates: the builtin's number.
 pub(crate) const GATE_CALL: &str = "dolmen-gate";
+
+/// How many references a call of a gate may keep: they take registers, all at once.
+const MAX_KEPT: usize = 4;
+
+/// Whether a call of a gate on this kind of processor can keep so many references.
+pub(crate) fn keeps(arch: Arch, references: usize) -> bool {
+    references == 0 || arch == Arch::X86_64 && references <= MAX_KEPT
+}
 
 /// What the names begin with by which gates are called before [`apply`].
 pub(crate) const GATE_PREFIX: &str = "gate.";
@@ -154,7 +164,8 @@ fn replace_gate_call(unit: &Unit<'_, '_>, call: Value, builtin: Builtin) {
     }
     let result = output(unit, builtin);
     let ty = unit.context.function_type(result, &arg_types);
-    let assembly = unit.context.inline_assembly(ty, &instructions(builtin), &constraints(builtin));
+    let kept = args.len() - 1 - signature.params.len();
+    let assembly = unit.context.inline_assembly(ty, &instructions(builtin, kept), &constraints(builtin, kept));
     let new = b.call(ty, assembly, &args, C_CC);
     for attribute in attributes(signature.effect) {
         new.add_call_attribute(attribute_index::FUNCTION, unit.context.enum_attribute(attribute, 0));
@@ -167,9 +178,21 @@ fn replace_gate_call(unit: &Unit<'_, '_>, call: Value, builtin: Builtin) {
     call.erase();
 }
 
-fn instructions(builtin: Builtin) -> String {
+/// The call of a gate with so many references kept, the last of the assembly's operands.
+fn instructions(builtin: Builtin, kept: usize) -> String {
     let table = core::mem::offset_of!(ThreadContext, builtins);
-    format!("movq {table}(%rdi), %r11\n\tcallq *{}(%r11)", builtin as usize * size_of::<u64>())
+    let call = format!("movq {table}(%rdi), %r11\n\tcallq *{}(%r11)", builtin as usize * size_of::<u64>());
+    if kept == 0 {
+        return call;
+    }
+    let top = core::mem::offset_of!(ThreadContext, shadow_top);
+    let first = outputs(builtin).len() + 1 + builtin.signature().params.len();
+    let bytes = kept * REF_BYTES as usize;
+    let mut text = format!("movq {top}(%rdi), %r11\n\t");
+    for slot in 0..kept {
+        let _ = write!(text, "movl ${}, {}(%r11)\n\t", first + slot, slot * REF_BYTES as usize);
+    }
+    text + &format!("addq $${bytes}, {top}(%rdi)\n\t{call}\n\tsubq $${bytes}, {top}(%rdi)")
 }
 
 /// What a gate that comes back leaves: its result, and r11, which says nothing.
@@ -191,22 +214,27 @@ pub(crate) fn comes_back(builtin: Builtin) -> bool {
     !matches!(builtin.signature().effect, Effect::Traps | Effect::Throws)
 }
 
-/// Registers of [`output`] and arguments, and what else a gate changes.
-fn constraints(builtin: Builtin) -> String {
-    let signature = builtin.signature();
-    let mut text = String::new();
-    if signature.result.is_some() {
-        text.push_str("={eax},");
+/// The registers of [`output`].
+fn outputs(builtin: Builtin) -> &'static [&'static str] {
+    match builtin.signature().result {
+        _ if !comes_back(builtin) => &[],
+        Some(_) => &["={eax}", "=&{r11}"],
+        None => &["=&{r11}"],
     }
-    if comes_back(builtin) {
-        text.push_str("=&{r11},");
-    }
-    text.push_str("{rdi}");
+}
+
+/// Registers of outputs and arguments, and what else a gate changes.
+fn constraints(builtin: Builtin, kept: usize) -> String {
     let registers = &ARGUMENT_REGISTERS[usize::from(!builtin.takes_argument_in_result_register())];
-    for register in &registers[..signature.params.len()] {
-        let _ = write!(text, ",{register}");
+    let mut all = outputs(builtin).to_vec();
+    all.push("{rdi}");
+    all.extend(&registers[..builtin.signature().params.len()]);
+    all.extend(std::iter::repeat_n("r", kept));
+    all.push("~{memory}");
+    if comes_back(builtin) {
+        all.push("~{flags}");
     }
-    text + if comes_back(builtin) { ",~{memory},~{flags}" } else { ",~{memory}" }
+    all.join(",")
 }
 
 fn attributes(effect: Effect) -> &'static [&'static str] {
@@ -222,8 +250,11 @@ mod tests {
 
     #[test]
     fn gates_that_come_back_change_flags_and_memory() {
-        let coming_back: Vec<_> =
-            Builtin::ALL.iter().copied().filter(|&gate| gate.is_gate() && comes_back(gate)).map(constraints).collect();
+        let coming_back: Vec<_> = Builtin::ALL
+            .iter()
+            .filter(|gate| gate.is_gate() && comes_back(**gate))
+            .map(|&gate| constraints(gate, 1))
+            .collect();
         assert!(coming_back.len() > 1);
         for constraints in coming_back {
             assert!(constraints.ends_with(",~{memory},~{flags}"), "{constraints}");

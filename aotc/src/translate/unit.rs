@@ -268,7 +268,7 @@ impl<'c, 'm> Unit<'c, 'm> {
     }
 
     /// The LLVM type of a builtin, thread context included.
-    pub(crate) fn builtin_type(&self, builtin: Builtin) -> Type {
+    fn builtin_type(&self, builtin: Builtin, kept: usize) -> Type {
         let signature = builtin.signature();
         let lower = |ty: &BuiltinType| match ty {
             BuiltinType::Ptr => self.types.ptr,
@@ -278,20 +278,25 @@ impl<'c, 'm> Unit<'c, 'm> {
         };
         let mut params = vec![self.types.ptr];
         params.extend(signature.params.iter().map(lower));
+        params.extend(std::iter::repeat_n(self.types.reference, kept));
         let result = signature.result.as_ref().map_or(self.types.void, lower);
         self.context.function_type(result, &params)
     }
 
     /// Says of a call of a builtin what [`Effect`] says of it.
-    pub(crate) fn add_builtin_attributes(&self, builtin: Builtin, call: Value) {
+    fn add_builtin_attributes(&self, builtin: Builtin, call: Value) {
         let enum_attribute = |name: &str| {
             call.add_call_attribute(attribute_index::FUNCTION, self.context.enum_attribute(name, 0));
         };
         // Of cold code, which is not executed: about two instructions, and five.
-        let inline_cost = |cost: &str| {
+        let inline_cost = |cost| {
             let cost = self.context.string_attribute(crate::gc::markers::INLINE_COST, cost);
             call.add_call_attribute(attribute_index::FUNCTION, cost);
         };
+        if builtin.is_gate() {
+            let number = self.context.string_attribute(GATE_CALL, &(builtin as u32).to_string());
+            call.add_call_attribute(attribute_index::FUNCTION, number);
+        }
         match builtin.signature().effect {
             Effect::Leaf => {
                 enum_attribute("nounwind");
@@ -465,9 +470,6 @@ impl<'c, 'm> Unit<'c, 'm> {
     }
 
     /// Calls a builtin; the thread context is passed on.
-    ///
-    /// Gates are called by a name, until [`crate::convention`] makes code of it: there is one in each function for each of its
-    /// checks, and what loads its address would be most of the instructions of the cold blocks.
     pub(crate) fn call_builtin(
         &self,
         b: &Builder<'_>,
@@ -476,29 +478,40 @@ impl<'c, 'm> Unit<'c, 'm> {
         args: &[Value],
         unwind: Option<(Block, Block)>,
     ) -> Value {
-        let ty = self.builtin_type(builtin);
-        let convention = match builtin.convention() {
-            Convention::C => C_CC,
-            Convention::PreserveAll => PRESERVE_ALL_CC,
-        };
-        let address = if builtin.is_gate() {
-            let name = format!("{GATE_PREFIX}{}", builtin.signature().name);
-            self.llvm.function(&name).unwrap_or_else(|| self.llvm.add_function(&name, ty, convention))
-        } else {
-            self.builtin_address(b, thread, builtin)
-        };
-        let mut all = vec![thread];
-        all.extend_from_slice(args);
+        let ty = self.builtin_type(builtin, 0);
+        let convention = convention_of(builtin);
+        let callee = if builtin.is_gate() { self.gate(builtin, 0) } else { self.builtin_address(b, thread, builtin) };
+        let all: Vec<_> = [thread].iter().chain(args).copied().collect();
         let call = match unwind {
-            Some(blocks) => b.invoke(ty, address, &all, convention, blocks),
-            None => b.call(ty, address, &all, convention),
+            Some(blocks) => b.invoke(ty, callee, &all, convention, blocks),
+            None => b.call(ty, callee, &all, convention),
         };
-        if builtin.is_gate() {
-            let number = self.context.string_attribute(GATE_CALL, &(builtin as u32).to_string());
-            call.add_call_attribute(attribute_index::FUNCTION, number);
-        }
         self.add_builtin_attributes(builtin, call);
         call
+    }
+
+    /// Calls a gate that keeps references on the shadow stack meanwhile, see [`crate::convention`].
+    pub(crate) fn call_gate(
+        &self,
+        b: &Builder<'_>,
+        thread: Value,
+        gate: Builtin,
+        args: &[Value],
+        kept: &[Value],
+    ) -> Value {
+        let all: Vec<_> = [thread].iter().chain(args).chain(kept).copied().collect();
+        let ty = self.builtin_type(gate, kept.len());
+        let call = b.call(ty, self.gate(gate, kept.len()), &all, convention_of(gate));
+        self.add_builtin_attributes(gate, call);
+        call
+    }
+
+    /// The name by which gates are called until [`crate::convention`] makes code of it: each function has a call for each of
+    /// its checks, and what loads the address would be most of the instructions of the cold blocks.
+    fn gate(&self, gate: Builtin, kept: usize) -> Value {
+        let name = format!("{GATE_PREFIX}{}.{kept}", gate.signature().name);
+        let declare = || self.llvm.add_function(&name, self.builtin_type(gate, kept), convention_of(gate));
+        self.llvm.function(&name).unwrap_or_else(declare)
     }
 
     /// Loads the address of a builtin from the table.
@@ -506,6 +519,13 @@ impl<'c, 'm> Unit<'c, 'm> {
         let offset = core::mem::offset_of!(dolmen_abi::context::ThreadContext, builtins);
         let table = self.load_invariant(b, self.types.ptr, thread, offset);
         self.load_invariant(b, self.types.ptr, table, builtin as usize * size_of::<u64>())
+    }
+}
+
+fn convention_of(builtin: Builtin) -> u32 {
+    match builtin.convention() {
+        Convention::C => C_CC,
+        Convention::PreserveAll => PRESERVE_ALL_CC,
     }
 }
 

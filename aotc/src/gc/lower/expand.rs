@@ -8,7 +8,7 @@ use super::cfg::Cfg;
 use super::frame::{Emitter, Frame};
 use super::liveness::Liveness;
 use super::{is_marker, references_in};
-use crate::convention::HEAP_BASE;
+use crate::convention::{self, HEAP_BASE};
 use crate::gc::markers;
 use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Opcode, Value, attribute_index};
 use crate::translate::unit::Unit;
@@ -262,11 +262,12 @@ impl Body<'_, '_, '_> {
         self.b.ret_void();
     }
 
-    /// Takes `size_bytes` from the allocation buffer, or returns from the slow path. The builder then stands
-    /// on the fast path; the result is the object's reference word.
+    /// Takes `size_bytes` from the allocation buffer, or calls the slow path. The builder then stands behind both, where the
+    /// header is stored, again if the slow path made the object: what follows has the object's address from that, too. The
+    /// result is the object's reference word.
     fn bump(&self, fits: Value, size_bytes: Value, slow_args: impl Fn() -> Vec<Value>) -> Value {
         let types = &self.unit.types;
-        let (fast, slow) = (self.block("fast"), self.block("slow"));
+        let (fast, slow, made) = (self.block("fast"), self.block("slow"), self.block("made"));
         let cursor_offset = core::mem::offset_of!(ThreadContext, alloc.cursor);
         let cursor = self.load_thread_word(cursor_offset);
         let limit = self.load_thread_word(core::mem::offset_of!(ThreadContext, alloc.limit));
@@ -281,23 +282,30 @@ impl Body<'_, '_, '_> {
         self.b.position_at_end(slow);
         let builtin = if self.sequence == Sequence::AllocStruct { Builtin::AllocStruct } else { Builtin::AllocArray };
         let object = self.call_slow(builtin, &slow_args());
-        self.b.ret(object);
+        let slow_word = self.b.cast(Cast::PtrToInt, object, types.i32);
+        self.b.br(made);
 
         self.b.position_at_end(fast);
         let store = self.b.store(end, self.unit.context_address(self.b, self.thread, cursor_offset));
         self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.context);
-        cursor
+        self.b.br(made);
+
+        self.b.position_at_end(made);
+        let word = self.b.phi(types.i32);
+        word.add_incoming(cursor, fast);
+        word.add_incoming(slow_word, slow);
+        word
     }
 
     /// Calls a builtin with the live references pushed on the shadow stack.
     fn call_slow(&self, builtin: Builtin, args: &[Value]) -> Value {
-        let emitter = Emitter { unit: self.unit, b: self.b, thread: self.thread };
-        if self.live == 0 {
-            return self.unit.call_builtin(self.b, self.thread, builtin, args, None);
+        let kept: Vec<_> = (0..self.live).map(|i| self.function.param(self.sequence.first_live() + i)).collect();
+        if convention::keeps(self.unit.arch, kept.len()) {
+            return self.unit.call_gate(self.b, self.thread, builtin, args, &kept);
         }
+        let emitter = Emitter { unit: self.unit, b: self.b, thread: self.thread };
         let base = emitter.load_top();
-        for slot in 0..self.live {
-            let reference = self.function.param(self.sequence.first_live() + slot);
+        for (slot, &reference) in kept.iter().enumerate() {
             emitter.store_slot(reference, base, slot as u32);
         }
         emitter.store_top(emitter.slot_address(base, self.live as u32));
