@@ -28,6 +28,7 @@ use crate::llvm::{Builder, C_CC, Cast, FAST_CC, Opcode, TAIL_CC, Type, TypeKind,
 use crate::remat;
 use crate::returns;
 use crate::translate::unit::Unit;
+use crate::traps;
 use crate::words;
 use dolmen_abi::builtin::{Builtin, BuiltinType, Effect};
 use dolmen_abi::context::ThreadContext;
@@ -86,6 +87,7 @@ pub(crate) fn apply(unit: &Unit<'_, '_>) {
     let nest = (unit.arch == Arch::X86_64).then(|| unit.context.enum_attribute("nest", 0));
     for &function in functions.iter().filter(|f| f.is_definition()) {
         let is_call = |i: Value| needs_frame(i) && !i.has_call_string_attribute(GATE_CALL);
+        traps::join(unit, function, cause, is_call);
         remat::apply(unit, function, is_call);
         words::apply(unit, function);
         let mut has_gates = false;
@@ -128,6 +130,12 @@ fn calls(function: Value) -> impl Iterator<Item = Value> {
 pub(crate) fn gate(call: Value) -> Option<Builtin> {
     let number = call.call_string_attribute(GATE_CALL)?.parse::<usize>().ok()?;
     Some(Builtin::ALL[number])
+}
+
+/// Why an instruction traps, if it is a call of the gate for that.
+fn cause(instruction: Value) -> Option<i64> {
+    let is_trap = instruction.opcode() == Opcode::Call && gate(instruction) == Some(Builtin::Trap);
+    is_trap.then(|| instruction.operand(1).const_int())?
 }
 
 /// Whether an instruction is a call that code generation makes a frame for.

@@ -40,6 +40,7 @@ mod tail_calls;
 mod testing;
 mod throws;
 mod translate;
+mod traps;
 pub mod unwind;
 mod words;
 

@@ -28,7 +28,7 @@ fn only_returns(block: Block) -> bool {
 }
 
 /// The blocks at whose end a path can arrive that needs no frame.
-fn free_blocks(function: Value, needs_frame: impl Fn(Value) -> bool) -> HashSet<Block> {
+pub(crate) fn free_blocks(function: Value, needs_frame: impl Fn(Value) -> bool) -> HashSet<Block> {
     let mut free = HashSet::new();
     let mut work: Vec<_> = function.blocks().first().copied().into_iter().collect();
     while let Some(block) = work.pop() {

@@ -267,6 +267,18 @@ impl Block {
         }
     }
 
+    /// Makes control go to `new` wherever it went to this block. Neither may have phis, or be a landing pad.
+    pub(crate) fn replace_all_uses_with(self, new: Block) {
+        // SAFETY: both handles are valid (module rule), and blocks are values of one type.
+        unsafe { LLVMReplaceAllUsesWith(LLVMBasicBlockAsValue(self.0), LLVMBasicBlockAsValue(new.0)) }
+    }
+
+    /// Deletes a block that control goes to from nowhere, and whose values nothing uses; its handles are dead afterwards.
+    pub(crate) fn delete(self) {
+        // SAFETY: the handle is valid (module rule), and not used again by contract of this function.
+        unsafe { LLVMDeleteBasicBlock(self.0) }
+    }
+
     pub(crate) fn parent(self) -> Value {
         // SAFETY: the handle is valid (module rule).
         Value(unsafe { LLVMGetBasicBlockParent(self.0) })

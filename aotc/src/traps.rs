@@ -1,0 +1,60 @@
+//! One block for all traps of a function with the same cause.
+//!
+//! The problem: a translated function has one block for each cause, but inlining brings those of its callees along, and in the
+//! end a sixth of all blocks trap: each of them a call of the gate, and a unit of work for code generation. A trap tells its
+//! cause and its function, nothing else, so these blocks can be one.
+//!
+//! There are two for each cause: in front of the first call of a function the thread context is where it was passed, and no
+//! frame is needed; behind calls it is in a register or a slot of the frame. A block for both would force one of them on the
+//! other.
+
+use crate::llvm::{Block, Builder, Opcode, Value};
+use crate::returns;
+use crate::translate::unit::Unit;
+use std::collections::BTreeMap;
+
+/// Joins the traps of a function; `cause_of` knows which instructions are some, `needs_frame` the calls.
+pub(crate) fn join(
+    unit: &Unit<'_, '_>,
+    function: Value,
+    cause_of: impl Fn(Value) -> Option<i64>,
+    needs_frame: impl Fn(Value) -> bool,
+) {
+    let blocks = function.blocks();
+    let trap_of = |block: &Block| {
+        let [.., trap, end] = block.instructions()[..] else { return None };
+        (end.opcode() == Opcode::Unreachable).then(|| Some((cause_of(trap)?, trap)))?
+    };
+    let traps: Vec<_> = blocks.iter().filter_map(trap_of).collect();
+    if traps.len() < 2 {
+        return;
+    }
+    let free = returns::free_blocks(function, needs_frame);
+    let mut groups: BTreeMap<(i64, bool), Vec<Value>> = BTreeMap::new();
+    for (cause, trap) in traps {
+        groups.entry((cause, free.contains(&trap.block()))).or_default().push(trap);
+    }
+    let b = Builder::new(unit.context);
+    for traps in groups.into_values().filter(|traps| traps.len() > 1) {
+        let shared = unit.context.append_block(function, "trap");
+        b.position_at_end(shared);
+        b.insert_copy(traps[0]);
+        b.unreachable();
+        traps.into_iter().for_each(|trap| go_to(&b, trap, shared, blocks[0]));
+    }
+}
+
+/// Takes control to a block instead of to a trap.
+fn go_to(b: &Builder<'_>, trap: Value, shared: Block, entry: Block) {
+    let block = trap.block();
+    let is_alone = block.instructions().len() == 2;
+    if is_alone && block != entry {
+        block.replace_all_uses_with(shared);
+        block.delete();
+        return;
+    }
+    block.terminator().expect("every block has a terminator").erase();
+    trap.erase();
+    b.position_at_end(block);
+    b.br(shared);
+}
