@@ -262,12 +262,11 @@ impl Body<'_, '_, '_> {
         self.b.ret_void();
     }
 
-    /// Takes `size_bytes` from the allocation buffer, or calls the slow path. The builder then stands behind both, where the
-    /// header is stored, again if the slow path made the object: what follows has the object's address from that, too. The
-    /// result is the object's reference word.
+    /// Takes `size_bytes` from the allocation buffer, or returns from the slow path. The builder then stands
+    /// on the fast path; the result is the object's reference word.
     fn bump(&self, fits: Value, size_bytes: Value, slow_args: impl Fn() -> Vec<Value>) -> Value {
         let types = &self.unit.types;
-        let (fast, slow, made) = (self.block("fast"), self.block("slow"), self.block("made"));
+        let (fast, slow) = (self.block("fast"), self.block("slow"));
         let cursor_offset = core::mem::offset_of!(ThreadContext, alloc.cursor);
         let cursor = self.load_thread_word(cursor_offset);
         let limit = self.load_thread_word(core::mem::offset_of!(ThreadContext, alloc.limit));
@@ -282,19 +281,12 @@ impl Body<'_, '_, '_> {
         self.b.position_at_end(slow);
         let builtin = if self.sequence == Sequence::AllocStruct { Builtin::AllocStruct } else { Builtin::AllocArray };
         let object = self.call_slow(builtin, &slow_args());
-        let slow_word = self.b.cast(Cast::PtrToInt, object, types.i32);
-        self.b.br(made);
+        self.b.ret(object);
 
         self.b.position_at_end(fast);
         let store = self.b.store(end, self.unit.context_address(self.b, self.thread, cursor_offset));
         self.unit.alias.tag(store, self.unit.metadata.tbaa, self.unit.alias.context);
-        self.b.br(made);
-
-        self.b.position_at_end(made);
-        let word = self.b.phi(types.i32);
-        word.add_incoming(cursor, fast);
-        word.add_incoming(slow_word, slow);
-        word
+        cursor
     }
 
     /// Calls a builtin with the live references pushed on the shadow stack.
