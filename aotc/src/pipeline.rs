@@ -117,15 +117,14 @@ pub(crate) fn forward_loads() -> &'static str {
     "gvn,simplifycfg"
 }
 
-/// After references are lowered: inline the collector's sequences, merge address computations, drop stores of null to
-/// slots that are overwritten at once.
+/// After references are lowered: inline the collector's sequences, merge address computations.
 pub(crate) fn clean_up(level: OptLevel) -> &'static str {
     match level {
         // The collector's sequences stay functions: inlined, they are half of the code.
         OptLevel::O0 => "globaldce",
         _ => {
-            "always-inline,function(early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(licm),dse,\
-             simplifycfg),globaldce"
+            "always-inline,function(early-cse<memssa>,instcombine<no-verify-fixpoint>,loop-mssa(licm),simplifycfg),\
+             globaldce"
         }
     }
 }

@@ -6,7 +6,7 @@
 //! contain the definition, in front of the slow paths there, which then need not save it. Slots are coloured along the dominator tree, which is optimal for SSA form.
 //!
 //! The frame is claimed in front of the first store in the nearest common dominator of all stores, outside loops, and
-//! given back before each return that can follow. Claimed slots start as null. A slot whose reference is dead keeps it until it is
+//! given back before each return that can follow. Claimed slots start as null, unless a store comes before each safepoint. A slot whose reference is dead keeps it until it is
 //! overwritten: the collector has kept the object alive meanwhile, so that is safe.
 //!
 //! A function with landing pads claims in its entry block, and every pad resets the top of the shadow stack:
@@ -20,7 +20,10 @@ use crate::llvm::{Builder, Opcode, Value};
 use crate::translate::unit::Unit;
 use dolmen_abi::context::ThreadContext;
 use dolmen_abi::reference::REF_BYTES;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Blocks of a function that are looked at, at most, to find out which slots have to start as null.
+const MAX_STEPS: usize = 1 << 20;
 
 /// The store of a reference into its slot.
 struct SlotStore {
@@ -152,7 +155,7 @@ impl Frame {
         let top = emitter.slot_address(base, self.slots);
         if self.slots > 0 {
             emitter.store_top(top);
-            for slot in 0..self.slots {
+            for slot in self.slots_seen_unset(cfg, liveness, claim_at) {
                 emitter.store_slot(unit.types.reference.zero(), base, slot);
             }
         }
@@ -172,6 +175,58 @@ impl Frame {
                 emitter.store_top(top);
             }
         }
+    }
+
+    /// The slots that a safepoint can find as they were claimed.
+    fn slots_seen_unset(&self, cfg: &Cfg, liveness: &Liveness, claim_at: Value) -> Vec<u32> {
+        let claimed = self.position[&claim_at];
+        let mut safepoints: Vec<Option<usize>> = vec![None; cfg.blocks.len()];
+        for safepoint in &liveness.safepoints {
+            let position = self.position[&safepoint.instruction];
+            let first = &mut safepoints[safepoint.block];
+            if (safepoint.block != self.claim || position >= claimed) && first.is_none_or(|first| position < first) {
+                *first = Some(position);
+            }
+        }
+        let mut stores: Vec<FxHashMap<BlockIdx, usize>> = vec![FxHashMap::default(); self.slots as usize];
+        for (&value, store) in &self.stores {
+            let position = self.position[&store.before];
+            for slot in 0..ref_count(liveness.tracked[value].value) {
+                let first = stores[(store.slot + slot) as usize].entry(store.block).or_insert(position);
+                *first = position.min(*first);
+            }
+        }
+        let mut steps = MAX_STEPS;
+        (0..self.slots)
+            .filter(|&slot| self.is_seen_unset(cfg, &safepoints, &stores[slot as usize], &mut steps))
+            .collect()
+    }
+
+    /// Whether there is a way from the claim to a safepoint without a store to a slot, by the first safepoint and the first
+    /// store of each block; also if there were no `steps` left to find out.
+    fn is_seen_unset(
+        &self,
+        cfg: &Cfg,
+        safepoints: &[Option<usize>],
+        stores: &FxHashMap<BlockIdx, usize>,
+        steps: &mut usize,
+    ) -> bool {
+        let mut reached = FxHashSet::from_iter([self.claim]);
+        let mut work = vec![self.claim];
+        while let Some(block) = work.pop() {
+            if *steps == 0 {
+                return true;
+            }
+            *steps -= 1;
+            // A store stands in front of the instruction at its position.
+            match (stores.get(&block), safepoints[block]) {
+                (Some(store), Some(safepoint)) if *store > safepoint => return true,
+                (Some(_), _) => {}
+                (None, Some(_)) => return true,
+                (None, None) => work.extend(cfg.successors[block].iter().filter(|&&next| reached.insert(next))),
+            }
+        }
+        false
     }
 
     /// In front of which instruction of a block the first store stands, if there is one.

@@ -247,3 +247,36 @@ merge:
     );
     assert!(code.is_ok(), "{code:?}");
 }
+
+/// Slots of a frame that no safepoint sees as they were claimed are not cleared; one that a call on the way sees is.
+#[test]
+fn only_slots_that_a_safepoint_can_see_unset_are_cleared() {
+    let text = |between: &str| {
+        format!(
+            r#"
+define tailcc i32 @f(ptr %thread, ptr %instance, ptr %heap, ref %a, i1 %which) {{
+  br i1 %which, label %first, label %second
+first:
+  {between}
+  %place = getelementptr inbounds i8, ref %a, i32 4
+  %b = load ref , ref %place, align 4
+  call tailcc void @collect(ptr %thread, ptr %instance, ptr %heap)
+  %of.b = getelementptr inbounds i8, ref %b, i32 8
+  %x = load i32, ref %of.b, align 4
+  %of.a = getelementptr inbounds i8, ref %a, i32 8
+  %y = load i32, ref %of.a, align 4
+  %sum = add i32 %x, %y
+  ret i32 %sum
+second:
+  ret i32 0
+}}
+"#
+        )
+    };
+    let cleared = |between: &str| {
+        let code = lowered(&text(between)).expect("it can be lowered");
+        count(&code, "store ptr addrspace(271) null")
+    };
+    assert_eq!(cleared(""), 0);
+    assert_eq!(cleared("call tailcc void @collect(ptr %thread, ptr %instance, ptr %heap)"), 1);
+}
