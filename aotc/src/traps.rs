@@ -58,3 +58,70 @@ fn go_to(b: &Builder<'_>, trap: Value, shared: Block, entry: Block) {
     b.position_at_end(block);
     b.br(shared);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::with_unit;
+    use crate::translate::numbers::{Naming, Numbers};
+
+    const TEXT: &str = r#"
+declare void @trap(i32)
+declare void @work()
+define i32 @f(i1 %a, i1 %b, i1 %c, i1 %d) {
+  br i1 %a, label %free.1, label %next
+free.1:
+  call void @trap(i32 1)
+  unreachable
+next:
+  br i1 %b, label %free.2, label %call
+free.2:
+  call void @trap(i32 1)
+  unreachable
+call:
+  call void @work()
+  br i1 %c, label %framed, label %last
+framed:
+  call void @trap(i32 1)
+  unreachable
+last:
+  br i1 %d, label %other, label %end
+other:
+  %x = call i32 @llvm.umax.i32(i32 1, i32 2)
+  call void @trap(i32 2)
+  unreachable
+end:
+  ret i32 0
+}
+"#;
+
+    /// What the function is after its traps are joined.
+    fn joined(text: &str) -> String {
+        with_unit(text, Numbers::new(Naming::Final, true), |unit| {
+            let function = unit.llvm.function("f").expect("it is there");
+            let calls = |i: Value, name: &str| {
+                i.opcode() == Opcode::Call && i.called_function().is_some_and(|callee| callee.name() == name)
+            };
+            let cause = |i: Value| calls(i, "trap").then(|| i.operand(0).const_int())?;
+            join(unit, function, cause, |i| calls(i, "work"));
+            unit.llvm.verify().expect("it is valid");
+            unit.llvm.print()
+        })
+    }
+
+    #[test]
+    fn traps_of_one_cause_are_one_in_front_of_calls_and_one_behind() {
+        let code = joined(TEXT);
+        assert_eq!(code.matches("call void @trap(i32 1)").count(), 2, "{code}");
+        assert_eq!(code.matches("call void @trap(i32 2)").count(), 1, "{code}");
+    }
+
+    #[test]
+    fn what_comes_before_a_trap_stays() {
+        let code = joined(
+            &TEXT.replace("i32 2)\n  call void @trap(i32 2)", "i32 2)\n  call void @work()\n  call void @trap(i32 1)"),
+        );
+        assert_eq!(code.matches("call void @trap(i32 1)").count(), 2, "{code}");
+        assert_eq!(code.matches("call void @work()").count(), 2, "{code}");
+    }
+}
