@@ -119,6 +119,9 @@ pub(crate) fn apply(unit: &Unit<'_, '_>) {
             function.add_attribute(attribute_index::param(HEAP_BASE), nest);
         }
     }
+    // Object files would ask for them.
+    let is_gate = |f: &Value| !f.is_definition() && f.name().starts_with(GATE_PREFIX);
+    unit.llvm.functions().into_iter().filter(is_gate).for_each(Value::delete_function);
 }
 
 fn calls(function: Value) -> impl Iterator<Item = Value> {

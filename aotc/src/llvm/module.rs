@@ -258,6 +258,13 @@ impl Value {
         unsafe { matches!(LLVMGetLinkage(self.0), LLVMLinkage::LLVMInternalLinkage | LLVMLinkage::LLVMPrivateLinkage) }
     }
 
+    /// Deletes a function that nothing refers to; its handles are dead afterwards.
+    pub(crate) fn delete_function(self) {
+        assert!(!self.has_uses(), "{} is used", self.name());
+        // SAFETY: the handle is a function's, and not used again by contract of this function; nothing refers to it.
+        unsafe { LLVMDeleteFunction(self.0) }
+    }
+
     /// Makes a function invisible outside its module, so that it goes when all its calls are inlined.
     pub(crate) fn set_internal(self) {
         // SAFETY: the handle is a function's by contract of this function. Internal functions have default
