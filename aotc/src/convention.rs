@@ -13,13 +13,14 @@
 //! the `nest` argument of nested functions. Callees need not keep it: behind calls it is loaded again ([`remat`]). To load it
 //! in each function instead costs those that do little and go on with a tail call a tenth of their time.
 //!
-//! **Gates** are builtins on slow paths: traps, throws, polls, allocation. To code generation a call of one is a call like
-//! any other, for which the function around it must align the stack, before the first branch if the slow paths are
-//! several. So these calls become inline assembly, which needs nothing but its registers: a function that calls nothing
-//! else has no frame. References that have to survive the gate are arguments behind its own; the assembly pushes them on the
-//! shadow stack in front of it and pops them behind. The gates align the stack themselves. The memory below the stack pointer is then not the
-//! function's own (no red zone). Throws in functions with landing pads stay calls: code generation makes one range of two
-//! calls with the same landing pad if it sees nothing between them that throws, and it does not look into assembly.
+//! **Gates** are builtins on slow paths: traps, throws, polls, allocation. Until here they are called by a name. To
+//! code generation a call of one is a call like any other, for which the function around it must align the stack,
+//! before the first branch if the slow paths are several. So these calls become inline assembly, which needs nothing
+//! but its registers: a function that calls nothing else has no frame. References that have to survive the gate are
+//! arguments behind its own; the assembly pushes them on the shadow stack in front of it and pops them behind. The
+//! gates align the stack themselves. The memory below the stack pointer is then not the function's own (no red zone).
+//! Throws in functions with landing pads stay calls: code generation makes one range of two calls with the same
+//! landing pad if it sees nothing between them that throws, and it does not look into assembly.
 //!
 //! **Returns.** A path that calls nothing gets a return of its own, so that the frame can be made on the other paths only.
 

@@ -1,13 +1,15 @@
 //! The function's frame on the shadow stack: slots, and where they are written.
 //!
-//! Only references that are live across a *call* get a slot; those that are live across slow paths alone are
-//! pushed there ([`super::expand`]). A reference owns its slot for its whole live range, so one store suffices:
-//! it stands at the nearest common dominator of the calls that need it, moved out of the loops that do not
-//! contain the definition, in front of the slow paths there, which then need not save it. Slots are coloured along the dominator tree, which is optimal for SSA form.
+//! Only references that are live across a *call* get a slot; those that are live across slow paths alone are pushed
+//! there ([`super::expand`]). A reference owns its slot for its whole live range, so one store suffices: it stands at
+//! the nearest common dominator of the calls that need it, moved out of the loops that do not contain the definition,
+//! in front of the slow paths there, which then need not save it. Slots are coloured along the dominator tree, which
+//! is optimal for SSA form.
 //!
 //! The frame is claimed in front of the first store in the nearest common dominator of all stores, outside loops, and
-//! given back before each return that can follow. Claimed slots start as null, unless a store comes before each safepoint. A slot whose reference is dead keeps it until it is
-//! overwritten: the collector has kept the object alive meanwhile, so that is safe.
+//! given back before each return that can follow. Claimed slots start as null, unless a store comes before each
+//! safepoint. A slot whose reference is dead keeps it until it is overwritten: the collector has kept the object
+//! alive meanwhile, so that is safe.
 //!
 //! A function with landing pads claims in its entry block, and every pad resets the top of the shadow stack:
 //! frames that the exception passed by were not given back.
