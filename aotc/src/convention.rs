@@ -136,10 +136,11 @@ pub(crate) fn gate(call: Value) -> Option<Builtin> {
     Some(Builtin::ALL[number])
 }
 
-/// Why an instruction traps, if it is a call of the gate for that.
+/// Why an instruction traps, if it is a call of the gate for that, with the function's own thread context.
 fn cause(instruction: Value) -> Option<i64> {
     let is_trap = instruction.opcode() == Opcode::Call && gate(instruction) == Some(Builtin::Trap);
-    is_trap.then(|| instruction.operand(1).const_int())?
+    let has_context = |call: Value| call.operand(THREAD) == call.block().parent().param(THREAD);
+    Some(instruction).filter(|&call| is_trap && has_context(call))?.operand(1).const_int()
 }
 
 /// Whether an instruction is a call that code generation makes a frame for.

@@ -2,7 +2,8 @@
 //!
 //! The problem: a translated function has one block for each cause, but inlining brings those of its callees along,
 //! and in the end a sixth of all blocks trap: each of them a call of the gate, and a unit of work for code
-//! generation. A trap tells its cause and its function, nothing else, so these blocks can be one.
+//! generation. A trap tells its cause, its function and a place in native code, which nothing leads back to the
+//! module's, so these blocks can be one.
 //!
 //! There are two for each cause: in front of the first call of a function the thread context is where it was passed,
 //! and no frame is needed; behind calls it is in a register or a slot of the frame. A block for both would force one

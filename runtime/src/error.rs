@@ -59,7 +59,8 @@ pub struct Frame {
     pub func_name: Option<String>,
     /// The module's name, if it has one.
     pub module_name: Option<String>,
-    /// Offset of the return address (or of the trapping instruction) in the module's code section.
+    /// Offset of the return address (or of the trapping instruction) in the module's native code. Checks of a function that
+    /// trap with the same code can share it.
     pub code_offset: u32,
 }
 

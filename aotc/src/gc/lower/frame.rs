@@ -225,6 +225,8 @@ impl Frame {
                 (Some(store), Some(safepoint)) if *store > safepoint => return true,
                 (Some(_), _) => {}
                 (None, Some(_)) => return true,
+                // Claimed again, with the frame of before below it.
+                (None, None) if cfg.successors[block].contains(&self.claim) => return true,
                 (None, None) => work.extend(cfg.successors[block].iter().filter(|&&next| reached.insert(next))),
             }
         }
