@@ -139,8 +139,10 @@ pub(crate) fn gate(call: Value) -> Option<Builtin> {
 /// Why an instruction traps, if it is a call of the gate for that, with the function's own thread context.
 fn cause(instruction: Value) -> Option<i64> {
     let is_trap = instruction.opcode() == Opcode::Call && gate(instruction) == Some(Builtin::Trap);
-    let has_context = |call: Value| call.operand(THREAD) == call.block().parent().param(THREAD);
-    Some(instruction).filter(|&call| is_trap && has_context(call))?.operand(1).const_int()
+    if !is_trap || instruction.operand(THREAD) != instruction.block().parent().param(THREAD) {
+        return None;
+    }
+    instruction.operand(1).const_int()
 }
 
 /// Whether an instruction is a call that code generation makes a frame for.
@@ -215,10 +217,10 @@ fn instructions(builtin: Builtin, kept: usize) -> String {
 /// preserve them.) The flags have a name for assembly only among what it changes.
 fn output(unit: &Unit<'_, '_>, builtin: Builtin) -> Type {
     let types = &unit.types;
-    match builtin.signature().result {
-        _ if !comes_back(builtin) => types.void,
-        Some(_) => unit.context.struct_type(&[types.i32, types.i64]),
-        None => types.i64,
+    match outputs(builtin) {
+        [] => types.void,
+        [_] => types.i64,
+        _ => unit.context.struct_type(&[types.i32, types.i64]),
     }
 }
 

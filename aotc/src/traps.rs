@@ -23,10 +23,11 @@ pub(crate) fn join(
 ) {
     let blocks = function.blocks();
     let trap_of = |block: &Block| {
-        let [.., trap, end] = block.instructions()[..] else { return None };
-        (end.opcode() == Opcode::Unreachable).then(|| Some((cause_of(trap)?, trap)))?
+        let [.., trap, _] = block.instructions()[..] else { return None };
+        Some((cause_of(trap)?, trap))
     };
-    let traps: Vec<_> = blocks.iter().filter_map(trap_of).collect();
+    let ends_here = |block: &&Block| block.terminator().is_some_and(|end| end.opcode() == Opcode::Unreachable);
+    let traps: Vec<_> = blocks.iter().filter(ends_here).filter_map(trap_of).collect();
     if traps.len() < 2 {
         return;
     }

@@ -275,7 +275,7 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
 
     /// Calls a builtin that does not throw.
     pub(crate) fn call_builtin(&self, builtin: Builtin, args: &[Value]) -> Value {
-        let call = self.unit.call_builtin(&self.b, self.thread, builtin, args, None);
+        let call = self.unit.call_builtin(&self.b, self.thread, builtin, args, &[]);
         // The function is to be seen in backtraces while the builtin runs, or waits.
         call.set_no_tail();
         call

@@ -94,7 +94,7 @@ fn define_host_call(unit: &Unit<'_, '_>, index: usize, signature: &MachineSignat
             next_register += 1;
         }
     }
-    let call = unit.call_builtin(&b, thread, Builtin::HostCall, &[record, slots], None);
+    let call = unit.call_builtin(&b, thread, Builtin::HostCall, &[record, slots], &[]);
     call.set_no_tail();
     let mut result = unit.result_type(signature).poison_unless_void(unit.types.void);
     for (index, &ty) in signature.results.iter().enumerate() {

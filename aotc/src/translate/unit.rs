@@ -8,8 +8,8 @@ use crate::convention::{CONTEXTS, GATE_CALL, GATE_PREFIX, INSTANCE, THREAD};
 use crate::cpu::Arch;
 use crate::gc::markers::Markers;
 use crate::llvm::{
-    Block, Builder, C_CC, Context, Metadata, MetadataKind, Module as LlvmModule, Opcode, PRESERVE_ALL_CC, TAIL_CC,
-    Type, Value, attribute_index,
+    Builder, C_CC, Context, Metadata, MetadataKind, Module as LlvmModule, Opcode, PRESERVE_ALL_CC, TAIL_CC, Type,
+    Value, attribute_index,
 };
 use crate::module::Module;
 use crate::object::{FUNC_PREFIX, NUMBER_PREFIX, numbered};
@@ -267,7 +267,7 @@ impl<'c, 'm> Unit<'c, 'm> {
         }
     }
 
-    /// The LLVM type of a builtin, thread context included.
+    /// The LLVM type of a builtin, with the thread context and the references that it keeps.
     fn builtin_type(&self, builtin: Builtin, kept: usize) -> Type {
         let signature = builtin.signature();
         let lower = |ty: &BuiltinType| match ty {
@@ -293,10 +293,6 @@ impl<'c, 'm> Unit<'c, 'm> {
             let cost = self.context.string_attribute(crate::gc::markers::INLINE_COST, cost);
             call.add_call_attribute(attribute_index::FUNCTION, cost);
         };
-        if builtin.is_gate() {
-            let number = self.context.string_attribute(GATE_CALL, &(builtin as u32).to_string());
-            call.add_call_attribute(attribute_index::FUNCTION, number);
-        }
         match builtin.signature().effect {
             Effect::Leaf => {
                 enum_attribute("nounwind");
@@ -469,40 +465,25 @@ impl<'c, 'm> Unit<'c, 'm> {
         }
     }
 
-    /// Calls a builtin; the thread context is passed on.
+    /// Calls a builtin; the thread context is passed on. A gate keeps references on the shadow stack meanwhile, as many as
+    /// [`crate::convention::keeps`] allows; others keep none.
     pub(crate) fn call_builtin(
         &self,
         b: &Builder<'_>,
         thread: Value,
         builtin: Builtin,
         args: &[Value],
-        unwind: Option<(Block, Block)>,
-    ) -> Value {
-        let ty = self.builtin_type(builtin, 0);
-        let convention = convention_of(builtin);
-        let callee = if builtin.is_gate() { self.gate(builtin, 0) } else { self.builtin_address(b, thread, builtin) };
-        let all: Vec<_> = [thread].iter().chain(args).copied().collect();
-        let call = match unwind {
-            Some(blocks) => b.invoke(ty, callee, &all, convention, blocks),
-            None => b.call(ty, callee, &all, convention),
-        };
-        self.add_builtin_attributes(builtin, call);
-        call
-    }
-
-    /// Calls a gate that keeps references on the shadow stack meanwhile, see [`crate::convention`].
-    pub(crate) fn call_gate(
-        &self,
-        b: &Builder<'_>,
-        thread: Value,
-        gate: Builtin,
-        args: &[Value],
         kept: &[Value],
     ) -> Value {
+        let is_gate = builtin.is_gate();
+        let callee = if is_gate { self.gate(builtin, kept.len()) } else { self.builtin_address(b, thread, builtin) };
         let all: Vec<_> = [thread].iter().chain(args).chain(kept).copied().collect();
-        let ty = self.builtin_type(gate, kept.len());
-        let call = b.call(ty, self.gate(gate, kept.len()), &all, convention_of(gate));
-        self.add_builtin_attributes(gate, call);
+        let call = b.call(self.builtin_type(builtin, kept.len()), callee, &all, convention_of(builtin));
+        if is_gate {
+            let number = self.context.string_attribute(GATE_CALL, &(builtin as u32).to_string());
+            call.add_call_attribute(attribute_index::FUNCTION, number);
+        }
+        self.add_builtin_attributes(builtin, call);
         call
     }
 

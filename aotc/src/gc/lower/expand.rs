@@ -293,7 +293,7 @@ impl Body<'_, '_, '_> {
     fn call_slow(&self, builtin: Builtin, args: &[Value]) -> Value {
         let kept: Vec<_> = (0..self.live).map(|i| self.function.param(self.sequence.first_live() + i)).collect();
         if convention::keeps(self.unit.arch, kept.len()) {
-            return self.unit.call_gate(self.b, self.thread, builtin, args, &kept);
+            return self.unit.call_builtin(self.b, self.thread, builtin, args, &kept);
         }
         let emitter = Emitter { unit: self.unit, b: self.b, thread: self.thread };
         let base = emitter.load_top();
@@ -301,7 +301,7 @@ impl Body<'_, '_, '_> {
             emitter.store_slot(reference, base, slot as u32);
         }
         emitter.store_top(emitter.slot_address(base, self.live as u32));
-        let result = self.unit.call_builtin(self.b, self.thread, builtin, args, None);
+        let result = self.unit.call_builtin(self.b, self.thread, builtin, args, &[]);
         // Loaded anew: a copy would take a register for the slow path only, which the fast path has to save.
         let bytes = self.live as i64 * i64::from(REF_BYTES);
         let top = emitter.load_top();

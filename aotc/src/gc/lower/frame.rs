@@ -185,9 +185,9 @@ impl Frame {
         let mut safepoints: Vec<Option<usize>> = vec![None; cfg.blocks.len()];
         for safepoint in &liveness.safepoints {
             let position = self.position[&safepoint.instruction];
-            let first = &mut safepoints[safepoint.block];
-            if (safepoint.block != self.claim || position >= claimed) && first.is_none_or(|first| position < first) {
-                *first = Some(position);
+            if safepoint.block != self.claim || position >= claimed {
+                // They are in the order of instructions.
+                safepoints[safepoint.block].get_or_insert(position);
             }
         }
         let mut stores: Vec<FxHashMap<BlockIdx, usize>> = vec![FxHashMap::default(); self.slots as usize];
