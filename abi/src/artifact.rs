@@ -31,7 +31,7 @@ use crate::collector::Protocol;
 use serde::{Deserialize, Serialize};
 
 /// Version of everything in this crate: it changes whenever code compiled before could misbehave.
-pub const FORMAT_VERSION: u32 = 11;
+pub const FORMAT_VERSION: u32 = 12;
 
 /// Size of a page and file offset of the code section, in bytes.
 pub const PAGE_BYTES: u64 = 4096;

@@ -157,6 +157,8 @@ builtins! {
     ElemDrop elem_drop(instance: Ptr, segment: I32), Collects;
     /// Sets an element of an element segment whose elements are expressions; during instantiation only.
     ElemSet elem_set(instance: Ptr, segment: I32, index: I32, value: Ref), Collects;
+    /// Fills the instance's [prototypes](crate::prototype), once its globals have their values.
+    FillPrototypes fill_prototypes(instance: Ptr), Collects;
     /// `array.new_data`: an array of this type word from bytes `offset..` of a data segment, bounds checked.
     ArrayNewData array_new_data(instance: Ptr, type_word: I32, segment: I32, offset: I32, length: I32) -> Ref, Collects;
     /// `array.new_elem`: an array of this type word from elements `offset..` of an element segment.

@@ -12,6 +12,7 @@
 use crate::collector::AllocBuffer;
 use crate::meta::ModuleMeta;
 use crate::profile::ProfileLayout;
+use crate::prototype::PROTOTYPE_BYTES;
 use crate::signature::{MAX_VALUES, VALUE_SLOT_BYTES};
 use crate::types::{ExternType, ValType};
 
@@ -135,6 +136,8 @@ pub struct InstanceLayout {
     pub tables: u32,
     /// `[DataDef]` by data segment index.
     pub data: u32,
+    /// `[[u32; 4]]` by position in [`ModuleMeta::prototypes`].
+    pub prototypes: u32,
     /// `[u64]`: counters, see [`crate::profile`].
     pub counters: u32,
     /// Size of the context in bytes, with [`READABLE_BYTES`] behind all that it holds. Its alignment is 16.
@@ -172,6 +175,7 @@ impl InstanceLayout {
             exn_type_words: array(meta.tags.len(), 4),
             func_refs: array(meta.func_refs.len(), 4),
             data: array(meta.data.len(), size_of::<DataDef>()),
+            prototypes: array(meta.prototypes.len(), PROTOTYPE_BYTES as usize),
             counters: array(meta.profile.as_ref().and_then(ProfileLayout::words).unwrap_or(0) as usize, 8),
             size_bytes: (end + READABLE_BYTES).next_multiple_of(16),
         }

@@ -31,6 +31,7 @@ pub mod layout;
 pub mod meta;
 pub mod object;
 pub mod profile;
+pub mod prototype;
 pub mod reference;
 pub mod signature;
 pub mod trap;

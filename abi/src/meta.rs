@@ -4,10 +4,11 @@
 //!
 //! All constant expressions are compiled: [`ModuleMeta::init_funcs`] are functions of signature `() -> ()` that
 //! instantiation runs in order, before the start function. They initialise, in the order of the specification,
-//! globals, tables, the element segments whose elements are expressions, and then perform the active element
+//! globals, prototypes, tables, the element segments whose elements are expressions, and then perform the active element
 //! and data segments (`table_init` + `elem_drop`, `memory_init` + `data_drop`).
 
 use crate::profile::ProfileLayout;
+use crate::prototype::Prototype;
 use crate::signature::MachineSignature;
 use crate::types::{ExternType, GlobalType, MemoryType, RecGroup, RefType, SubType, TableType, TypeIdx};
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,8 @@ pub struct ModuleMeta {
     /// Code offsets of the functions that initialise an instance, in order.
     pub init_funcs: Vec<u32>,
     pub start: Option<u32>,
+    /// What fresh structs begin with; by type, ascending.
+    pub prototypes: Vec<Prototype>,
     /// What the code counts, if it was compiled to.
     pub profile: Option<ProfileLayout>,
 }

@@ -170,5 +170,6 @@ fn facts(unit: &Unit<'_, '_>, range: &Range<usize>, is_private: &[bool]) -> Stri
     let orders: Vec<Vec<_>> = orders.into_iter().map(|circle| circle.into_iter().map(number).collect()).collect();
     let light: Vec<_> = through::light(unit, &positions).into_iter().map(number).collect();
     let references = module.is_whole(range).then_some((module.stored_values.functions_are_own, &module.meta.func_refs));
-    format!("{private:?} {merged:?} {orders:?} {light:?} {references:?}")
+    let prototypes = &unit.prototypes;
+    format!("{private:?} {merged:?} {orders:?} {light:?} {references:?} {prototypes:?}")
 }

@@ -104,6 +104,8 @@ fn compile_on_this_thread(wasm: &[u8], options: &Options, observer: &dyn Observe
     validate_bodies(&module, settings.jobs, observer)?;
     if settings.opt_level != OptLevel::O0 {
         module.stored_values = StoredValues::new(&module, scan_bodies(&module, settings.jobs, observer)?);
+        let prototypes = std::mem::take(&mut module.stored_values.prototypes);
+        module.add_prototypes(prototypes);
     }
     let mut calls = vec![];
     if settings.polls || settings.opt_level != OptLevel::O0 {

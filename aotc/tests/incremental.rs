@@ -52,13 +52,17 @@ const PARTITIONS: usize = 5;
 /// Functions of which each adds its number to its argument, but those that are given; every fiftieth is exported. So
 /// many make four partitions.
 fn module(others: &[(usize, &str)]) -> Vec<u8> {
+    wat::parse_str(format!("(module {})", funcs(others))).expect("the text is right")
+}
+
+fn funcs(others: &[(usize, &str)]) -> String {
     let func = |i: usize| {
         let export = if i.is_multiple_of(50) { format!("(export \"{i}\")") } else { String::new() };
         let number = format!("(i32.const {i})");
         let added = others.iter().find(|&&(position, _)| position == i).map_or(&*number, |(_, expression)| expression);
         format!("(func $f{i} {export} (param i32) (result i32) (i32.add (local.get 0) {added}))")
     };
-    wat::parse_str(format!("(module {})", (0..2500).map(func).collect::<String>())).expect("the text is right")
+    (0..2500).map(func).collect()
 }
 
 /// An expression with calls in a loop.
@@ -116,6 +120,30 @@ fn edits_that_matter_elsewhere_are_noticed() {
         let expected = expected(&wasm, &options, outcome.compiled, PARTITIONS - outcome.compiled);
         assert_eq!(outcome, expected, "edit {number}");
         assert_eq!(compile_with(&store, &wasm, &options), Outcome { compiled: 0, cached: PARTITIONS, ..expected });
+    }
+}
+
+#[test]
+fn what_objects_begin_with_elsewhere_is_noticed() {
+    let (store, options) = (Arc::new(Store::default()), Options { opt_level: OptLevel::O1, ..Options::default() });
+    let make = |table: &str| {
+        let object = format!("(struct.new $object (global.get {table}) (i32.const 1) (global.get $a) (i32.const 2))");
+        format!("(block (result i32) (global.set $held {object}) (i32.const 3))")
+    };
+    // One place where objects are made keeps its code only while the other one makes them so, too.
+    for (table, compiled) in [("$a", PARTITIONS), ("$b", 2), ("$a", 0)] {
+        let text = format!(
+            "(module (type $method (func)) (type $table (struct (field (ref $method))))
+            (type $object (struct (field (ref $table)) (field i32) (field (ref $table)) (field i32)))
+            (global $a (ref $table) (struct.new $table (ref.func $method)))
+            (global $b (ref $table) (struct.new $table (ref.func $method)))
+            (global $held (mut (ref null $object)) (ref.null $object))
+            {} (func $method (type $method)))",
+            funcs(&[(10, &make("$a")), (2300, &make(table))])
+        );
+        let wasm = wat::parse_str(text).expect("the text is right");
+        let parts = expected(&wasm, &options, compiled, PARTITIONS - compiled);
+        assert_eq!(compile_with(&store, &wasm, &options), parts, "{table}");
     }
 }
 

@@ -103,7 +103,10 @@ impl Elements {
                 InitStep::Global { value, .. } | InitStep::Table { value, .. } | InitStep::ElemItem { value, .. } => {
                     stores.constant_expression(module, value);
                 }
-                InitStep::ActiveElem { .. } | InitStep::ActiveData { .. } | InitStep::ElemDrop { .. } => {}
+                InitStep::Prototypes
+                | InitStep::ActiveElem { .. }
+                | InitStep::ActiveData { .. }
+                | InitStep::ElemDrop { .. } => {}
             }
         }
         let is_closed = match Boundary::of(module) {

@@ -20,6 +20,7 @@ mod names;
 pub(crate) mod nests;
 pub(crate) mod partitions;
 pub(crate) mod private;
+pub(crate) mod prototypes;
 mod sections;
 pub(crate) mod types;
 pub(crate) mod values;
@@ -87,10 +88,11 @@ impl Body<'_> {
     }
 }
 
-/// A constant expression and what becomes of its value.
+/// A step of initialising an instance: a constant expression and what becomes of its value, or what needs none.
 #[derive(Clone)]
 pub(crate) enum InitStep<'a> {
     Global { global: u32, value: ConstExpr<'a> },
+    Prototypes,
     Table { table: u32, value: ConstExpr<'a> },
     ElemItem { segment: u32, index: u32, value: ConstExpr<'a> },
     ActiveElem { segment: u32, table: u32, offset: ConstExpr<'a>, len: u32 },

@@ -168,6 +168,11 @@ fn rename_sub_type(ty: &SubType, rename: impl Fn(TypeIdx) -> TypeIdx) -> SubType
     }
 }
 
+/// Whether what is stored is a reference that is never null.
+pub(crate) fn is_non_null(storage: StorageType) -> bool {
+    matches!(storage, StorageType::Val(ValType::Ref(RefType { nullable: false, .. })))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

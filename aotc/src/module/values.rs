@@ -19,8 +19,9 @@ use super::constants::{Constant, plain_constant};
 use super::elements::{ElementStores, Elements};
 use super::makers::Makers;
 use super::types::{heap_type, val_type};
-use super::{Body, Module, elements};
+use super::{Body, Module, elements, prototypes};
 use crate::error::CompileError;
+use dolmen_abi::prototype::Prototype;
 use dolmen_abi::types::{CompositeType, HeapType, RefType, StorageType, TypeIdx, ValType};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wasmparser::{FuncValidatorAllocations, Operator};
@@ -133,6 +134,8 @@ pub(crate) struct StoredValues {
     passed: HashMap<Param, BTreeSet<TypeIdx>>,
     pub(crate) elements: Elements,
     pub(crate) makers: Makers,
+    /// What objects that bodies make begin with.
+    pub(crate) prototypes: Vec<Prototype>,
     /// Whether every function reference that the module can come by is to a function of the instance that has it.
     pub(crate) functions_are_own: bool,
 }
@@ -175,8 +178,10 @@ fn is_function(module: &Module<'_>, storage: StorageType) -> bool {
 impl StoredValues {
     /// Sums up what passes over all bodies found.
     pub(crate) fn new(module: &Module<'_>, parts: Vec<Stores>) -> Self {
-        let mut all = constant_stores(module);
+        let mut all = Stores::default();
         parts.into_iter().for_each(|part| all.merge(part));
+        let prototypes = prototypes::find(module, &all.created);
+        all.merge(constant_stores(module));
         let mut fields: HashMap<FieldKey, ValueSet> = HashMap::new();
         for (&(ty, field), set) in &all.created {
             let mut current = Some(TypeIdx(ty));
@@ -205,7 +210,7 @@ impl StoredValues {
         // Bodies were looked through for what they store.
         let is_known = elements.are_inside() && has_functions_in_structs(module);
         let makers = Makers::new(module, &all.created, is_known);
-        Self { fields, funcs, passed, elements, makers, functions_are_own }
+        Self { fields, funcs, passed, elements, makers, prototypes, functions_are_own }
     }
 
     /// What a field of objects of a type, or of its subtypes, can hold.

@@ -7,11 +7,12 @@
 //! there, and afterwards the value is old, since it was a root, and need not be remembered any more.
 
 use crate::llvm::{Cast, IntPredicate, Op, Value};
+use crate::module::types::is_non_null;
 use crate::translate::alias::AliasClass;
 use crate::translate::function::FunctionTranslator;
 use crate::translate::reference::non_null;
 use crate::translate::stack::Operand;
-use crate::translate::structs::{Extension, is_non_null};
+use crate::translate::structs::Extension;
 use dolmen_abi::builtin::Builtin;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::OBJECT_ALIGN_BYTES;

@@ -47,6 +47,9 @@ impl FunctionTranslator<'_, '_, '_> {
                 let value = self.translate_const_expr(value)?;
                 self.store_global(*global, value);
             }
+            InitStep::Prototypes => {
+                self.call_builtin(Builtin::FillPrototypes, &[self.instance]);
+            }
             InitStep::Table { table, value } => {
                 let value = self.translate_const_expr(value)?;
                 let len = self.unit.module.meta.tables[*table as usize].limits.min;

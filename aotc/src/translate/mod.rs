@@ -27,6 +27,7 @@ pub(crate) mod numbers;
 mod numeric;
 mod operators;
 mod profile;
+pub(crate) mod prototypes;
 mod reference;
 mod shared;
 mod simd;

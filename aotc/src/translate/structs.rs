@@ -1,12 +1,13 @@
 //! Structs: allocation and field access.
 
 use crate::llvm::{Cast, Type, Value};
+use crate::module::prototypes::is_set_by_allocation;
 use crate::translate::alias::AliasClass;
 use crate::translate::devirtualise::Fact;
 use crate::translate::function::FunctionTranslator;
 use dolmen_abi::object::TYPE_WORD_OFFSET;
 use dolmen_abi::trap::TrapCode;
-use dolmen_abi::types::{CompositeType, FieldType, RefType, StorageType, TypeIdx, ValType};
+use dolmen_abi::types::{CompositeType, FieldType, StorageType, TypeIdx};
 use wasmparser::Operator;
 
 /// How a packed value becomes an `i32`.
@@ -59,14 +60,12 @@ impl FunctionTranslator<'_, '_, '_> {
         let count = self.unit.struct_layout(ty).offsets.len();
         let values = self.stack.pop_many(count);
         let fields: Vec<_> = (0..count).map(|index| self.field(ty, index)).collect();
-        // What no reader may find zero, even one in another thread that has got the reference by a race: what is
-        // loaded as invariant, and references that are never null.
-        let is_set_by_allocation = |field: &Field| !field.ty.mutable || is_non_null(field.ty.storage);
         let mut set_by_allocation = Vec::new();
-        for (field, value) in fields.iter().zip(&values).filter(|(field, _)| is_set_by_allocation(field)) {
+        for (field, value) in fields.iter().zip(&values).filter(|(field, _)| is_set_by_allocation(field.ty)) {
             set_by_allocation.push(self.i32(field.offset));
             set_by_allocation.push(self.pack(field.ty.storage, value.value));
         }
+        self.unit.mention_prototype(ty);
         let object = self.alloc_struct(ty, descriptor, set_by_allocation);
         for (field, value) in fields.iter().zip(&values) {
             // Zero is there already. Were it stored, LLVM would make one of an allocation with zeros and another without.
@@ -75,7 +74,7 @@ impl FunctionTranslator<'_, '_, '_> {
             }
             let address = self.object_address(object, field.offset);
             let store = self.store_at(address, field.ty.storage, value.value, field.class);
-            if is_set_by_allocation(field) {
+            if is_set_by_allocation(field.ty) {
                 self.unit.mark_allocation_store(store);
             } else {
                 self.unit.mark_initial_store(store);
@@ -269,9 +268,4 @@ impl FunctionTranslator<'_, '_, '_> {
             self.b.call(marker.function_type(), marker, &[self.thread, array, start, count], crate::llvm::C_CC);
         }
     }
-}
-
-/// Whether what is stored is a reference that is never null.
-pub(crate) fn is_non_null(storage: StorageType) -> bool {
-    matches!(storage, StorageType::Val(ValType::Ref(RefType { nullable: false, .. })))
 }

@@ -15,6 +15,7 @@ use crate::module::Module;
 use crate::object::{FUNC_PREFIX, NUMBER_PREFIX, numbered};
 use crate::translate::alias::AliasClasses;
 use crate::translate::numbers::{INSTANCE_BYTES, Naming, Numbers};
+use crate::translate::prototypes::PrototypePlaces;
 use dolmen_abi::builtin::{Builtin, BuiltinType, Convention, Effect};
 use dolmen_abi::context::ThreadContext;
 use dolmen_abi::context::{InstanceLayout, MemoryDef, TableDef, ValueSlot};
@@ -93,6 +94,7 @@ pub(crate) struct Unit<'c, 'm> {
     pub(crate) types: Types,
     pub(crate) alias: AliasClasses,
     pub(crate) numbers: Numbers,
+    pub(crate) prototypes: PrototypePlaces,
     pub(crate) metadata: MetadataKind,
     pub(crate) markers: Markers,
     pub(crate) polls: bool,
@@ -134,6 +136,7 @@ impl<'c, 'm> Unit<'c, 'm> {
             types,
             alias: AliasClasses::new(context),
             numbers,
+            prototypes: PrototypePlaces::default(),
             metadata: context.metadata_kinds(),
             markers: Markers::declare(context, llvm, &types),
             polls: options.polls,

@@ -17,6 +17,7 @@
 mod array;
 mod gc;
 mod host;
+mod instance;
 mod memory;
 mod profile;
 mod table;
@@ -178,8 +179,8 @@ impl Raise {
 /// The functions that gates call.
 mod shims {
     use super::{
-        Outcome, StoreInner, ThreadContext, array, gc, host, memory, profile, reason, run, run_storeless, table,
-        thread_of, wait,
+        Outcome, StoreInner, ThreadContext, array, gc, host, instance, memory, profile, reason, run, run_storeless,
+        table, thread_of, wait,
     };
     use dolmen_abi::context::ValueSlot;
     use dolmen_abi::reference::NULL_REF;
@@ -292,6 +293,7 @@ mod shims {
     shim!(table table_init(instance: Ptr, table: I32, segment: I32, dst: I64, src: I32, len: I32));
     shim!(table elem_drop(instance: Ptr, segment: I32));
     shim!(table elem_set(instance: Ptr, segment: I32, index: I32, value: Ref));
+    shim!(instance fill_prototypes(instance: Ptr));
     shim!(array array_new_data(instance: Ptr, type_word: I32, segment: I32, offset: I32, length: I32));
     shim!(array array_new_elem(instance: Ptr, type_word: I32, segment: I32, offset: I32, length: I32));
     shim!(array array_init_data(instance: Ptr, array: Ref, segment: I32, dst: I32, src: I32, len: I32));

@@ -9,6 +9,7 @@ use crate::store::{AsContext, AsContextMut, StoreInner};
 use crate::vm::context::InstanceContext;
 use dolmen_abi::meta::ExternIdx;
 use dolmen_abi::profile::Profile;
+use dolmen_abi::prototype::PrototypeWord;
 
 /// An instance of a module in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,6 +172,20 @@ impl InstanceData {
             names: (0..meta.funcs.len() as u32).filter_map(|func| Some((func, self.module.func_name(func)?))).collect(),
             ..counts
         })
+    }
+
+    /// Fills the prototypes of the context, once globals have their values.
+    pub(crate) fn fill_prototypes(&mut self) {
+        let module = self.module.clone();
+        let imported_globals = module.meta().imported_globals();
+        for (position, prototype) in module.meta().prototypes.iter().enumerate() {
+            let words = prototype.words.map(|word| match word {
+                PrototypeWord::Zero => 0,
+                PrototypeWord::Global(global) => self.context.global_reference(global as usize - imported_globals),
+                PrototypeWord::Func(func) => self.func_ref(func),
+            });
+            self.context.set_prototype(position, prototype.ty, words);
+        }
     }
 
     /// The reference of a function that is among the module's `func_refs`; null of any other.

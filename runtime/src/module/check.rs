@@ -7,8 +7,9 @@ use crate::store::TrampolineCode;
 use crate::types::registry::SignatureId;
 use crate::vm::table::MAX_TABLE_ELEMENTS;
 use dolmen_abi::meta::{ElemItems, ExternIdx, ModuleMeta, NO_CODE};
+use dolmen_abi::prototype::{Prototype, PrototypeWord};
 use dolmen_abi::signature::{MAX_VALUES, MachineSignature};
-use dolmen_abi::types::{CompositeType, ExternType};
+use dolmen_abi::types::{CompositeType, ExternType, GlobalType, ValType};
 use std::collections::{HashMap, HashSet};
 
 /// Most entries of an index space: keeps the size of an instance context within 32 bits.
@@ -23,6 +24,7 @@ pub(super) fn check_meta(meta: &ModuleMeta, text_bytes: usize, data_bytes: usize
     check_spaces(meta)?;
     check_func_refs(meta)?;
     check_code(meta, text_bytes)?;
+    check_prototypes(meta)?;
     let countable = meta.profile.as_ref().is_none_or(|profile| profile.words().is_some());
     ensure(countable, || "too many counters".into())?;
     let mut names = HashSet::new();
@@ -123,6 +125,23 @@ fn check_func_refs(meta: &ModuleMeta) -> Result<(), LoadError> {
     let ascending = meta.func_refs.is_sorted_by(|a, b| a < b);
     let in_range = meta.func_refs.last().is_none_or(|&last| (last as usize) < meta.funcs.len());
     ensure(ascending && in_range, || "function references".into())
+}
+
+/// Prototypes must copy references that the instance keeps where they are.
+fn check_prototypes(meta: &ModuleMeta) -> Result<(), LoadError> {
+    let defined = meta.imported_globals()..meta.globals.len();
+    let is_kept = |word| match word {
+        PrototypeWord::Zero => true,
+        PrototypeWord::Func(func) => has_func_ref(meta, func),
+        PrototypeWord::Global(global) => {
+            let is_reference = |ty: GlobalType| matches!(ty.value, ValType::Ref(_)) && !ty.mutable;
+            defined.contains(&(global as usize)) && is_reference(meta.globals[global as usize])
+        }
+    };
+    let types = meta.type_count();
+    let is_valid =
+        |prototype: &Prototype| (prototype.ty.0 as usize) < types && prototype.words.into_iter().all(is_kept);
+    ensure(meta.prototypes.iter().all(is_valid), || "prototypes of what the module does not have".into())
 }
 
 fn check_code(meta: &ModuleMeta, text_bytes: usize) -> Result<(), LoadError> {

@@ -1,11 +1,14 @@
 //! Instance contexts: the block of memory that compiled code takes as its instance.
 //!
-//! [`InstanceLayout`] says what lies where. Instantiation fills the block once; afterwards the runtime changes
-//! nothing in it but the definitions of data segments, and compiled code nothing but the globals.
+//! [`InstanceLayout`] says what lies where. Instantiation fills the block once, with prototypes when globals have their
+//! values; afterwards the runtime changes nothing in it but the definitions of data segments, and compiled code nothing
+//! but the globals.
 
 use super::global::GlobalData;
 use dolmen_abi::context::{DataDef, ImportedFunc, InstanceHeader, InstanceLayout, MemoryDef, TableDef, ValueSlot};
-use dolmen_abi::types::GlobalType;
+use dolmen_abi::object::TYPE_WORD_OFFSET;
+use dolmen_abi::prototype::{PROTOTYPE_BYTES, PROTOTYPE_WORD_OFFSETS};
+use dolmen_abi::types::{GlobalType, TypeIdx};
 use std::mem::offset_of;
 use std::ptr::NonNull;
 
@@ -88,6 +91,21 @@ impl InstanceContext {
 
     pub(crate) fn data(&self, segment: usize) -> DataDef {
         self.read(self.layout.data as usize + size_of::<DataDef>() * segment)
+    }
+
+    /// The value of a global of reference type that the module defines, counted from the first of these.
+    pub(crate) fn global_reference(&self, defined: usize) -> u32 {
+        self.read(self.layout.globals[defined] as usize)
+    }
+
+    /// Fills the prototype at a position of the module's, of objects of the type, with what is behind the type word.
+    pub(crate) fn set_prototype(&mut self, position: usize, ty: TypeIdx, words: [u32; PROTOTYPE_WORD_OFFSETS.len()]) {
+        let prototype = self.layout.prototypes + PROTOTYPE_BYTES * position as u32;
+        let type_word: u32 = self.read(self.layout.type_words as usize + 4 * ty.0 as usize);
+        self.write((prototype + TYPE_WORD_OFFSET) as usize, type_word);
+        for (offset, word) in PROTOTYPE_WORD_OFFSETS.into_iter().zip(words) {
+            self.write((prototype + offset) as usize, word);
+        }
     }
 
     /// A word of the counters of code that counts.

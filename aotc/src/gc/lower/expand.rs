@@ -8,9 +8,10 @@ use super::cfg::Cfg;
 use super::frame::{Emitter, Frame};
 use super::liveness::Liveness;
 use super::{is_marker, references_in};
-use crate::convention::{self, HEAP_BASE};
+use crate::convention::{self, HEAP_BASE, INSTANCE};
 use crate::gc::markers;
 use crate::llvm::{Builder, C_CC, Cast, IntPredicate, Op, Opcode, Value, attribute_index};
+use crate::translate::prototypes::PrototypePlace;
 use crate::translate::unit::Unit;
 use dolmen_abi::builtin::Builtin;
 use dolmen_abi::collector::MAX_INLINE_ALLOC_BYTES;
@@ -18,11 +19,14 @@ use dolmen_abi::context::ThreadContext;
 use dolmen_abi::object::{ARRAY_ELEMENTS_OFFSET, ARRAY_LENGTH_OFFSET, TYPE_WORD_OFFSET};
 use dolmen_abi::reference::{LOG_REF_SCALE, OBJECT_ALIGN_BYTES, REF_BYTES};
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 
 /// What a marker stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sequence {
     AllocStruct,
+    /// A struct whose header is set with what else is in its prototype.
+    AllocCopy,
     AllocArray,
     Poll,
 }
@@ -40,6 +44,7 @@ impl Sequence {
     fn name(self) -> &'static str {
         match self {
             Self::AllocStruct => "alloc_struct",
+            Self::AllocCopy => "alloc_copy",
             Self::AllocArray => "alloc_array",
             Self::Poll => "poll",
         }
@@ -48,7 +53,7 @@ impl Sequence {
     /// Number of the marker's own arguments, thread context included.
     fn arg_count(self) -> usize {
         match self {
-            Self::AllocStruct => 3,
+            Self::AllocStruct | Self::AllocCopy => 3,
             Self::AllocArray => 4,
             Self::Poll => 1,
         }
@@ -122,7 +127,15 @@ pub(super) fn expand(
     for safepoint in liveness.safepoints.iter().filter(|s| is_marker(s.instruction)) {
         let marker = safepoint.instruction;
         let callee = marker.called_function().map(Value::name).unwrap_or_default();
-        let Some(sequence) = Sequence::of(&callee) else { continue };
+        let Some(mut sequence) = Sequence::of(&callee) else { continue };
+        let pairs = (sequence.arg_count()..marker.arg_count()).step_by(2);
+        let mut fields: Fields = pairs.map(|i| (marker.operand(i), marker.operand(i + 1))).collect();
+        // Initialisers, which are not optimised, come before prototypes are filled.
+        let may_copy = sequence == Sequence::AllocStruct && !is_unoptimised;
+        let prototype = if may_copy { prototype_of(unit, function, marker.operand(1), &fields) } else { None };
+        if prototype.is_some() {
+            sequence = Sequence::AllocCopy;
+        }
         b.position_before(marker);
         let mut args: Vec<_> = (0..sequence.arg_count()).map(|i| marker.operand(i)).collect();
         if let Some(address) = args.get(1).and_then(|&type_word| address_of_invariant(unit, type_word)) {
@@ -140,15 +153,19 @@ pub(super) fn expand(
             // Inlined, the sequences are half of the code.
             call.add_call_attribute(attribute_index::FUNCTION, unit.context.enum_attribute("noinline", 0));
         }
-        for field in sequence.arg_count()..marker.arg_count() {
-            // Pairs of offset and value.
-            if (field - sequence.arg_count()) % 2 == 0 {
-                let (offset, mut value) = (marker.operand(field), marker.operand(field + 1));
-                if let Some(address) = address_of_invariant(unit, value) {
-                    value = unit.load_invariant(&b, value.ty(), address, 0);
-                }
-                store_field(unit, &b, args[sequence.heap_base()], call, offset, value);
+        let heap_base = args[sequence.heap_base()];
+        if let Some(prototype) = prototype {
+            let address = unit.context_address(&b, function.param(INSTANCE), prototype.offset as usize);
+            let words = unit.load_invariant(&b, unit.types.v128, address, 0);
+            store_field(unit, &b, heap_base, call, unit.types.i32.int(TYPE_WORD_OFFSET.into()), words);
+            fields.retain(|&mut (offset, _)| prototype.source_at(offset).is_none());
+        }
+        // What is null is so already.
+        for (offset, mut value) in fields.into_iter().filter(|(_, value)| !value.is_null_constant()) {
+            if let Some(address) = address_of_invariant(unit, value) {
+                value = unit.load_invariant(&b, value.ty(), address, 0);
             }
+            store_field(unit, &b, heap_base, call, offset, value);
         }
         if fenced.contains(&marker) {
             b.release_fence();
@@ -159,6 +176,30 @@ pub(super) fn expand(
         }
         marker.erase();
     }
+}
+
+/// What an allocation sets behind the header: offsets and values.
+type Fields = SmallVec<[(Value, Value); 8]>;
+
+/// The prototype that begins like an object, if its type has one.
+fn prototype_of(unit: &Unit<'_, '_>, function: Value, type_word: Value, fields: &Fields) -> Option<PrototypePlace> {
+    let source = |value| offset_in_instance(unit, function, address_of_invariant(unit, value)?);
+    let prototype = unit.prototypes.get(source(type_word)?)?;
+    let is_copied = |&&(offset, value): &&(Value, Value)| {
+        prototype.source_at(offset).is_some_and(|wanted| source(value) == Some(wanted))
+    };
+    (fields.iter().filter(is_copied).count() == prototype.sources.iter().flatten().count()).then_some(prototype)
+}
+
+/// The offset of an address in the function's own instance context.
+fn offset_in_instance(unit: &Unit<'_, '_>, function: Value, address: Value) -> Option<u64> {
+    let is_offset = address.is_instruction()
+        && address.opcode() == Opcode::GetElementPtr
+        && address.operand_count() == 2
+        && address.gep_source_type() == unit.types.i8
+        && function.param_count() > INSTANCE
+        && address.operand(0) == function.param(INSTANCE);
+    is_offset.then(|| address.operand(1).const_int()).flatten().map(i64::cast_unsigned)
 }
 
 /// Where an invariant was loaded from.
@@ -208,17 +249,20 @@ impl Body<'_, '_, '_> {
     fn define(&self) {
         self.b.position_at_end(self.unit.context.append_block(self.function, "entry"));
         match self.sequence {
-            Sequence::AllocStruct => self.define_alloc_struct(),
+            Sequence::AllocStruct | Sequence::AllocCopy => self.define_alloc_struct(),
             Sequence::AllocArray => self.define_alloc_array(),
             Sequence::Poll => self.define_poll(),
         }
     }
 
+    /// A struct, with its header if that is not copied.
     fn define_alloc_struct(&self) {
         let size_bytes = self.function.param(2);
         let fits = self.unit.types.i1.int(1);
         let object = self.bump(fits, size_bytes, || vec![self.type_word()]);
-        self.store_header(object, TYPE_WORD_OFFSET, self.type_word());
+        if self.sequence != Sequence::AllocCopy {
+            self.store_header(object, TYPE_WORD_OFFSET, self.type_word());
+        }
         self.b.ret(self.b.cast(Cast::IntToPtr, object, self.unit.types.reference));
     }
 
@@ -279,7 +323,8 @@ impl Body<'_, '_, '_> {
         self.unit.mark_unlikely(branch);
 
         self.b.position_at_end(slow);
-        let builtin = if self.sequence == Sequence::AllocStruct { Builtin::AllocStruct } else { Builtin::AllocArray };
+        let is_array = self.sequence == Sequence::AllocArray;
+        let builtin = if is_array { Builtin::AllocArray } else { Builtin::AllocStruct };
         let object = self.call_slow(builtin, &slow_args());
         self.b.ret(object);
 
