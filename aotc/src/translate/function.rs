@@ -215,6 +215,7 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
     /// Loads a field of the instance context that never changes.
     pub(crate) fn load_instance(&self, ty: Type, offset: u32) -> Value {
         let offset = self.unit.numbers.place(offset, ty.size_bytes());
+        self.unit.note_invariant_place(offset);
         self.unit.load_invariant(&self.b, ty, self.instance, offset as usize)
     }
 

@@ -23,6 +23,7 @@ use dolmen_abi::layout::{StructLayout, exception_layout, struct_layout};
 use dolmen_abi::object::MAX_OBJECT_BYTES;
 use dolmen_abi::signature::{MAX_REGISTER_RESULTS, MachineSignature, MachineType, surplus_params};
 use dolmen_abi::types::{CompositeType, TypeIdx};
+use rustc_hash::FxHashSet;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -95,6 +96,8 @@ pub(crate) struct Unit<'c, 'm> {
     pub(crate) alias: AliasClasses,
     pub(crate) numbers: Numbers,
     pub(crate) prototypes: PrototypePlaces,
+    /// Offsets in the instance context at which is what never changes, as far as the partition has mentioned them.
+    invariant_places: RefCell<FxHashSet<u64>>,
     pub(crate) metadata: MetadataKind,
     pub(crate) markers: Markers,
     pub(crate) polls: bool,
@@ -137,6 +140,7 @@ impl<'c, 'm> Unit<'c, 'm> {
             alias: AliasClasses::new(context),
             numbers,
             prototypes: PrototypePlaces::default(),
+            invariant_places: RefCell::default(),
             metadata: context.metadata_kinds(),
             markers: Markers::declare(context, llvm, &types),
             polls: options.polls,
@@ -362,6 +366,27 @@ impl<'c, 'm> Unit<'c, 'm> {
     /// Marks a load as giving the same value whenever it executes.
     pub(crate) fn mark_invariant(&self, load: Value) {
         load.set_metadata(self.metadata.invariant_load, self.empty);
+    }
+
+    /// Notes that what lies at an offset in the instance context, as LLVM knows it, never changes.
+    pub(crate) fn note_invariant_place(&self, offset: u64) {
+        self.invariant_places.borrow_mut().insert(offset);
+    }
+
+    /// Whether what lies at an offset in the instance context, as LLVM knows it, is known never to change.
+    pub(crate) fn is_invariant_place(&self, offset: u64) -> bool {
+        self.invariant_places.borrow().contains(&offset)
+    }
+
+    /// The offset of an address in a function's own instance context, as LLVM knows it.
+    pub(crate) fn offset_in_instance(&self, function: Value, address: Value) -> Option<u64> {
+        let is_offset = address.is_instruction()
+            && address.opcode() == Opcode::GetElementPtr
+            && address.operand_count() == 2
+            && address.gep_source_type() == self.types.i8
+            && function.param_count() > INSTANCE
+            && address.operand(0) == function.param(INSTANCE);
+        is_offset.then(|| address.operand(1).const_int()).flatten().map(i64::cast_unsigned)
     }
 
     /// Marks a load as giving a reference that is not null.

@@ -64,6 +64,9 @@ impl FunctionTranslator<'_, '_, '_> {
             self.unit.alias.tag(load, self.unit.metadata.tbaa, self.unit.alias.global);
         } else if !self.in_init {
             self.unit.mark_invariant(load);
+            if let Some(offset) = self.unit.offset_in_instance(self.function, address) {
+                self.unit.note_invariant_place(offset);
+            }
         }
         load
     }

@@ -183,23 +183,12 @@ type Fields = SmallVec<[(Value, Value); 8]>;
 
 /// The prototype that begins like an object, if its type has one.
 fn prototype_of(unit: &Unit<'_, '_>, function: Value, type_word: Value, fields: &Fields) -> Option<PrototypePlace> {
-    let source = |value| offset_in_instance(unit, function, address_of_invariant(unit, value)?);
+    let source = |value| unit.offset_in_instance(function, address_of_invariant(unit, value)?);
     let prototype = unit.prototypes.get(source(type_word)?)?;
     let is_copied = |&&(offset, value): &&(Value, Value)| {
         prototype.source_at(offset).is_some_and(|wanted| source(value) == Some(wanted))
     };
     (fields.iter().filter(is_copied).count() == prototype.sources.iter().flatten().count()).then_some(prototype)
-}
-
-/// The offset of an address in the function's own instance context.
-fn offset_in_instance(unit: &Unit<'_, '_>, function: Value, address: Value) -> Option<u64> {
-    let is_offset = address.is_instruction()
-        && address.opcode() == Opcode::GetElementPtr
-        && address.operand_count() == 2
-        && address.gep_source_type() == unit.types.i8
-        && function.param_count() > INSTANCE
-        && address.operand(0) == function.param(INSTANCE);
-    is_offset.then(|| address.operand(1).const_int()).flatten().map(i64::cast_unsigned)
 }
 
 /// Where an invariant was loaded from.

@@ -6,6 +6,7 @@
 //! collector's view explicit, function by function:
 //!
 //! 0. [`effects`]: what LLVM has found out about functions is forgotten.
+//!    [`invariants`]: what lies in the instance context and never changes is loaded as that again.
 //!    [`undefined`]: references that LLVM left undefined become null. [`vectors`]: vectors of pointers into objects
 //!    become their lanes.
 //! 1. [`strips`], [`polls`]: every loop that could run long without a safepoint gets a poll, short ones in every
@@ -31,6 +32,7 @@ mod effects;
 mod expand;
 mod fences;
 mod frame;
+mod invariants;
 mod liveness;
 mod polls;
 mod remembered;
@@ -66,6 +68,7 @@ fn lower_function(
     function: Value,
 ) -> Result<(), LlvmError> {
     effects::forget(function);
+    invariants::restore(unit, function);
     returns::split(unit, function, |i| is_safepoint(i) && !is_marker(i));
     undefined::define(unit, function);
     let mut cfg = cfg::Cfg::new(function);
