@@ -115,6 +115,7 @@ fn check_spaces(meta: &ModuleMeta) -> Result<(), LoadError> {
         meta.tags.len(),
         meta.data.len(),
         meta.elems.len(),
+        meta.prototypes.len(),
     ];
     ensure(lens.iter().all(|&len| len <= MAX_INDEX_SPACE), || "an index space is too large".into())?;
     let page_fits = meta.memories.iter().all(|memory| memory.log_page_bytes <= 16);

@@ -8,7 +8,8 @@ use dolmen_abi::artifact::{
 };
 use dolmen_abi::collector::{Barrier, Motion};
 use dolmen_abi::meta::{DataSegment, ElemItems, ElemSegment, Export, ExternIdx, NO_CODE};
-use dolmen_abi::types::{ExternType, HeapType, Limits, MemoryType, RefType, TypeIdx, ValType};
+use dolmen_abi::prototype::PrototypeWord;
+use dolmen_abi::types::{ExternType, GlobalType, HeapType, Limits, MemoryType, RefType, TypeIdx, ValType};
 
 fn engine() -> Engine {
     Engine::new(&Config::new()).unwrap()
@@ -178,10 +179,23 @@ fn descriptions_are_checked() {
         |i| {
             let heap = HeapType::Concrete(TypeIdx(77));
             let value = ValType::Ref(RefType { nullable: true, heap });
-            i.meta.globals = vec![dolmen_abi::types::GlobalType { value, mutable: false }];
+            i.meta.globals = vec![GlobalType { value, mutable: false }];
         },
         "type 77 is not defined",
     );
+    check(|i| i.add_prototype(TypeIdx(9), PrototypeWord::Zero), "prototypes of what the module does not have");
+    check(|i| i.add_prototype(TypeIdx(0), PrototypeWord::Func(1)), "prototypes of what the module does not have");
+    for (global, mutable, value) in [
+        (1, false, ValType::Ref(RefType { nullable: true, heap: HeapType::Func })),
+        (0, true, ValType::Ref(RefType { nullable: true, heap: HeapType::Func })),
+        (0, false, ValType::I32),
+    ] {
+        let message = message(|i| {
+            i.meta.globals = vec![GlobalType { value, mutable }];
+            i.add_prototype(TypeIdx(0), PrototypeWord::Global(global));
+        });
+        assert!(message.contains("prototypes of what the module does not have"), "{message}");
+    }
     check(|i| i.unwind = vec![1; 8], "unwind section");
     check(|i| i.unwind = vec![0xff; 64], "unwind section");
 }

@@ -6,6 +6,7 @@ use dolmen_abi::artifact::{
 };
 use dolmen_abi::collector::{Barrier, Motion, Protocol};
 use dolmen_abi::meta::{Export, ExternIdx, Import, ModuleMeta, Names, Trampolines};
+use dolmen_abi::prototype::{Prototype, PrototypeWord};
 use dolmen_abi::signature::{MachineSignature, MachineType};
 use dolmen_abi::types::{CompositeType, ExternType, FuncType, RecGroup, SubType, TypeIdx, ValType};
 
@@ -53,6 +54,11 @@ impl Image {
         image.meta.exports = vec![Export { name: "inc".into(), index: ExternIdx::Func(0) }];
         image.names = Names { module: Some("m".into()), funcs: vec![(0, "increment".into())], ..Names::default() };
         image
+    }
+
+    /// Adds a prototype of objects of a type, with one word.
+    pub(super) fn add_prototype(&mut self, ty: TypeIdx, word: PrototypeWord) {
+        self.meta.prototypes.push(Prototype { ty, words: [PrototypeWord::Zero, word, PrototypeWord::Zero] });
     }
 
     /// A module that imports `"env" "f"`, `(i32) -> (i32)`, and exports `call`, which calls it.
