@@ -226,8 +226,7 @@ impl<'u, 'c, 'm> FunctionTranslator<'u, 'c, 'm> {
 
     /// The type word of a type of the module.
     pub(crate) fn type_word(&self, ty: TypeIdx) -> Value {
-        let canonical = self.unit.module.canonical[ty.0 as usize];
-        self.load_instance(self.unit.types.i32, self.unit.layout.type_words + 4 * canonical)
+        self.load_instance(self.unit.types.i32, self.unit.type_word_offset(ty))
     }
 
     /// Traps with `code` if the condition holds; goes on otherwise.

@@ -51,13 +51,10 @@ impl Unit<'_, '_> {
         let sources = meta.prototypes[position].words.map(|word| match word {
             PrototypeWord::Zero => None,
             PrototypeWord::Global(global) => Some(word_at(layout.globals[global as usize - meta.imported_globals()])),
-            PrototypeWord::Func(func) => {
-                let position = meta.func_refs.binary_search(&func).expect("a reference was made of it");
-                Some(word_at(layout.func_refs + REF_BYTES * position as u32))
-            }
+            PrototypeWord::Func(func) => Some(word_at(self.func_ref_offset(func))),
         });
         let offset = self.numbers.place(layout.prototypes + PROTOTYPE_BYTES * position as u32, PROTOTYPE_BYTES);
-        let type_word = word_at(layout.type_words + 4 * ty.0);
+        let type_word = word_at(self.type_word_offset(ty));
         self.prototypes.0.borrow_mut().insert(type_word, PrototypePlace { offset, sources });
     }
 }

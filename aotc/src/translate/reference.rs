@@ -57,9 +57,7 @@ impl FunctionTranslator<'_, '_, '_> {
 
     /// The instance's reference to a function that is declared to be referred to.
     pub(crate) fn func_ref(&self, func: u32) -> Value {
-        let func_refs = &self.unit.module.meta.func_refs;
-        let position = func_refs.binary_search(&func).expect("validation requires a declaration");
-        self.load_instance(self.unit.types.reference, self.unit.layout.func_refs + 4 * position as u32)
+        self.load_instance(self.unit.types.reference, self.unit.func_ref_offset(func))
     }
 
     fn translate_br_on_null(&mut self, depth: u32) {

@@ -21,6 +21,7 @@ use dolmen_abi::context::ThreadContext;
 use dolmen_abi::context::{InstanceLayout, MemoryDef, TableDef, ValueSlot};
 use dolmen_abi::layout::{StructLayout, exception_layout, struct_layout};
 use dolmen_abi::object::MAX_OBJECT_BYTES;
+use dolmen_abi::reference::REF_BYTES;
 use dolmen_abi::signature::{MAX_REGISTER_RESULTS, MachineSignature, MachineType, surplus_params};
 use dolmen_abi::types::{CompositeType, TypeIdx};
 use rustc_hash::FxHashSet;
@@ -366,6 +367,17 @@ impl<'c, 'm> Unit<'c, 'm> {
     /// Marks a load as giving the same value whenever it executes.
     pub(crate) fn mark_invariant(&self, load: Value) {
         load.set_metadata(self.metadata.invariant_load, self.empty);
+    }
+
+    /// Where the instance context has the type word of a type of the module.
+    pub(crate) fn type_word_offset(&self, ty: TypeIdx) -> u32 {
+        self.layout.type_words + 4 * self.module.canonical[ty.0 as usize]
+    }
+
+    /// Where the instance context has its reference to a function that is declared to be referred to.
+    pub(crate) fn func_ref_offset(&self, func: u32) -> u32 {
+        let position = self.module.meta.func_refs.binary_search(&func).expect("validation requires a declaration");
+        self.layout.func_refs + REF_BYTES * position as u32
     }
 
     /// Notes that what lies at an offset in the instance context, as LLVM knows it, never changes.
