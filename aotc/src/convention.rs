@@ -1,4 +1,4 @@
-//! The last change before code generation: how calls are made.
+//! The last change before code generation: how calls are made, and what LLVM's optimiser would undo.
 //!
 //! Until here the IR says what LLVM's optimiser and verifier understand. What the processor is to do is a little
 //! different:
@@ -24,10 +24,12 @@
 //!
 //! **Returns.** A path that calls nothing gets a return of its own, so that the frame can be made on the other paths only.
 
+use crate::chases;
 use crate::cpu::Arch;
 use crate::llvm::{Builder, C_CC, Cast, FAST_CC, Opcode, TAIL_CC, Type, TypeKind, Value, attribute_index};
 use crate::remat;
 use crate::returns;
+use crate::rotates;
 use crate::translate::unit::Unit;
 use crate::traps;
 use crate::words;
@@ -89,6 +91,8 @@ pub(crate) fn apply(unit: &Unit<'_, '_>) {
     for &function in functions.iter().filter(|f| f.is_definition()) {
         let is_call = |i: Value| needs_frame(i) && !i.has_call_string_attribute(GATE_CALL);
         traps::join(unit, function, cause, is_call);
+        rotates::join(unit, function);
+        chases::branch(unit, function);
         remat::apply(unit, function, is_call);
         words::apply(unit, function);
         let mut has_gates = false;

@@ -12,6 +12,7 @@
 pub mod artifact;
 mod bonuses;
 mod cache;
+mod chases;
 mod codegen;
 mod compile;
 mod convention;
@@ -34,6 +35,7 @@ mod places;
 mod profile;
 mod remat;
 mod returns;
+mod rotates;
 mod sums;
 mod tail_calls;
 #[cfg(test)]

@@ -190,6 +190,15 @@ impl<'c> Builder<'c> {
         Block(unsafe { LLVMGetInsertBlock(self.raw) })
     }
 
+    /// Takes an instruction out of its block to where instructions are added.
+    pub(crate) fn move_here(&self, instruction: Value) {
+        // SAFETY: the handle is an instruction's in a block by contract of this function, and in none when it is added.
+        unsafe {
+            LLVMInstructionRemoveFromParent(instruction.0);
+            LLVMInsertIntoBuilder(self.raw, instruction.0);
+        }
+    }
+
     /// Adds an instruction that does what another one does, to the same operands.
     pub(crate) fn insert_copy(&self, instruction: Value) -> Value {
         // SAFETY: the handle is an instruction's by contract of this function; the copy is in no block yet.

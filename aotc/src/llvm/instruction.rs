@@ -112,6 +112,18 @@ impl Value {
         unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMAdd }
     }
 
+    /// Whether the instruction is an integer multiplication.
+    pub(crate) fn is_mul(self) -> bool {
+        // SAFETY: the handle is an instruction's by contract of this function.
+        unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMMul }
+    }
+
+    /// Whether the instruction shifts to the right and fills with zeros.
+    pub(crate) fn is_logical_right_shift(self) -> bool {
+        // SAFETY: the handle is an instruction's by contract of this function.
+        unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMLShr }
+    }
+
     pub(crate) fn is_float_add(self) -> bool {
         // SAFETY: the handle is an instruction's by contract of this function.
         unsafe { LLVMGetInstructionOpcode(self.0) == LLVMOpcode::LLVMFAdd }
