@@ -5,6 +5,8 @@
 //! ([`Constant`]): the operands of `struct.new` and of `struct.set`. A field with few possible values is one whose
 //! loads have few outcomes, and a call through them few targets.
 //!
+//! Mutable globals of functions are as fields are.
+//!
 //! The result is a *guess* all the same: another module, or the host, can make objects of equal types. So a value set
 //! may only choose what code compares with; see [`crate::translate::devirtualise`]. What is certain is in
 //! [`makers`](super::makers) and [`elements`].
@@ -24,6 +26,7 @@ use crate::error::CompileError;
 use dolmen_abi::prototype::Prototype;
 use dolmen_abi::types::{CompositeType, HeapType, RefType, StorageType, TypeIdx, ValType};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 use wasmparser::{FuncValidatorAllocations, Operator};
 
 /// More values than this are as good as unknown.
@@ -81,8 +84,10 @@ pub(super) type FieldKey = (u32, u32);
 pub(crate) struct Stores {
     /// By the type that is made.
     created: HashMap<FieldKey, ValueSet>,
-    /// By the type that first declares the field.
+    /// By the type that the store names, of which the object is, or of a subtype.
     written: HashMap<FieldKey, ValueSet>,
+    /// What bodies store in globals of functions.
+    globals: HashMap<u32, ValueSet>,
     funcs: BTreeSet<u32>,
     /// Types that are passed for parameters.
     passed: HashMap<Param, BTreeSet<TypeIdx>>,
@@ -100,16 +105,21 @@ const MAX_PASSED: usize = 4;
 impl Stores {
     fn merge(&mut self, other: Self) {
         for (into, from) in [(&mut self.created, other.created), (&mut self.written, other.written)] {
-            for (key, set) in from {
-                into.entry(key).or_default().merge(&set);
-            }
+            merge_sets(into, from);
         }
+        merge_sets(&mut self.globals, other.globals);
         self.funcs.extend(other.funcs);
         for (param, types) in other.passed {
             extend_passed(self.passed.entry(param).or_default(), &types);
         }
         self.passed_on.extend(other.passed_on);
         self.elements.merge(other.elements);
+    }
+}
+
+fn merge_sets<K: Eq + Hash>(into: &mut HashMap<K, ValueSet>, from: HashMap<K, ValueSet>) {
+    for (key, set) in from {
+        into.entry(key).or_default().merge(&set);
     }
 }
 
@@ -129,6 +139,8 @@ fn extend_passed(into: &mut BTreeSet<TypeIdx>, types: &BTreeSet<TypeIdx>) -> boo
 pub(crate) struct StoredValues {
     /// By struct type: what its objects and those of its subtypes hold.
     fields: HashMap<FieldKey, ValueSet>,
+    /// What bodies store in globals of functions.
+    globals: HashMap<u32, ValueSet>,
     /// Functions that references are made of, by the canonical index of their type.
     funcs: BTreeMap<u32, Vec<u32>>,
     passed: HashMap<Param, BTreeSet<TypeIdx>>,
@@ -152,7 +164,8 @@ pub(crate) struct Interest {
 impl Interest {
     /// What is of interest in a module, if anything is.
     pub(crate) fn of(module: &Module<'_>) -> Option<Self> {
-        let interest = Self { values: has_functions_in_structs(module), elements: elements::is_worthwhile(module) };
+        let has_functions = has_functions_in_structs(module) || has_functions_in_variables(module);
+        let interest = Self { values: has_functions, elements: elements::is_worthwhile(module) };
         (interest.values || interest.elements).then_some(interest)
     }
 }
@@ -162,6 +175,16 @@ fn has_functions_in_structs(module: &Module<'_>) -> bool {
         CompositeType::Struct(fields) => fields.iter().any(|field| is_function(module, field.storage)),
         CompositeType::Func(_) | CompositeType::Array(_) => false,
     })
+}
+
+fn has_functions_in_variables(module: &Module<'_>) -> bool {
+    (0..module.meta.globals.len()).any(|global| is_variable_function(module, global as u32))
+}
+
+/// Whether a global holds functions, now this one and then another.
+fn is_variable_function(module: &Module<'_>, global: u32) -> bool {
+    let ty = module.meta.globals[global as usize];
+    ty.mutable && is_function(module, StorageType::Val(ty.value))
 }
 
 fn is_function(module: &Module<'_>, storage: StorageType) -> bool {
@@ -182,19 +205,19 @@ impl StoredValues {
         parts.into_iter().for_each(|part| all.merge(part));
         let prototypes = prototypes::find(module, &all.created);
         all.merge(constant_stores(module));
-        let mut fields: HashMap<FieldKey, ValueSet> = HashMap::new();
-        for (&(ty, field), set) in &all.created {
-            let mut current = Some(TypeIdx(ty));
-            while let Some(ty) = current.filter(|&ty| (field as usize) < field_count(module, ty)) {
-                let canonical = module.canonical[ty.0 as usize];
-                fields.entry((canonical, field)).or_default().merge(set);
-                current = module.sub_type(ty).supertype;
-            }
-        }
+        let mut fields = HashMap::new();
+        spread(module, &all.created, &mut fields);
+        let mut written = HashMap::new();
+        spread(module, &all.written, &mut written);
         for (&(ty, field), set) in &mut fields {
-            let declaring = module.canonical[module.declaring_type(TypeIdx(ty), field as usize).0 as usize];
-            if let Some(written) = all.written.get(&(declaring, field)) {
+            if let Some(written) = written.get(&(ty, field)) {
                 set.merge(written);
+            }
+            // What is stored through a supertype may be stored in an object of this type.
+            for ty in ancestors(module, ty, field).skip(1) {
+                if let Some(written) = all.written.get(&(ty, field)) {
+                    set.merge(written);
+                }
             }
         }
         let mut funcs: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
@@ -210,12 +233,18 @@ impl StoredValues {
         // Bodies were looked through for what they store.
         let is_known = elements.are_inside() && has_functions_in_structs(module);
         let makers = Makers::new(module, &all.created, is_known);
-        Self { fields, funcs, passed, elements, makers, prototypes, functions_are_own }
+        Self { fields, globals: all.globals, funcs, passed, elements, makers, prototypes, functions_are_own }
     }
 
     /// What a field of objects of a type, or of its subtypes, can hold.
     pub(crate) fn field(&self, module: &Module<'_>, ty: TypeIdx, field: u32) -> Option<&BTreeSet<Constant>> {
         self.fields.get(&(module.canonical[ty.0 as usize], field))?.complete()
+    }
+
+    /// What bodies store in a mutable global of functions. Its initial value is not among it, which a program that replaces it
+    /// has called once, if it ever does: producers keep the initialiser of a class in such a global.
+    pub(crate) fn global(&self, global: u32) -> Option<&BTreeSet<Constant>> {
+        self.globals.get(&global)?.complete()
     }
 
     /// Struct types that direct calls pass for a parameter whose own type is more general; not all of them.
@@ -241,6 +270,21 @@ fn pass_on(passed: &mut HashMap<Param, BTreeSet<TypeIdx>>, passed_on: &BTreeSet<
             }
         }
     }
+}
+
+/// Adds what the objects of each type hold to what those of its supertypes do.
+fn spread(module: &Module<'_>, sets: &HashMap<FieldKey, ValueSet>, fields: &mut HashMap<FieldKey, ValueSet>) {
+    for (&(ty, field), set) in sets {
+        for ty in ancestors(module, ty, field) {
+            fields.entry((ty, field)).or_default().merge(set);
+        }
+    }
+}
+
+/// A type and its supertypes that have a field, by their canonical indices.
+fn ancestors(module: &Module<'_>, ty: u32, field: u32) -> impl Iterator<Item = u32> {
+    let types = std::iter::successors(Some(TypeIdx(ty)), |&ty| module.sub_type(ty).supertype);
+    types.take_while(move |&ty| (field as usize) < field_count(module, ty)).map(|ty| module.canonical[ty.0 as usize])
 }
 
 fn field_count(module: &Module<'_>, ty: TypeIdx) -> usize {
@@ -361,6 +405,7 @@ impl Scanner<'_, '_> {
             Operator::StructNew { struct_type_index } => self.create(struct_type_index, 0),
             Operator::StructNewDesc { struct_type_index } => self.create(struct_type_index, 1),
             Operator::StructSet { struct_type_index, field_index } => self.write(struct_type_index, field_index),
+            Operator::GlobalSet { global_index } => self.write_global(global_index),
             Operator::Call { function_index } | Operator::ReturnCall { function_index } => self.call(function_index),
             _ => Known { constant: plain_constant(operator), ..Known::default() },
         }
@@ -397,10 +442,16 @@ impl Scanner<'_, '_> {
     }
 
     fn write(&mut self, ty: u32, field: u32) -> Known {
-        let declaring = self.module.declaring_type(TypeIdx(ty), field as usize);
-        let canonical = self.module.canonical[declaring.0 as usize];
         let value = self.operand(0).constant;
-        self.stores.written.entry((canonical, field)).or_default().insert(value);
+        self.stores.written.entry((self.module.canonical[ty as usize], field)).or_default().insert(value);
+        Known::default()
+    }
+
+    fn write_global(&mut self, global: u32) -> Known {
+        if is_variable_function(self.module, global) {
+            let value = self.operand(0).constant;
+            self.stores.globals.entry(global).or_default().insert(value);
+        }
         Known::default()
     }
 
@@ -418,5 +469,66 @@ impl Scanner<'_, '_> {
         }
         let result = ty.results.first().and_then(|&result| struct_type(self.module, result));
         Known { ty: result, ..Known::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::with_stored_values;
+
+    /// Method tables of which `$b` is an `$a` and `$c` is not, and bodies' stores; functions 0 to 3 are methods.
+    fn with_tables<R>(stores: &str, run: impl FnOnce(&Module<'_>, StoredValues) -> R) -> R {
+        let text = format!(
+            "(type $m (func))
+            (type $object (sub (struct (field $f (mut (ref null $m))))))
+            (type $a (sub $object (struct (field $f (mut (ref null $m))) (field i32))))
+            (type $b (sub $a (struct (field $f (mut (ref null $m))) (field i32) (field i32))))
+            (type $c (sub $object (struct (field $f (mut (ref null $m))) (field i64))))
+            (func $0 (type $m)) (func $1 (type $m)) (func $2 (type $m)) (func $3 (type $m))
+            (elem declare func $0 $1 $2 $3)
+            (global (ref $a) (struct.new_default $a)) (global (ref $b) (struct.new_default $b))
+            (global (ref $c) (struct.new_default $c))
+            (global $late (mut (ref null $m)) (ref.func $0)) (global $number (mut i32) (i32.const 0))
+            (func (param $o (ref $object)) (param $a (ref $a)) (param $b (ref $b)) (param $c (ref $c)) {stores})"
+        );
+        with_stored_values(&text, run)
+    }
+
+    fn funcs(values: Option<&BTreeSet<Constant>>) -> Option<Vec<u32>> {
+        let func = |value: &Constant| match *value {
+            Constant::Func(func) => func,
+            other => panic!("{other:?}"),
+        };
+        values.map(|values| values.iter().map(func).collect())
+    }
+
+    #[test]
+    fn a_field_holds_what_is_stored_through_related_types() {
+        let set = |ty: &str, func: u32| format!("(struct.set ${ty} $f (local.get ${ty}) (ref.func ${func}))");
+        let fields = |stores: &str| {
+            with_tables(stores, |module, values| [1, 2, 3, 4].map(|ty| funcs(values.field(module, TypeIdx(ty), 0))))
+        };
+        assert_eq!(fields(""), [None, None, None, None], "null alone is no function");
+        let own = set("a", 1) + &set("b", 2) + &set("c", 3);
+        let [of_object, of_a, of_b, of_c] = fields(&own);
+        assert_eq!(of_object, Some(vec![1, 2, 3]));
+        assert_eq!(of_a, Some(vec![1, 2]));
+        assert_eq!(of_b, Some(vec![1, 2]), "an object that is an $a may be a $b");
+        assert_eq!(of_c, Some(vec![3]), "types beside each other share nothing");
+        let through_object = own.clone() + &set("o", 0).replace("$o $f", "$object $f");
+        assert_eq!(fields(&through_object)[3], Some(vec![0, 3]));
+        let unknown = own + "(struct.set $b $f (local.get $b) (struct.get $c $f (local.get $c)))";
+        assert_eq!(fields(&unknown), [None, None, None, Some(vec![3])]);
+    }
+
+    #[test]
+    fn a_global_holds_what_bodies_put_there() {
+        let global = |stores: &str| with_tables(stores, |_, values| funcs(values.global(3)));
+        assert_eq!(global("(global.set $number (i32.const 1))"), None);
+        assert_eq!(global("(global.set $late (ref.func $1))"), Some(vec![1]), "the initial value is called once");
+        assert_eq!(global("(global.set $late (ref.func $1)) (global.set $late (ref.null $m))"), Some(vec![1]));
+        assert_eq!(global("(global.set $late (struct.get $c $f (local.get $c)))"), None);
+        with_tables("(global.set $number (i32.const 1))", |_, values| assert!(values.global(4).is_none()));
     }
 }

@@ -16,6 +16,9 @@
 //! table == global $A.vtable ? call $A.run : table == global $B.vtable ? call $B.run : call_ref
 //! ```
 //!
+//! A function in a mutable global is compared with those that the module's bodies put there: a class's initialiser that, once
+//! called, is replaced by a function that does nothing.
+//!
 //! Where several tables share a function, or a table is in no global, function references are compared instead. Where too
 //! many functions come into question, as for `equals` of the root class, the types of the arguments choose: their static
 //! types, and those that direct calls pass for a parameter. A receiver is often of the class that its argument is of.
@@ -43,6 +46,8 @@ use std::collections::BTreeSet;
 pub(crate) enum Fact {
     Is(Constant),
     Loaded(Chain),
+    /// It was loaded from this mutable global.
+    Variable(u32),
     /// It is this parameter of the function, if nothing else was assigned to it.
     Param(u32),
 }
@@ -190,6 +195,10 @@ impl FunctionTranslator<'_, '_, '_> {
                 .or_else(|| self.guards_of_field(chain.last, callee.value, ty))
                 .map(cover)
                 .or_else(|| self.guards_of_arguments(chain, callee.value, ty).map(guess)),
+            Some(&Fact::Variable(global)) => {
+                let values = self.unit.module.stored_values.global(global);
+                values.and_then(|values| self.func_guards(values, callee.value, ty)).map(cover)
+            }
             _ => None,
         };
         targets.or_else(|| self.targets_by_type(callee.value, ty))
@@ -215,6 +224,11 @@ impl FunctionTranslator<'_, '_, '_> {
     /// Guards for everything that the field can hold that the callee was loaded from.
     fn guards_of_field(&self, (ty, field): (TypeIdx, u32), callee: Value, called: TypeIdx) -> Option<Vec<Guard>> {
         let values = self.unit.module.stored_values.field(self.unit.module, ty, field)?;
+        self.func_guards(values, callee, called)
+    }
+
+    /// Guards for functions of a type, if there is nothing else and they are few.
+    fn func_guards(&self, values: &BTreeSet<Constant>, callee: Value, called: TypeIdx) -> Option<Vec<Guard>> {
         let signature = MachineSignature::from(self.unit.module.func_type(called));
         let func = |value: &Constant| match *value {
             Constant::Func(func) if self.has_signature(func, &signature) => Some(func),
