@@ -26,6 +26,18 @@ pub struct Setup {
     pub gc_verify: bool,
 }
 
+impl Setup {
+    /// An engine for runs with this set-up.
+    pub(crate) fn engine(self) -> Result<Engine> {
+        let mut config = Config::new();
+        config.collector(self.collector).gc_stress(self.gc_stress).gc_verify(self.gc_verify);
+        if let Some(threads) = self.gc_threads {
+            config.gc_threads(threads);
+        }
+        Ok(Engine::new(&config)?)
+    }
+}
+
 impl Default for Setup {
     /// What a user gets who asks for nothing.
     fn default() -> Self {
@@ -63,7 +75,7 @@ struct ArtifactKey {
 type CachedArtifact = Arc<OnceLock<Result<Arc<[u8]>, String>>>;
 
 /// Compiles a binary, once in this process for all setups that give the same artifact.
-fn compile_once(wasm: PathBuf, setup: Setup) -> Result<Arc<[u8]>> {
+pub(crate) fn artifact(wasm: PathBuf, setup: Setup) -> Result<Arc<[u8]>> {
     static CACHE: Mutex<Vec<(ArtifactKey, CachedArtifact)>> = Mutex::new(Vec::new());
     let key = ArtifactKey { wasm, opt_level: setup.opt_level, protocol: setup.collector.protocol() };
     let entry = {
@@ -122,13 +134,8 @@ struct Program {
 
 impl Program {
     fn new(wasm: PathBuf, setup: Setup) -> Result<Self> {
-        let artifact = compile_once(wasm, setup)?;
-        let mut config = Config::new();
-        config.collector(setup.collector).gc_stress(setup.gc_stress).gc_verify(setup.gc_verify);
-        if let Some(threads) = setup.gc_threads {
-            config.gc_threads(threads);
-        }
-        let engine = Engine::new(&config)?;
+        let artifact = artifact(wasm, setup)?;
+        let engine = setup.engine()?;
         let module = Module::deserialize(&engine, &artifact)?;
         let output = OutputBuffer::default();
         let context = WasiCtx::new().arg("program").stdout(OutputStream::Buffer(output.clone()));
@@ -145,7 +152,7 @@ impl Program {
 }
 
 /// The first line in which two texts differ, told with its number.
-fn first_difference(found: &str, expected: &str) -> Option<String> {
+pub(crate) fn first_difference(found: &str, expected: &str) -> Option<String> {
     let (mut found, mut expected) = (found.lines(), expected.lines());
     for number in 1_usize.. {
         match (found.next(), expected.next()) {

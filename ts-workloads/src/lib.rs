@@ -9,14 +9,17 @@
 //! |---|---|
 //! | `programs/` | twelve GC programs in WebAssembly text, with Java and C witnesses and their sizes |
 //! | `kotlin/` | two Kotlin programs for WASI, with the output that Kotlin/JVM gives, too |
+//! | `teavm/` | a tour of Java, compiled by TeaVM, with the output that HotSpot gives, too |
 //! | `benches/` | what single operations cost |
 //! | [`programs`] | the list: names, arguments, checksums, files |
 //! | [`harness`] | compile a program and run it, with every knob that tests turn |
+//! | [`teavm`] | the same for what TeaVM writes, which imports what JavaScript has |
 
 #![forbid(unsafe_code)]
 
 pub mod harness;
 pub mod programs;
+pub mod teavm;
 
 /// The examples of the project's front page must compile.
 #[cfg(doctest)]

@@ -7,6 +7,7 @@ use dolmen::Collector;
 use dolmen_aotc::OptLevel;
 use dolmen_workloads::harness::{Setup, check_benchmark, check_command};
 use dolmen_workloads::programs::{Benchmark, Size, Variant, benchmarks, commands};
+use dolmen_workloads::teavm;
 use std::num::{NonZeroU32, NonZeroU64};
 
 /// Calls per benchmark: the second finds state that the first left behind.
@@ -93,6 +94,15 @@ fn commands_at_the_lowest_opt_level() {
 #[test]
 fn commands_under_stress() {
     check_commands(stressed(COARSE_STRESS));
+}
+
+/// Java, compiled by TeaVM.
+#[test]
+fn java_prints_what_it_should() {
+    let unoptimised = Setup { opt_level: OptLevel::O0, ..Setup::default() };
+    for setup in [unoptimised, Setup::default(), stressed(COARSE_STRESS)] {
+        teavm::check_tour(setup).unwrap_or_else(|error| panic!("{setup:?}\n{error:#}"));
+    }
 }
 
 #[test]

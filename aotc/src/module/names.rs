@@ -29,12 +29,14 @@ pub(crate) fn read(reader: NameSectionReader<'_>) -> Names {
     names
 }
 
+// The maps' own iterators end where an index is not larger than the one before. TeaVM writes names in another order.
+
 fn direct(map: wasmparser::NameMap<'_>) -> NameMap {
-    in_order(map.into_iter().map_while(Result::ok).map(|naming| (naming.index, naming.name.to_owned())))
+    in_order(map.names.map_while(Result::ok).map(|naming| (naming.index, naming.name.to_owned())))
 }
 
 fn indirect(map: wasmparser::IndirectNameMap<'_>) -> IndirectNameMap {
-    in_order(map.into_iter().map_while(Result::ok).map(|naming| (naming.index, direct(naming.names))))
+    in_order(map.names.map_while(Result::ok).map(|naming| (naming.index, direct(naming.names))))
 }
 
 /// Ascending; of several entries for an index the first counts.
@@ -73,6 +75,17 @@ mod tests {
         assert_eq!((names.types, names.tags, names.fields), (one("t"), one("e"), vec![(0, one("x"))]));
         assert_eq!(names.locals, [(0, vec![(0, "p".to_owned()), (1, "l".to_owned())])]);
         assert_eq!(names.labels, [(0, one("b"))]);
+    }
+
+    #[test]
+    fn names_come_in_any_order() {
+        // Functions 5, 2, and 5 again.
+        let bytes = [1, 10, 3, 5, 1, b'f', 2, 1, b'c', 5, 1, b'x'];
+        assert_eq!(names(&bytes).funcs, [(2, "c".to_owned()), (5, "f".to_owned())]);
+        // Of function 3 locals 1 and 0, of function 2 local 0.
+        let bytes = [2, 14, 2, 3, 2, 1, 1, b'l', 0, 1, b'p', 2, 1, 0, 1, b'q'];
+        let (of_2, of_3) = (vec![(0, "q".to_owned())], vec![(0, "p".to_owned()), (1, "l".to_owned())]);
+        assert_eq!(names(&bytes).locals, [(2, of_2), (3, of_3)]);
     }
 
     #[test]
