@@ -8,6 +8,7 @@
 use super::barrier;
 use super::bases::Bases;
 use super::cfg::Cfg;
+use super::offsets;
 use crate::convention::HEAP_BASE;
 use crate::llvm::{Block, Builder, C_CC, Cast, LlvmError, Op, Opcode, Type, TypeKind, Value};
 use crate::translate::unit::Unit;
@@ -76,12 +77,27 @@ impl Lowering<'_, '_, '_> {
             return Ok(());
         }
         self.b.position_before(access);
-        let address = self.address_of(operand)?;
+        let address = self.access_address(operand)?;
         access.set_operand(pointer, address);
         if access.opcode() == Opcode::Load {
             access.clear_metadata(self.unit.metadata.invariant_load);
         }
         Ok(())
+    }
+
+    /// The address of an access, computed at the builder's position. It is inside the object, which a part of it need not be.
+    fn access_address(&mut self, pointer: Value) -> Result<Value, LlvmError> {
+        let mut at = pointer;
+        while self.bases.is_derived(at) && at.opcode() == Opcode::GetElementPtr && offsets::is_exact(at) {
+            at = at.operand(0);
+        }
+        if !self.bases.is_derived(at) || at.opcode() != Opcode::GetElementPtr {
+            return self.address_of(pointer);
+        }
+        let offset = offsets::offset_of(self.unit, &self.b, pointer)?;
+        let offset = self.b.cast(Cast::ZExt, offset, self.unit.types.i64);
+        let start = self.address_of_reference(offsets::start_of(pointer));
+        Ok(self.b.gep_wrapping(self.unit.types.i8, start, &[offset]))
     }
 
     /// The address that a reference or derived pointer stands for, computed at the builder's position.
@@ -105,7 +121,7 @@ impl Lowering<'_, '_, '_> {
                     }
                     lanes => self.address_of(lanes)?,
                 };
-                let lane = self.address_of(pointer.operand(1))?;
+                let lane = self.access_address(pointer.operand(1))?;
                 Ok(self.b.insert_element(lanes, lane, pointer.operand(2)))
             }
             other => Err(LlvmError(format!("derived pointer through {other:?}: {}", pointer.print()))),
@@ -228,7 +244,7 @@ impl Lowering<'_, '_, '_> {
         };
         for (index, &arg) in args.iter().enumerate() {
             let is_address = is_reference(arg.ty()) && !is_stored_value(&name, index);
-            lowered.push(if is_address { self.address_of(arg)? } else { arg });
+            lowered.push(if is_address { self.access_address(arg)? } else { arg });
         }
         if let Some(function) = super::copy::function_for(self.unit, &name, call) {
             // Loops that LLVM made copies of count in the width of references.
@@ -257,7 +273,7 @@ impl Lowering<'_, '_, '_> {
         }
         self.b.position_before(compare);
         for index in 0..2 {
-            let address = self.address_of(compare.operand(index))?;
+            let address = self.access_address(compare.operand(index))?;
             compare.set_operand(index, address);
         }
         Ok(())

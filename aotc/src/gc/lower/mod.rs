@@ -34,6 +34,7 @@ mod fences;
 mod frame;
 mod invariants;
 mod liveness;
+mod offsets;
 mod polls;
 mod remembered;
 mod strips;
@@ -74,6 +75,9 @@ fn lower_function(
     let mut cfg = cfg::Cfg::new(function);
     check_variables(&cfg)?;
     if vectors::take_apart(unit, &cfg)? {
+        cfg = cfg::Cfg::new(function);
+    }
+    if offsets::split_merges(unit, &cfg)? {
         cfg = cfg::Cfg::new(function);
     }
     if unit.polls {

@@ -280,3 +280,63 @@ second:
     assert_eq!(cleared(""), 0);
     assert_eq!(cleared("call tailcc void @collect(ptr %thread, ptr %instance, ptr %heap)"), 1);
 }
+
+/// Of a sum of indices either may wrap around: the offset is added up in 32 bits and then extended.
+#[test]
+fn offsets_that_wrap_are_computed_in_32_bits() {
+    let code = lowered(
+        r#"
+define tailcc i32 @f(ptr %thread, ptr %instance, ptr %heap, ref %a, i32 %x, i32 %y) {
+  %elements = getelementptr inbounds nuw i8, ref %a, i32 8
+  %part = getelementptr i32, ref %elements, i32 %x
+  %element = getelementptr i32, ref %part, i32 %y
+  %sum = load i32, ref %element, align 4
+  %inside = getelementptr nuw i32, ref %elements, i32 %x
+  %known = load i32, ref %inside, align 4
+  %both = add i32 %sum, %known
+  ret i32 %both
+}
+"#,
+    )
+    .expect("lowers");
+    let wraps = between(&code, "define", "%sum = load");
+    assert_eq!(count(wraps, "mul i32"), 2, "{code}");
+    assert_eq!(count(wraps, "zext i32"), 2, "the reference and the offset: {code}");
+    let exact = between(&code, "%sum = load", "%known = load");
+    assert_eq!((count(exact, "mul"), count(exact, "zext i32 %x")), (0, 1), "{code}");
+}
+
+/// Where control flow merges addresses with parts that wrap, it merges references and offsets: both start at one, and
+/// what is added behind the merge counts from there.
+#[test]
+fn merges_of_addresses_that_wrap_are_taken_apart() {
+    let code = lowered(
+        r#"
+define tailcc i32 @f(ptr %thread, ptr %instance, ptr %heap, ref %a, ref %b, i32 %x, i32 %y, i1 %which) {
+  br i1 %which, label %left, label %right
+left:
+  %of.a = getelementptr i32, ref %a, i32 %x
+  br label %merge
+right:
+  %of.b = getelementptr i8, ref %b, i32 8
+  br label %merge
+merge:
+  %p = phi ref [ %of.a, %left ], [ %of.b, %right ]
+  %chosen = freeze ref %p
+  br label %merge.end
+merge.end:
+  call tailcc void @collect(ptr %thread, ptr %instance, ptr %heap)
+  %element = getelementptr i32, ref %chosen, i32 %y
+  %x.element = load i32, ref %element, align 4
+  ret i32 %x.element
+}
+"#,
+    )
+    .expect("lowers");
+    let merge = between(&code, "merge:", "merge.end:");
+    assert_eq!(count(merge, "phi ptr addrspace(271)"), 1, "{code}");
+    assert_eq!(count(merge, "phi i32"), 1, "{code}");
+    assert_eq!(count(&code, "phi ptr ["), 0, "no address crosses: {code}");
+    let access = between(&code, "@collect", "%x.element = load");
+    assert_eq!(count(access, "zext i32"), 2, "{code}");
+}

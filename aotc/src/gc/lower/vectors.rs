@@ -10,11 +10,12 @@
 //! - what else takes a vector of addresses (gather, scatter, comparison) gets it from insertions directly in front,
 //!   so that no safepoint is between. [`super::address`] makes a vector of addresses of them.
 //!
-//! One kind stays as it is: a `getelementptr` of references whose lanes nothing takes apart or merges. It has one
-//! base, if only a vector of them.
+//! One kind stays as it is: an exact `getelementptr` ([`offsets`]) of references whose lanes nothing takes apart or merges. It
+//! has one base, if only a vector of them.
 
 use super::bases::find_derived;
 use super::cfg::Cfg;
+use super::offsets;
 use crate::llvm::{Block, Builder, LlvmError, Opcode, TypeKind, Value};
 use crate::translate::unit::Unit;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -49,8 +50,8 @@ pub(super) fn take_apart(unit: &Unit<'_, '_>, cfg: &Cfg) -> Result<bool, LlvmErr
 
 /// The derived vectors without those that may stay as they are.
 fn not_whole(cfg: &Cfg, vectors: &FxHashSet<Value>) -> FxHashSet<Value> {
-    let mut apart: FxHashSet<Value> =
-        vectors.iter().copied().filter(|vector| vector.opcode() != Opcode::GetElementPtr).collect();
+    let is_whole = |vector: &Value| vector.opcode() == Opcode::GetElementPtr && offsets::is_exact(*vector);
+    let mut apart: FxHashSet<Value> = vectors.iter().copied().filter(|vector| !is_whole(vector)).collect();
     let mut changed = true;
     while changed {
         changed = false;
