@@ -22,13 +22,20 @@ use std::collections::HashSet;
 /// Instructions that are looked at behind a load, at most.
 const MAX_SEARCHED: usize = 200;
 
+/// Steps times instructions of functions that are looked at: a step takes no more than some walks over the function.
+const MAX_WORK: usize = 10_000_000;
+
 /// Makes branches in a function whose references are lowered.
 pub(crate) fn branch(unit: &Unit<'_, '_>, function: Value) {
-    let instructions = function.blocks().into_iter().flat_map(Block::instructions);
-    let steps: Vec<_> = instructions.filter_map(Step::of).collect();
-    let goes_round = |step: &&Step| step.leads_to.contains(&step.object);
+    let instructions: Vec<_> = function.blocks().into_iter().flat_map(Block::instructions).collect();
+    let mut steps: Vec<_> = instructions.iter().filter_map(|&i| Step::of(i)).collect();
+    if steps.len().saturating_mul(instructions.len()) > MAX_WORK {
+        return;
+    }
+    let goes_round = |step: &&Step| what_follows(step.load).contains(&step.object);
     let walks: HashSet<_> = steps.iter().filter(goes_round).map(|step| step.object).collect();
-    steps.into_iter().filter(|step| !step.leads_to.is_disjoint(&walks)).for_each(|step| step.branch(unit));
+    steps.retain(|step| !what_follows(step.load).is_disjoint(&walks));
+    steps.into_iter().for_each(|step| step.branch(unit));
 }
 
 /// A load from a field that is selected.
@@ -38,8 +45,6 @@ struct Step {
     select: Value,
     /// The reference to the object.
     object: Value,
-    /// What is made of the result, by way of phis and of fields of objects.
-    leads_to: HashSet<Value>,
 }
 
 impl Step {
@@ -50,16 +55,15 @@ impl Step {
         let address = defined_by(load.operand(0), Opcode::GetElementPtr)?;
         let select = defined_by(address.operand(address.operand_count() - 1), Opcode::Select)?;
         let is_constant = |index: usize| select.operand(index).const_int().is_some();
-        if !is_constant(1) || !is_constant(2) {
-            return None;
-        }
-        Some(Self { load, address, select, object: object_of(address)?, leads_to: what_follows(load) })
+        let object = object_of(address)?;
+        (is_constant(1) && is_constant(2)).then_some(Self { load, address, select, object })
     }
 
     fn branch(self, unit: &Unit<'_, '_>) {
         let rest = self.load.block();
         let b = Builder::new(unit.context);
-        let head = unit.context.append_block(rest.parent(), "step");
+        // In front of the rest, so that it is the function's entry if the rest was.
+        let head = unit.context.insert_block(rest, "step");
         let ends = rest.parent().blocks().into_iter().filter_map(Block::terminator);
         ends.for_each(|end| end.redirect(rest, head));
         b.position_at_end(head);
@@ -67,7 +71,8 @@ impl Step {
             b.move_here(instruction);
         }
         let sides = [1, 2].map(|side| (unit.context.append_block(rest.parent(), "side"), self.select.operand(side)));
-        b.cond_br(self.select.operand(0), sides[0].0, sides[1].0);
+        let branch = b.cond_br(self.select.operand(0), sides[0].0, sides[1].0);
+        branch.copy_metadata(self.select, unit.metadata.prof);
         let loads = sides.map(|(block, field)| {
             b.position_at_end(block);
             let address = b.insert_copy(self.address);
@@ -102,7 +107,7 @@ fn object_of(address: Value) -> Option<Value> {
     Some(reference.operand(0))
 }
 
-/// References, and what is on the way to them, that are made of what a load has as its result.
+/// What is made of the result of a load, by way of phis and of fields of objects: references, and what leads to them.
 fn what_follows(load: Value) -> HashSet<Value> {
     let mut seen = HashSet::new();
     let mut work = vec![load];

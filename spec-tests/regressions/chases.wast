@@ -124,3 +124,49 @@
 (assert_return (invoke "circle" (i32.const 1)) (i32.const 1))
 (assert_return (invoke "circle" (i32.const 100)) (i32.const 185))
 (assert_return (invoke "circle" (i32.const 1000000000)) (i32.const 2673201373))
+
+;; The first step is where the function begins.
+(module
+  (type $node (struct
+    (field $key i32) (field $less (mut (ref null $node))) (field $more (mut (ref null $node)))))
+  (func $at (param $key i32) (param $less (ref null $node)) (param $more (ref null $node)) (result (ref $node))
+    (struct.new $node (local.get $key) (local.get $less) (local.get $more)))
+  (func $tree (export "tree") (result (ref $node))
+    (call $at (i32.const 4)
+      (call $at (i32.const 2) (call $at (i32.const 1) (ref.null $node) (ref.null $node)) (ref.null $node))
+      (call $at (i32.const 6) (call $at (i32.const 5) (ref.null $node) (ref.null $node)) (ref.null $node))))
+  (func $below (export "below") (param $at (ref $node)) (param $key i32) (result i32) (local $next (ref null $node))
+    (local.set $next
+      (if (result (ref null $node)) (i32.lt_s (local.get $key) (struct.get $node $key (local.get $at)))
+        (then (struct.get $node $less (local.get $at)))
+        (else (struct.get $node $more (local.get $at)))))
+    (loop $down
+      (if (ref.is_null (local.get $next)) (then (return (i32.const -1))))
+      (if (i32.eq (struct.get $node $key (local.get $next)) (local.get $key)) (then (return (local.get $key))))
+      (local.set $next
+        (if (result (ref null $node)) (i32.lt_s (local.get $key) (struct.get $node $key (local.get $next)))
+          (then (struct.get $node $less (local.get $next)))
+          (else (struct.get $node $more (local.get $next)))))
+      (br $down))
+    (unreachable))
+  (func $last (export "last") (param $at (ref $node)) (param $key i32) (result i32) (local $next (ref null $node))
+    (loop $down
+      (local.set $next
+        (if (result (ref null $node)) (i32.lt_s (local.get $key) (struct.get $node $key (local.get $at)))
+          (then (struct.get $node $less (local.get $at)))
+          (else (struct.get $node $more (local.get $at)))))
+      (if (ref.is_null (local.get $next)) (then (return (struct.get $node $key (local.get $at)))))
+      (local.set $at (ref.as_non_null (local.get $next)))
+      (br $down))
+    (unreachable))
+  (func (export "find") (param i32) (result i32) (call $below (call $tree) (local.get 0)))
+  (func (export "nearest") (param i32) (result i32) (call $last (call $tree) (local.get 0))))
+(assert_return (invoke "find" (i32.const 1)) (i32.const 1))
+(assert_return (invoke "find" (i32.const 5)) (i32.const 5))
+(assert_return (invoke "find" (i32.const 6)) (i32.const 6))
+(assert_return (invoke "find" (i32.const 4)) (i32.const -1))
+(assert_return (invoke "find" (i32.const 7)) (i32.const -1))
+(assert_return (invoke "nearest" (i32.const 0)) (i32.const 1))
+(assert_return (invoke "nearest" (i32.const 3)) (i32.const 2))
+(assert_return (invoke "nearest" (i32.const 5)) (i32.const 5))
+(assert_return (invoke "nearest" (i32.const 9)) (i32.const 6))

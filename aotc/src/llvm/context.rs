@@ -222,6 +222,13 @@ impl Context {
         })
     }
 
+    /// A new block in front of another one: the function's entry if that was it.
+    pub(crate) fn insert_block(&self, next: super::Block, name: &str) -> super::Block {
+        let name = std::ffi::CString::new(name).unwrap_or_default();
+        // SAFETY: the handle is a block's of this context; LLVM copies the name.
+        super::Block(unsafe { LLVMInsertBasicBlockInContext(self.0, next.0, name.as_ptr()) })
+    }
+
     pub(crate) fn append_block(&self, function: Value, name: &str) -> super::Block {
         let name = std::ffi::CString::new(name).unwrap_or_default();
         // SAFETY: the handle is a function's of this context; LLVM copies the name.

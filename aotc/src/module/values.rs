@@ -21,7 +21,7 @@ use super::constants::{Constant, plain_constant};
 use super::elements::{ElementStores, Elements};
 use super::makers::Makers;
 use super::types::{heap_type, val_type};
-use super::{Body, Module, elements, prototypes};
+use super::{Body, InitStep, Module, elements, prototypes};
 use crate::error::CompileError;
 use dolmen_abi::prototype::Prototype;
 use dolmen_abi::types::{CompositeType, HeapType, RefType, StorageType, TypeIdx, ValType};
@@ -44,7 +44,7 @@ impl ValueSet {
     fn insert(&mut self, value: Option<Constant>) {
         match value {
             Some(Constant::Null) => {}
-            Some(value) if !self.has_unknown && self.values.len() < MAX_VALUES => {
+            Some(value) if !self.has_unknown && (self.values.len() < MAX_VALUES || self.values.contains(&value)) => {
                 self.values.insert(value);
             }
             _ => {
@@ -88,6 +88,8 @@ pub(crate) struct Stores {
     written: HashMap<FieldKey, ValueSet>,
     /// What bodies store in globals of functions.
     globals: HashMap<u32, ValueSet>,
+    /// Functions, and globals of functions in which they store.
+    replaced: BTreeSet<(u32, u32)>,
     funcs: BTreeSet<u32>,
     /// Types that are passed for parameters.
     passed: HashMap<Param, BTreeSet<TypeIdx>>,
@@ -108,6 +110,7 @@ impl Stores {
             merge_sets(into, from);
         }
         merge_sets(&mut self.globals, other.globals);
+        self.replaced.extend(other.replaced);
         self.funcs.extend(other.funcs);
         for (param, types) in other.passed {
             extend_passed(self.passed.entry(param).or_default(), &types);
@@ -139,7 +142,7 @@ fn extend_passed(into: &mut BTreeSet<TypeIdx>, types: &BTreeSet<TypeIdx>) -> boo
 pub(crate) struct StoredValues {
     /// By struct type: what its objects and those of its subtypes hold.
     fields: HashMap<FieldKey, ValueSet>,
-    /// What bodies store in globals of functions.
+    /// What globals of functions hold.
     globals: HashMap<u32, ValueSet>,
     /// Functions that references are made of, by the canonical index of their type.
     funcs: BTreeMap<u32, Vec<u32>>,
@@ -205,6 +208,7 @@ impl StoredValues {
         parts.into_iter().for_each(|part| all.merge(part));
         let prototypes = prototypes::find(module, &all.created);
         all.merge(constant_stores(module));
+        add_initial_values(module, &mut all);
         let mut fields = HashMap::new();
         spread(module, &all.created, &mut fields);
         let mut written = HashMap::new();
@@ -241,8 +245,8 @@ impl StoredValues {
         self.fields.get(&(module.canonical[ty.0 as usize], field))?.complete()
     }
 
-    /// What bodies store in a mutable global of functions. Its initial value is not among it, which a program that replaces it
-    /// has called once, if it ever does: producers keep the initialiser of a class in such a global.
+    /// What a mutable global of functions holds when it is called; not the initialiser of a class that replaces itself, for
+    /// that is called once.
     pub(crate) fn global(&self, global: u32) -> Option<&BTreeSet<Constant>> {
         self.globals.get(&global)?.complete()
     }
@@ -291,6 +295,25 @@ fn field_count(module: &Module<'_>, ty: TypeIdx) -> usize {
     match &module.sub_type(ty).composite {
         CompositeType::Struct(fields) => fields.len(),
         CompositeType::Func(_) | CompositeType::Array(_) => 0,
+    }
+}
+
+/// Adds what globals of functions hold at first, but for functions that put another one there.
+fn add_initial_values(module: &Module<'_>, stores: &mut Stores) {
+    let initial = |step: &InitStep<'_>| match step {
+        InitStep::Global { global, value } => {
+            let first = value.get_operators_reader().into_iter().next()?.ok()?;
+            Some((*global, plain_constant(&first)))
+        }
+        _ => None,
+    };
+    let initial: HashMap<_, _> = module.init.iter().filter_map(initial).collect();
+    for (&global, set) in &mut stores.globals {
+        match initial.get(&global) {
+            Some(&Some(Constant::Func(func))) if stores.replaced.contains(&(func, global)) => {}
+            // Imported ones have none.
+            value => set.insert(value.copied().flatten()),
+        }
     }
 }
 
@@ -451,6 +474,7 @@ impl Scanner<'_, '_> {
         if is_variable_function(self.module, global) {
             let value = self.operand(0).constant;
             self.stores.globals.entry(global).or_default().insert(value);
+            self.stores.replaced.insert((self.func, global));
         }
         Known::default()
     }
@@ -526,9 +550,18 @@ mod tests {
     fn a_global_holds_what_bodies_put_there() {
         let global = |stores: &str| with_tables(stores, |_, values| funcs(values.global(3)));
         assert_eq!(global("(global.set $number (i32.const 1))"), None);
-        assert_eq!(global("(global.set $late (ref.func $1))"), Some(vec![1]), "the initial value is called once");
-        assert_eq!(global("(global.set $late (ref.func $1)) (global.set $late (ref.null $m))"), Some(vec![1]));
+        assert_eq!(global("(global.set $late (ref.func $1))"), Some(vec![0, 1]));
+        assert_eq!(global("(global.set $late (ref.func $1)) (global.set $late (ref.null $m))"), Some(vec![0, 1]));
         assert_eq!(global("(global.set $late (struct.get $c $f (local.get $c)))"), None);
         with_tables("(global.set $number (i32.const 1))", |_, values| assert!(values.global(4).is_none()));
+        let initialiser =
+            "(type $m (func)) (global $ready (mut (ref $m)) (ref.func $initialise)) (func $nothing (type $m))
+            (elem declare func $nothing) (func $initialise (type $m) (global.set $ready (ref.func $nothing)))";
+        with_stored_values(initialiser, |_, values| {
+            assert_eq!(funcs(values.global(0)), Some(vec![0]), "what replaces itself is called once");
+        });
+        let imported = "(type $m (func)) (import \"m\" \"g\" (global $g (mut (ref $m)))) (func $f (type $m))
+            (elem declare func $f) (func (global.set $g (ref.func $f)))";
+        with_stored_values(imported, |_, values| assert!(values.global(0).is_none()));
     }
 }

@@ -16,8 +16,8 @@
 //! table == global $A.vtable ? call $A.run : table == global $B.vtable ? call $B.run : call_ref
 //! ```
 //!
-//! A function in a mutable global is compared with those that the module's bodies put there: a class's initialiser that, once
-//! called, is replaced by a function that does nothing.
+//! A function in a mutable global is compared with those that the module puts there: a class's initialiser is replaced, when it
+//! is called, by a function that does nothing.
 //!
 //! Where several tables share a function, or a table is in no global, function references are compared instead. Where too
 //! many functions come into question, as for `equals` of the root class, the types of the arguments choose: their static
