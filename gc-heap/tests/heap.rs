@@ -80,14 +80,15 @@ fn types_are_checked() {
     }
     assert!(matches!(heap.alloc_array(runtime, t.node, 1), Err(AllocError::NoSuchType { .. })));
     assert!(matches!(heap.alloc_extern(runtime, t.node, 1), Err(AllocError::NoSuchType { .. })));
-    assert!(matches!(heap.alloc_immortal(0, 32), Err(AllocError::NoSuchType { .. })));
+    assert!(matches!(heap.alloc_immortal(runtime, 0, 32), Err(AllocError::NoSuchType { .. })));
 }
 
 #[test]
 fn immortal_objects_stay_and_end_the_trace() {
     let (mut w, t) = world(HeapOptions { verify: true, ..HeapOptions::default() });
-    let funcs: Vec<u32> =
-        (0..3000).map(|_| w.heap.alloc_immortal(t.func, FUNC_BYTES).map(ObjRef::word).unwrap()).collect();
+    let immortal =
+        |w: &mut World, bytes| w.heap.alloc_immortal(&mut w.runtime, t.func, bytes).map(ObjRef::word).unwrap();
+    let funcs: Vec<u32> = (0..3000).map(|_| immortal(&mut w, FUNC_BYTES)).collect();
     for (i, &func) in funcs.iter().enumerate() {
         w.write(func, 4, i as u32);
     }
@@ -104,10 +105,23 @@ fn immortal_objects_stay_and_end_the_trace() {
         assert_eq!((w.read(func, 0), w.read(func, 4)), (t.func, i as u32));
         assert!(w.heap.is_object(func));
     }
-    let large = w.heap.alloc_immortal(t.func, 100_000).unwrap().word();
+    let large = immortal(&mut w, 100_000);
     w.runtime.roots.push(large);
     w.collect();
     assert!(!w.heap.is_object(large + 8));
+}
+
+#[test]
+fn immortal_objects_take_the_place_of_garbage() {
+    let (mut w, t) = world(HeapOptions { max_bytes: 1 << 20, ..HeapOptions::default() });
+    while let Ok(object) = w.alloc_array(t.bytes, 1000) {
+        w.runtime.roots.push(object);
+    }
+    let immortal = |w: &mut World| w.heap.alloc_immortal(&mut w.runtime, t.func, 100_000).map(ObjRef::word);
+    assert!(matches!(immortal(&mut w), Err(AllocError::OutOfMemory { .. })));
+    w.runtime.roots.clear();
+    let object = immortal(&mut w).unwrap();
+    assert!(w.heap.is_object(object));
 }
 
 #[test]

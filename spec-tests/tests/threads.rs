@@ -216,6 +216,32 @@ fn panics_go_on_where_the_thread_is_joined() {
 }
 
 #[test]
+fn panics_of_program_threads_end_the_program() {
+    let engine = engine(&Config::new());
+    let module = compile(
+        &engine,
+        r#"(module
+          (import "env" "memory" (memory 1 1 shared))
+          (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+          (import "" "f" (func $f))
+          (func (export "wasi_thread_start") (param i32 i32) (call $f))
+          (func (export "run") (result i32)
+            (drop (call $spawn (i32.const 0)))
+            (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1))))"#,
+        true,
+    );
+    let mut store = Store::new(&engine, 0_u32).unwrap();
+    let mut linker = Linker::new(&engine);
+    let ty = FuncType::new(&engine, [], []);
+    linker.func_new("", "f", ty, |_: Caller<'_, u32>, _, _| panic!("the host's fault")).unwrap();
+    let threads = ProgramThreads::define(&mut linker, &mut store, &module).unwrap();
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    assert_eq!(trap_code(call(&mut store, instance, "run", &[])), TrapCode::Interrupt);
+    let failure = threads.take_failure().unwrap();
+    assert!(failure.to_string().contains("a host function panicked: the host's fault"), "{failure}");
+}
+
+#[test]
 fn host_functions_have_the_store_alone() {
     let engine = engine(&Config::new());
     let module = compile(

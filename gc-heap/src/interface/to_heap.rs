@@ -202,20 +202,31 @@ impl Heap {
 
     /// Makes an object of `bytes` bytes that lives as long as the heap and is never traced: it may hold no
     /// reference but to other immortal objects. Function objects are such. Zero but for its type word; the
-    /// caller fills it through [`Heap::address`]. Never collects.
+    /// caller fills it through [`Heap::address`]. Collects only if there is no memory otherwise.
     ///
     /// # Errors
     ///
     /// [`AllocError::OutOfMemory`], [`AllocError::NoSuchType`].
-    pub fn alloc_immortal(&mut self, type_word: u32, bytes: u32) -> Result<ObjRef, AllocError> {
+    pub fn alloc_immortal(
+        &mut self,
+        runtime: &mut dyn Runtime,
+        type_word: u32,
+        bytes: u32,
+    ) -> Result<ObjRef, AllocError> {
         object::type_desc(&*self.state.types, type_word).ok_or(AllocError::NoSuchType { type_word })?;
         let bytes = bytes.max(OBJECT_ALIGN_BYTES).checked_next_multiple_of(OBJECT_ALIGN_BYTES);
         let bytes = bytes.filter(|&b| u64::from(b) <= MAX_OBJECT_BYTES).ok_or_else(|| self.out_of_memory(u32::MAX))?;
-        let HeapState { allocator, space, .. } = &mut self.state;
-        let object = allocator.alloc_immortal(space, bytes).or_else(|| {
-            space.set_reserve_open(true);
-            allocator.alloc_immortal(space, bytes)
-        });
+        let take = |HeapState { allocator, space, .. }: &mut HeapState| {
+            allocator.alloc_immortal(space, bytes).or_else(|| {
+                space.set_reserve_open(true);
+                allocator.alloc_immortal(space, bytes)
+            })
+        };
+        let mut object = take(&mut self.state);
+        if object.is_none() {
+            self.collect(runtime, Cause::Exhausted)?;
+            object = take(&mut self.state);
+        }
         let object = object.ok_or_else(|| self.out_of_memory(bytes))?;
         Ok(self.init(object, type_word))
     }

@@ -160,7 +160,8 @@ pub(crate) fn new_host_func<T: 'static>(
         instance,
         entry: code.entry,
     };
-    let object = new_func(&mut inner.heap, object).map_err(StoreError::Heap)?;
+    let (heap, mut runtime) = inner.heap_and_runtime();
+    let object = new_func(heap, &mut runtime, object).map_err(StoreError::Heap)?;
     if code.host_call == 0 {
         inner.wait_for_trampolines(signature, object);
     }

@@ -209,7 +209,8 @@ fn add_funcs(
                 let type_word = engine.types().entry(module.spaces().funcs[func as usize]).type_word;
                 let instance = context.address().as_ptr() as u64;
                 let func = FuncObject { type_word, func_index: func, code, instance, entry };
-                object::new_func(&mut store.heap, func).map_err(StoreError::Heap)?.word()
+                let (heap, mut runtime) = store.heap_and_runtime();
+                object::new_func(heap, &mut runtime, func).map_err(StoreError::Heap)?.word()
             }
             (None, None) => unreachable!("the loader has checked that defined functions have trampolines"),
         };

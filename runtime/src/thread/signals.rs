@@ -135,11 +135,11 @@ pub(super) fn ensure_signal_stack() -> io::Result<()> {
 extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let activation = CURRENT.get();
     // SAFETY: the kernel passes a valid record of the fault.
-    let address = unsafe { (*info).si_addr() } as u64;
+    let (address, is_fault) = unsafe { ((*info).si_addr() as u64, is_fault(info)) };
     // SAFETY: `CURRENT` is null or an activation in `Thread::call`, which outlives the code that it runs. The handler
     // interrupts that code, so nobody changes what is read here but as the activation expects.
     match unsafe { activation.as_ref() } {
-        Some(activation) if activation.is_guard(address) && activation.runs_compiled_code() => {
+        Some(activation) if is_fault && activation.is_guard(address) && activation.runs_compiled_code() => {
             // SAFETY: the kernel passes the interrupted context, and it is compiled code (or a C function it
             // calls) of this thread that stopped.
             unsafe { entry::redirect_to_raise(context, activation.context()) };
@@ -154,6 +154,16 @@ extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
     }
 }
 
+/// Whether a signal is a fault of the code that it interrupts, and was not sent.
+///
+/// # Safety
+///
+/// The record must be a valid one.
+unsafe fn is_fault(info: *const libc::siginfo_t) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { (*info).si_code > 0 }
+}
+
 /// Says why the process is about to die: Rust code cannot be stopped where it is.
 fn report_host_overflow() {
     const MESSAGE: &[u8] = b"dolmen: a host function exhausted the native stack (see Config::max_stack_bytes)\n";
@@ -164,14 +174,21 @@ fn report_host_overflow() {
 
 /// Does what would have happened without our handler.
 ///
+/// A fault happens again when the handler has returned, and then meets what is installed by then. A signal that another
+/// process or `raise` has sent does not, so it is sent once more if the previous handler has left it to the default
+/// action, as Rust's standard library does with faults that it does not know.
+///
 /// # Safety
 ///
 /// The arguments must be those of a signal handler that runs right now.
 unsafe fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let index = SIGNALS.iter().position(|&s| s == signal);
     let previous = PREVIOUS.get().zip(index).map_or_else(empty_action, |(actions, i)| actions[i]);
+    // SAFETY: as the caller promises.
+    let is_fault = unsafe { is_fault(info) };
     match previous.sa_sigaction {
         // The kernel does not let a program ignore a fault either.
+        libc::SIG_IGN if !is_fault => return,
         libc::SIG_DFL | libc::SIG_IGN => {
             let default = empty_action();
             // SAFETY: the action is valid; the instruction then faults again and meets the default.
@@ -189,6 +206,16 @@ unsafe fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut l
             function(signal);
         }
     }
+    if !is_fault && has_default_action(signal) {
+        // SAFETY: `raise` may be called in a handler; the signal arrives when this one has returned.
+        unsafe { libc::raise(signal) };
+    }
+}
+
+fn has_default_action(signal: libc::c_int) -> bool {
+    let mut current = empty_action();
+    // SAFETY: a null action only queries, which a handler may do; the result goes to a valid place.
+    unsafe { libc::sigaction(signal, ptr::null(), &raw mut current) == 0 && current.sa_sigaction == libc::SIG_DFL }
 }
 
 fn current_signal_stack() -> io::Result<libc::stack_t> {

@@ -149,8 +149,10 @@ pub(crate) fn spawn<T: Send + 'static>(
             let start = start;
             // SAFETY: the record is on its store's list, from which only this thread takes it.
             let outcome = unsafe { run::<T>(start.0, &world, func, args, result_count) };
-            if let Outcome::Ended(Err(error)) = &outcome {
-                on_failure(error);
+            match &outcome {
+                Outcome::Ended(Ok(_)) => {}
+                Outcome::Ended(Err(error)) => on_failure(error),
+                Outcome::Panicked(payload) => on_failure(&Error::host(panic_message(&**payload))),
             }
             packet.set(outcome);
         }
@@ -161,6 +163,12 @@ pub(crate) fn spawn<T: Send + 'static>(
         return Err(StoreError::Thread(error).into());
     }
     Ok(JoinHandle { packet, store: store.inner.id, member })
+}
+
+/// What a panic says, if it is text.
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    format!("a host function panicked: {}", text.unwrap_or("with no text"))
 }
 
 /// What a spawned thread does.

@@ -724,6 +724,23 @@ fn faults_elsewhere_reach_the_previous_handler() {
     assert_eq!(output.status.code(), Some(42), "{output:?}");
 }
 
+/// A signal that is sent has the default action, and does not merely take the handler away.
+#[test]
+fn faults_that_are_only_signals_have_their_default_action() {
+    if std::env::var_os(CHILD).is_some() {
+        let _ = Fixture::new().call_host(&raw const dt_host, &mut |_, _| {
+            // SAFETY: it only sends a signal.
+            unsafe { libc::raise(libc::SIGSEGV) };
+            println!("survived");
+            returned(0)
+        });
+        return;
+    }
+    let output = in_child("faults_that_are_only_signals_have_their_default_action");
+    assert_eq!(signal(&output), Some(libc::SIGSEGV), "{output:?}");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("survived"), "{output:?}");
+}
+
 /// Uses up the stack that it is called on.
 fn burn(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 128]);

@@ -7,7 +7,7 @@ use dolmen_abi::object::{
     ARRAY_LENGTH_OFFSET, EXN_TAG_ID_OFFSET, EXTERN_DATA_OFFSET, FUNC_BYTES, FUNC_CODE_OFFSET, FUNC_ENTRY_OFFSET,
     FUNC_INDEX_OFFSET, FUNC_INSTANCE_OFFSET, TYPE_WORD_OFFSET,
 };
-use dolmen_gc_heap::{AllocError, Heap, ObjRef};
+use dolmen_gc_heap::{AllocError, Heap, ObjRef, Runtime};
 use std::sync::atomic::{Ordering, fence};
 
 /// A function object.
@@ -37,8 +37,8 @@ pub(crate) fn publish() {
 /// # Errors
 ///
 /// If the heap is full.
-pub(crate) fn new_func(heap: &mut Heap, func: FuncObject) -> Result<ObjRef, AllocError> {
-    let object = heap.alloc_immortal(func.type_word, FUNC_BYTES)?;
+pub(crate) fn new_func(heap: &mut Heap, runtime: &mut dyn Runtime, func: FuncObject) -> Result<ObjRef, AllocError> {
+    let object = heap.alloc_immortal(runtime, func.type_word, FUNC_BYTES)?;
     write(heap, object, FUNC_INDEX_OFFSET, func.func_index);
     write(heap, object, FUNC_CODE_OFFSET, func.code);
     write(heap, object, FUNC_INSTANCE_OFFSET, func.instance);

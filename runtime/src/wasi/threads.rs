@@ -12,7 +12,7 @@
 //! garbage-collected world, which need no memory: the argument is an object that both threads then share, and so are
 //! globals and tables, since there is one instance.
 //!
-//! A thread that traps, throws or ends the program ends the whole program: its error is kept, and everything else in
+//! A thread that traps, throws, panics in a host function or ends the program ends the whole program: its error is kept, and everything else in
 //! the store is interrupted. So does a start function of a thread's instance, which the thread that starts it executes:
 //! only a thread for which there is no room, or no function, is one that could not be started.
 
