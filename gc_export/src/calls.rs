@@ -25,7 +25,7 @@ pub(crate) fn call(env: &ExecEnv, func: Func, args: &[Val], result_count: usize)
         let outcome = entered::call(&record.shared, env, || func.call(&mut context, args, &mut results));
         if deadline.is_some_and(Deadline::end) {
             // It came too late, and must not hit the next call.
-            context.clear_interrupt();
+            context.clear_timeout();
         }
         outcome
     })??;

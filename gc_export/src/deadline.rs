@@ -85,7 +85,7 @@ impl Deadlines {
             let left = entry.key().0.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let Call { control, thread } = entry.remove();
-                control.interrupt(thread);
+                control.time_out(thread);
             } else {
                 let waited = self.changed.wait_timeout(waiting, left);
                 waiting = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -68,7 +68,15 @@ static int32_t from_module(wasm_exec_env_t env, wasm_obj_t obj)
     return (int32_t)wasm_i31_obj_get_value((wasm_i31_obj_t)obj, true);
 }
 
-static NativeSymbol natives[] = { EXPORT_WASM_API(park), EXPORT_WASM_API(where), EXPORT_WASM_API(from_module) };
+/* Ends everything in the instance, when its own time is over already. */
+static int32_t end_late(wasm_exec_env_t env, int32_t n)
+{
+    usleep(20000);
+    wasm_runtime_terminate(wasm_runtime_get_module_inst(env));
+    return n;
+}
+
+static NativeSymbol natives[] = { EXPORT_WASM_API(park), EXPORT_WASM_API(end_late), EXPORT_WASM_API(where), EXPORT_WASM_API(from_module) };
 
 static void sleep_ms(long ms)
 {
@@ -255,7 +263,12 @@ static void check_ends(wasm_exec_env_t env)
     for (int i = 0; i < 200; i++) {
         wasm_runtime_call_wasm(env, function(instance, "rounds"), 0, cells);
     }
+    /* An end that comes when the time is over stays one, though there is no poll any more that it could meet. */
+    CHECK(dolmen_set_timeout(env, 1000000));
+    CHECK(wasm_runtime_call_wasm(env, function(instance, "end_late"), 0, cells) && cells[0] == 7);
     CHECK(dolmen_set_timeout(env, 0));
+    CHECK(!wasm_runtime_call_wasm(env, endless, 0, NULL));
+    CHECK(has_failed_with(instance, "Exception: interrupt"));
     CHECK(call(env, "work", 1) == SUM);
 
     /* All at once, by a handle that outlives the instance. */

@@ -1,5 +1,6 @@
 (module
   (import "env" "park" (func $park (param i32) (result i32)))
+  (import "env" "end_late" (func $end_late (param i32) (result i32)))
   (import "env" "where" (func $where (param i32) (result i32)))
   (import "env" "from_module" (func $from_module (param anyref) (result i32)))
   (import "dolmen" "thread-spawn" (func $spawn (param funcref anyref) (result i32)))
@@ -39,4 +40,5 @@
   (elem declare func $thread)
   (func (export "start") (param i32) (result i32)
     (call $spawn (ref.func $thread) (ref.i31 (local.get 0))))
-  (func (export "answers") (result i32) (global.atomic.get seqcst $answers)))
+  (func (export "answers") (result i32) (global.atomic.get seqcst $answers))
+  (func (export "end_late") (result i32) (call $end_late (i32.const 7))))

@@ -123,6 +123,12 @@ impl<T> StoreContextMut<'_, T> {
         self.0.inner.threads.current_mut().take_interrupt()
     }
 
+    /// Takes a [`ThreadControl::time_out`](crate::ThreadControl::time_out) of the calling thread back that its code has not
+    /// seen yet; `false` if there is none. An interruption stays.
+    pub fn clear_timeout(&mut self) -> bool {
+        self.0.inner.threads.current_mut().take_timeout()
+    }
+
     /// Does something while all other threads of the store stand still.
     pub fn with_world_stopped<R>(&mut self, work: impl FnOnce(&mut StoppedWorld<'_>) -> R) -> R {
         stopped(&mut self.0.inner, work)

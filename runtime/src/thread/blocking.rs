@@ -69,7 +69,7 @@ fn wait<T, R>(store: &mut StoreData<T>, wakeup: BorrowedFd<'_>, work: impl FnOnc
         }
     }
     let _awake = Awake(|| world.set_waits_at(member, None));
-    let is_interrupted = store.inner.threads.current().is_requested(world::INTERRUPT);
+    let is_interrupted = store.inner.threads.current().is_requested(world::ENDS);
     (!is_interrupted).then(|| unlocked(store, || work(wakeup)))
 }
 

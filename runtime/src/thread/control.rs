@@ -108,6 +108,12 @@ impl ThreadControl {
         interrupt::interrupt_thread(&self.world, thread.0)
     }
 
+    /// [`ThreadControl::interrupt`] because the thread's time is over: what
+    /// [`clear_timeout`](crate::StoreContextMut::clear_timeout) takes back, and no interruption by others.
+    pub fn time_out(&self, thread: ThreadId) -> bool {
+        interrupt::time_out_thread(&self.world, thread.0)
+    }
+
     /// Stops all threads; when this returns, none runs code or uses the store in a host function. They go on when the
     /// result is dropped. Waits for host functions that have the store. `None` if the store is gone, or has never had
     /// more than one thread: nothing is shared then, and its owner need not stop for anybody.

@@ -37,6 +37,11 @@ pub(super) fn interrupt_thread(world: &World, thread: MemberId) -> bool {
     world.interrupt_member(thread, &mut wake)
 }
 
+/// [`interrupt_thread`] because its time is over.
+pub(super) fn time_out_thread(world: &World, thread: MemberId) -> bool {
+    world.time_out_member(thread, &mut wake)
+}
+
 fn wake(sleeper: WaitsAt) {
     match sleeper {
         WaitsAt::Address { address, token } => waiters::interrupt(address, token),

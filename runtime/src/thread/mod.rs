@@ -482,7 +482,7 @@ impl Thread {
             world.leave_code(member);
         }
         // SeqCst: see `World::interrupt`.
-        let is_interrupted = &|| poll.load(Ordering::SeqCst) & world::INTERRUPT != 0;
+        let is_interrupted = &|| poll.load(Ordering::SeqCst) & world::ENDS != 0;
         // SAFETY: as the caller promises.
         let outcome = unsafe { waiters::wait(address, expected, timeout, &Waiter { token, is_interrupted }) };
         world.set_waits_at(member, None);
@@ -508,7 +508,12 @@ impl Thread {
 
     /// Whether the thread was interrupted; it is no longer afterwards.
     pub(crate) fn take_interrupt(&mut self) -> bool {
-        self.take_request(world::INTERRUPT)
+        self.take_request(world::ENDS)
+    }
+
+    /// Whether the thread's time was over; it is no longer afterwards.
+    pub(crate) fn take_timeout(&mut self) -> bool {
+        self.take_request(world::TIMEOUT)
     }
 
     /// Whether a bit of the poll word is set.

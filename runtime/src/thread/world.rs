@@ -63,6 +63,13 @@ pub(crate) const INTERRUPT: u32 = 4;
 /// Bit of a poll word: the member is to tell where it is.
 pub(crate) const REPORT: u32 = 8;
 
+/// Bit of a poll word: the member is to trap, because its time is over. Who has set the time takes it back when that does not
+/// matter any more, and must not take an interruption back that has come meanwhile.
+pub(crate) const TIMEOUT: u32 = 16;
+
+/// Bits of a poll word for which the member is to trap.
+pub(crate) const ENDS: u32 = INTERRUPT | TIMEOUT;
+
 /// The address of the store, which goes from holder to holder: each gets it from the one before, so that no compiler
 /// takes what the others do for impossible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -458,9 +465,18 @@ impl World {
 
     /// [`World::interrupt`] for one member; `false` if it has left.
     pub(crate) fn interrupt_member(&self, id: MemberId, wake: &mut dyn FnMut(WaitsAt)) -> bool {
+        self.end_member(id, INTERRUPT, wake)
+    }
+
+    /// Asks a member to trap because its time is over; `false` if it has left.
+    pub(crate) fn time_out_member(&self, id: MemberId, wake: &mut dyn FnMut(WaitsAt)) -> bool {
+        self.end_member(id, TIMEOUT, wake)
+    }
+
+    fn end_member(&self, id: MemberId, request: u32, wake: &mut dyn FnMut(WaitsAt)) -> bool {
         let state = self.lock();
         let Some(member) = state.members.iter().find(|member| member.id == id) else { return false };
-        member.poll.set(INTERRUPT);
+        member.poll.set(request);
         member.waits_at.iter().for_each(|&waits_at| wake(waits_at));
         true
     }
