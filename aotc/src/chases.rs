@@ -17,7 +17,7 @@
 
 use crate::llvm::{Block, Builder, Opcode, TypeKind, Value};
 use crate::translate::unit::Unit;
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// Instructions that are looked at behind a load, at most.
 const MAX_SEARCHED: usize = 200;
@@ -28,14 +28,15 @@ const MAX_WORK: usize = 10_000_000;
 /// Makes branches in a function whose references are lowered.
 pub(crate) fn branch(unit: &Unit<'_, '_>, function: Value) {
     let instructions: Vec<_> = function.blocks().into_iter().flat_map(Block::instructions).collect();
-    let mut steps: Vec<_> = instructions.iter().filter_map(|&i| Step::of(i)).collect();
+    let steps: Vec<_> = instructions.iter().filter_map(|&i| Step::of(i)).collect();
     if steps.len().saturating_mul(instructions.len()) > MAX_WORK {
         return;
     }
-    let goes_round = |step: &&Step| what_follows(step.load).contains(&step.object);
-    let walks: HashSet<_> = steps.iter().filter(goes_round).map(|step| step.object).collect();
-    steps.retain(|step| !what_follows(step.load).is_disjoint(&walks));
-    steps.into_iter().for_each(|step| step.branch(unit));
+    let steps: Vec<_> = steps.into_iter().map(|step| (what_follows(step.load), step)).collect();
+    let goes_round = |(follows, step): &&(FxHashSet<Value>, Step)| follows.contains(&step.object);
+    let walks: FxHashSet<_> = steps.iter().filter(goes_round).map(|(_, step)| step.object).collect();
+    let in_walks = steps.into_iter().filter(|(follows, _)| !follows.is_disjoint(&walks));
+    in_walks.for_each(|(_, step)| step.branch(unit));
 }
 
 /// A load from a field that is selected.
@@ -108,8 +109,8 @@ fn object_of(address: Value) -> Option<Value> {
 }
 
 /// What is made of the result of a load, by way of phis and of fields of objects: references, and what leads to them.
-fn what_follows(load: Value) -> HashSet<Value> {
-    let mut seen = HashSet::new();
+fn what_follows(load: Value) -> FxHashSet<Value> {
+    let mut seen = FxHashSet::default();
     let mut work = vec![load];
     while let Some(value) = work.pop() {
         for user in value.users().into_iter().filter(|user| user.is_instruction()) {

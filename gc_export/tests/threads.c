@@ -76,7 +76,8 @@ static int32_t end_late(wasm_exec_env_t env, int32_t n)
     return n;
 }
 
-static NativeSymbol natives[] = { EXPORT_WASM_API(park), EXPORT_WASM_API(end_late), EXPORT_WASM_API(where), EXPORT_WASM_API(from_module) };
+static NativeSymbol natives[] = { EXPORT_WASM_API(park), EXPORT_WASM_API(end_late), EXPORT_WASM_API(where),
+                                  EXPORT_WASM_API(from_module) };
 
 static void sleep_ms(long ms)
 {

@@ -49,6 +49,24 @@ fn call(store: &mut Store<u32>, instance: Instance, name: &str, args: &[Val]) ->
     Ok(results)
 }
 
+/// An instance of a program that starts threads, after `define` has defined what else it imports.
+fn start_program(text: &str, define: impl FnOnce(&mut Linker<u32>)) -> (Store<u32>, ProgramThreads<u32>, Instance) {
+    let engine = engine(&Config::new());
+    let module = compile(&engine, text, true);
+    let mut store = Store::new(&engine, 0).unwrap();
+    let mut linker = Linker::new(&engine);
+    define(&mut linker);
+    let threads = ProgramThreads::define(&mut linker, &mut store, &module).unwrap();
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    (store, threads, instance)
+}
+
+/// Defines the import `"" "f"` as a function that panics.
+fn define_panic(linker: &mut Linker<u32>) {
+    let ty = FuncType::new(linker.engine(), [], []);
+    linker.func_new("", "f", ty, |_: Caller<'_, u32>, _, _| panic!("the host's fault")).unwrap();
+}
+
 fn trap_code(result: Result<impl Sized, Error>) -> TrapCode {
     match result {
         Err(Error::Trap(trap)) => trap.code,
@@ -117,9 +135,7 @@ fn interrupts_end_everything() {
 
 #[test]
 fn interrupts_meant_for_who_starts_a_thread_arrive() {
-    let engine = engine(&Config::new());
-    let module = compile(
-        &engine,
+    let (mut store, _threads, instance) = start_program(
         r#"(module
           (import "env" "memory" (memory 1 1 shared))
           (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
@@ -128,12 +144,8 @@ fn interrupts_meant_for_who_starts_a_thread_arrive() {
           (start $start)
           (func (export "wasi_thread_start") (param i32 i32))
           (func (export "run") (drop (call $spawn (i32.const 0))) (loop $for_ever (br $for_ever))))"#,
-        true,
+        |_| (),
     );
-    let mut store = Store::new(&engine, 0).unwrap();
-    let mut linker = Linker::new(&engine);
-    let _threads = ProgramThreads::define(&mut linker, &mut store, &module).unwrap();
-    let instance = linker.instantiate(&mut store, &module).unwrap();
     let handle = store.interrupt_handle().unwrap();
     let interrupter = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(50));
@@ -207,8 +219,7 @@ fn panics_go_on_where_the_thread_is_joined() {
     let module = compile(&engine, r#"(module (import "" "f" (func $f)) (func (export "run") (call $f)))"#, true);
     let mut store = Store::new(&engine, 0_u32).unwrap();
     let mut linker = Linker::new(&engine);
-    let ty = FuncType::new(&engine, [], []);
-    linker.func_new("", "f", ty, |_: Caller<'_, u32>, _, _| panic!("the host's fault")).unwrap();
+    define_panic(&mut linker);
     let instance = linker.instantiate(&mut store, &module).unwrap();
     let handle = spawn(&mut store, instance, "run", &[]);
     let joined = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handle.join(&mut store)));
@@ -217,9 +228,7 @@ fn panics_go_on_where_the_thread_is_joined() {
 
 #[test]
 fn panics_of_program_threads_end_the_program() {
-    let engine = engine(&Config::new());
-    let module = compile(
-        &engine,
+    let (mut store, threads, instance) = start_program(
         r#"(module
           (import "env" "memory" (memory 1 1 shared))
           (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
@@ -228,14 +237,8 @@ fn panics_of_program_threads_end_the_program() {
           (func (export "run") (result i32)
             (drop (call $spawn (i32.const 0)))
             (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1))))"#,
-        true,
+        define_panic,
     );
-    let mut store = Store::new(&engine, 0_u32).unwrap();
-    let mut linker = Linker::new(&engine);
-    let ty = FuncType::new(&engine, [], []);
-    linker.func_new("", "f", ty, |_: Caller<'_, u32>, _, _| panic!("the host's fault")).unwrap();
-    let threads = ProgramThreads::define(&mut linker, &mut store, &module).unwrap();
-    let instance = linker.instantiate(&mut store, &module).unwrap();
     assert_eq!(trap_code(call(&mut store, instance, "run", &[])), TrapCode::Interrupt);
     let failure = threads.take_failure().unwrap();
     assert!(failure.to_string().contains("a host function panicked: the host's fault"), "{failure}");

@@ -3,11 +3,36 @@
 //! Dominators after Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001). Loops are the
 //! natural loops of back edges; the loops of one header are one loop.
 
-use crate::llvm::{Block, Opcode, Value};
+use crate::llvm::{Block, LlvmError, Opcode, Value};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Index of a block in reverse postorder; 0 is the entry.
 pub(crate) type BlockIdx = usize;
+
+/// What takes the place of each value that arrives at a phi, made at the end of the block that it arrives from. A switch
+/// arrives several times from one block, and has to bring the same.
+///
+/// # Errors
+///
+/// Those of `make`; a block without terminator, which LLVM's verifier refuses.
+pub(crate) fn arriving<T: Clone>(
+    phi: Value,
+    mut make: impl FnMut(Value, Value) -> Result<T, LlvmError>,
+) -> Result<Vec<(T, Block)>, LlvmError> {
+    let mut made: FxHashMap<Block, T> = FxHashMap::default();
+    let arrives = |(incoming, block): (Value, Block)| {
+        let value = match made.get(&block) {
+            Some(value) => value.clone(),
+            None => {
+                let end = block.terminator().ok_or_else(|| LlvmError("block without terminator".into()))?;
+                make(incoming, end)?
+            }
+        };
+        made.insert(block, value.clone());
+        Ok((value, block))
+    };
+    phi.incoming().into_iter().map(arrives).collect()
+}
 
 /// A natural loop.
 pub(crate) struct Loop {

@@ -131,8 +131,7 @@ impl Elements {
 
 /// Canonical index of the topmost supertype.
 fn topmost(module: &Module<'_>, ty: TypeIdx) -> u32 {
-    let supertypes = std::iter::successors(Some(ty), |&ty| module.sub_type(ty).supertype);
-    module.canonical[supertypes.last().unwrap_or(ty).0 as usize]
+    module.canonical[module.supertypes(ty).last().unwrap_or(ty).0 as usize]
 }
 
 #[cfg(test)]

@@ -182,8 +182,7 @@ impl<'a> Module<'a> {
         match (sub, sup) {
             (HeapType::Concrete(sub) | HeapType::Exact(sub), HeapType::Concrete(sup)) => {
                 let wanted = self.canonical[sup.0 as usize];
-                let supertypes = std::iter::successors(Some(sub), |&ty| self.sub_type(ty).supertype);
-                supertypes.into_iter().any(|ty| self.canonical[ty.0 as usize] == wanted)
+                self.supertypes(sub).any(|ty| self.canonical[ty.0 as usize] == wanted)
             }
             (HeapType::Exact(sub), HeapType::Exact(sup)) => {
                 self.canonical[sub.0 as usize] == self.canonical[sup.0 as usize]
@@ -198,26 +197,28 @@ impl<'a> Module<'a> {
         }
     }
 
+    /// The type itself and its supertypes, each above the one before.
+    pub(crate) fn supertypes(&self, ty: TypeIdx) -> impl Iterator<Item = TypeIdx> {
+        std::iter::successors(Some(ty), |&ty| self.sub_type(ty).supertype)
+    }
+
     /// Number of supertypes above a type.
     pub(crate) fn depth(&self, ty: TypeIdx) -> u32 {
-        let mut depth = 0;
-        let mut current = self.sub_type(ty);
-        while let Some(parent) = current.supertype {
-            depth += 1;
-            current = self.sub_type(parent);
+        self.supertypes(ty).skip(1).count() as u32
+    }
+
+    /// Number of a struct type's fields; other types have none.
+    pub(crate) fn field_count(&self, ty: TypeIdx) -> usize {
+        match &self.sub_type(ty).composite {
+            CompositeType::Struct(fields) => fields.len(),
+            CompositeType::Func(_) | CompositeType::Array(_) => 0,
         }
-        depth
     }
 
     /// In front of which field the custom descriptor of a struct type's objects lies, if they have one.
     pub(crate) fn descriptor_at(&self, ty: TypeIdx) -> Option<usize> {
-        let supertype = self.sub_type(ty).supertype.map(|parent| {
-            let fields = match &self.sub_type(parent).composite {
-                CompositeType::Struct(fields) => fields.len(),
-                CompositeType::Func(_) | CompositeType::Array(_) => 0,
-            };
-            (fields, self.descriptor_at(parent))
-        });
+        let supertype =
+            self.sub_type(ty).supertype.map(|parent| (self.field_count(parent), self.descriptor_at(parent)));
         descriptor_place(self.sub_type(ty), supertype)
     }
 
@@ -231,14 +232,7 @@ impl<'a> Module<'a> {
 
     /// The type itself or the supertype that first declares field `field`.
     pub(crate) fn declaring_type(&self, ty: TypeIdx, field: usize) -> TypeIdx {
-        let mut declaring = ty;
-        while let Some(parent) = self.sub_type(declaring).supertype {
-            match &self.sub_type(parent).composite {
-                CompositeType::Struct(fields) if field < fields.len() => declaring = parent,
-                _ => break,
-            }
-        }
-        declaring
+        self.supertypes(ty).take_while(|&ty| field < self.field_count(ty)).last().unwrap_or(ty)
     }
 }
 

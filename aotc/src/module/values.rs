@@ -287,15 +287,8 @@ fn spread(module: &Module<'_>, sets: &HashMap<FieldKey, ValueSet>, fields: &mut 
 
 /// A type and its supertypes that have a field, by their canonical indices.
 fn ancestors(module: &Module<'_>, ty: u32, field: u32) -> impl Iterator<Item = u32> {
-    let types = std::iter::successors(Some(TypeIdx(ty)), |&ty| module.sub_type(ty).supertype);
-    types.take_while(move |&ty| (field as usize) < field_count(module, ty)).map(|ty| module.canonical[ty.0 as usize])
-}
-
-fn field_count(module: &Module<'_>, ty: TypeIdx) -> usize {
-    match &module.sub_type(ty).composite {
-        CompositeType::Struct(fields) => fields.len(),
-        CompositeType::Func(_) | CompositeType::Array(_) => 0,
-    }
+    let types = module.supertypes(TypeIdx(ty)).take_while(move |&ty| (field as usize) < module.field_count(ty));
+    types.map(|ty| module.canonical[ty.0 as usize])
 }
 
 /// Adds what globals of functions hold at first, but for functions that put another one there.

@@ -52,8 +52,8 @@ impl FunctionTranslator<'_, '_, '_> {
         let value = known.and_then(|constant| self.constant_value(constant));
         let value = value.unwrap_or_else(|| self.load_global(index));
         self.push(value, ty);
-        let is_variable = self.unit.module.stored_values.global(index).is_some();
-        self.note_fact(known.map(Fact::Is).or_else(|| is_variable.then_some(Fact::Variable(index))));
+        let variable = || self.unit.module.stored_values.global(index).map(|_| Fact::Variable(index));
+        self.note_fact(known.map(Fact::Is).or_else(variable));
     }
 
     /// The value of a global, from memory.

@@ -135,7 +135,7 @@ pub(super) fn ensure_signal_stack() -> io::Result<()> {
 extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let activation = CURRENT.get();
     // SAFETY: the kernel passes a valid record of the fault.
-    let (address, is_fault) = unsafe { ((*info).si_addr() as u64, is_fault(info)) };
+    let (address, is_fault) = unsafe { ((*info).si_addr() as u64, (*info).si_code > 0) };
     // SAFETY: `CURRENT` is null or an activation in `Thread::call`, which outlives the code that it runs. The handler
     // interrupts that code, so nobody changes what is read here but as the activation expects.
     match unsafe { activation.as_ref() } {
@@ -149,19 +149,9 @@ extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
                 report_host_overflow();
             }
             // SAFETY: the arguments are the ones this handler was called with.
-            unsafe { chain(signal, info, context) }
+            unsafe { chain(signal, info, context, is_fault) }
         }
     }
-}
-
-/// Whether a signal is a fault of the code that it interrupts, and was not sent.
-///
-/// # Safety
-///
-/// The record must be a valid one.
-unsafe fn is_fault(info: *const libc::siginfo_t) -> bool {
-    // SAFETY: as the caller promises.
-    unsafe { (*info).si_code > 0 }
 }
 
 /// Says why the process is about to die: Rust code cannot be stopped where it is.
@@ -180,12 +170,10 @@ fn report_host_overflow() {
 ///
 /// # Safety
 ///
-/// The arguments must be those of a signal handler that runs right now.
-unsafe fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+/// The arguments must be those of a signal handler that runs right now, the last one whether the signal is a fault.
+unsafe fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void, is_fault: bool) {
     let index = SIGNALS.iter().position(|&s| s == signal);
     let previous = PREVIOUS.get().zip(index).map_or_else(empty_action, |(actions, i)| actions[i]);
-    // SAFETY: as the caller promises.
-    let is_fault = unsafe { is_fault(info) };
     match previous.sa_sigaction {
         // The kernel does not let a program ignore a fault either.
         libc::SIG_IGN if !is_fault => return,

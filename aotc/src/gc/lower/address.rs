@@ -7,10 +7,10 @@
 
 use super::barrier;
 use super::bases::Bases;
-use super::cfg::Cfg;
+use super::cfg::{self, Cfg};
 use super::offsets;
 use crate::convention::HEAP_BASE;
-use crate::llvm::{Block, Builder, C_CC, Cast, LlvmError, Op, Opcode, Type, TypeKind, Value};
+use crate::llvm::{Builder, C_CC, Cast, LlvmError, Op, Opcode, Type, TypeKind, Value};
 use crate::translate::unit::Unit;
 use dolmen_abi::reference::LOG_REF_SCALE;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -87,11 +87,7 @@ impl Lowering<'_, '_, '_> {
 
     /// The address of an access, computed at the builder's position. It is inside the object, which a part of it need not be.
     fn access_address(&mut self, pointer: Value) -> Result<Value, LlvmError> {
-        let mut at = pointer;
-        while self.bases.is_derived(at) && at.opcode() == Opcode::GetElementPtr && offsets::is_exact(at) {
-            at = at.operand(0);
-        }
-        if !self.bases.is_derived(at) || at.opcode() != Opcode::GetElementPtr {
+        if !offsets::wraps(pointer) {
             return self.address_of(pointer);
         }
         let offset = offsets::offset_of(self.unit, &self.b, pointer)?;
@@ -198,20 +194,11 @@ impl Lowering<'_, '_, '_> {
             let Some(phi) = next else { return Ok(()) };
             done.insert(phi);
             let address = self.merged[&phi];
-            // A switch arrives several times from one block, and has to bring one value.
-            let mut arrived: FxHashMap<Block, Value> = FxHashMap::default();
-            for (incoming, block) in phi.incoming() {
-                let value = match arrived.get(&block) {
-                    Some(&value) => value,
-                    None => {
-                        let end = block.terminator().ok_or_else(|| LlvmError("block without terminator".into()))?;
-                        self.b.position_before(end);
-                        self.address_of(incoming)?
-                    }
-                };
-                arrived.insert(block, value);
-                address.add_incoming(value, block);
-            }
+            let arriving = cfg::arriving(phi, |incoming, end| {
+                self.b.position_before(end);
+                self.address_of(incoming)
+            })?;
+            arriving.into_iter().for_each(|(value, block)| address.add_incoming(value, block));
         }
     }
 

@@ -17,8 +17,8 @@
 //! ```
 
 use super::bases::find_derived;
-use super::cfg::Cfg;
-use crate::llvm::{Block, Builder, LlvmError, Op, Opcode, TypeKind, Value};
+use super::cfg::{self, Cfg};
+use crate::llvm::{Builder, LlvmError, Op, Opcode, TypeKind, Value};
 use crate::translate::unit::Unit;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -43,30 +43,38 @@ fn is_small(index: Value) -> bool {
     }
 }
 
+/// Whether an instruction is an addition that is not exact.
+fn may_wrap(instruction: Value) -> bool {
+    instruction.opcode() == Opcode::GetElementPtr && !is_exact(instruction)
+}
+
+/// The additions that an address is made by, last one first.
+fn additions(pointer: Value) -> impl Iterator<Item = Value> {
+    let addition = |value: Value| (value.is_instruction() && value.opcode() == Opcode::GetElementPtr).then_some(value);
+    std::iter::successors(addition(pointer), move |gep| addition(gep.operand(0)))
+}
+
 /// What a chain of additions starts at.
 pub(super) fn start_of(pointer: Value) -> Value {
-    let mut start = pointer;
-    while start.is_instruction() && start.opcode() == Opcode::GetElementPtr {
-        start = start.operand(0);
-    }
-    start
+    additions(pointer).last().map_or(pointer, |first| first.operand(0))
+}
+
+/// Whether an addition that is not exact has a part in an address, since the last merge.
+pub(super) fn wraps(pointer: Value) -> bool {
+    additions(pointer).any(may_wrap)
 }
 
 /// The offset that a chain of additions adds to its start, modulo 2^32, computed at the builder's position.
 pub(super) fn offset_of(unit: &Unit<'_, '_>, b: &Builder<'_>, pointer: Value) -> Result<Value, LlvmError> {
     let types = unit.types;
-    let mut sum = types.i32.zero();
-    let mut at = pointer;
-    while at.is_instruction() && at.opcode() == Opcode::GetElementPtr {
-        let index = at.operand(1);
-        if at.operand_count() != 2 || index.ty() != types.i32 {
-            return Err(LlvmError(format!("address with other indices: {}", at.print())));
+    additions(pointer).try_fold(types.i32.zero(), |sum, gep| {
+        let index = gep.operand(1);
+        if gep.operand_count() != 2 || index.ty() != types.i32 {
+            return Err(LlvmError(format!("address with other indices: {}", gep.print())));
         }
-        let size = types.i32.int(at.gep_source_type().size_bytes().into());
-        sum = b.binary(Op::Add, b.binary(Op::Mul, index, size), sum);
-        at = at.operand(0);
-    }
-    Ok(sum)
+        let size = types.i32.int(gep.gep_source_type().size_bytes().into());
+        Ok(b.binary(Op::Add, b.binary(Op::Mul, index, size), sum))
+    })
 }
 
 /// Takes merges of addresses apart that are not exact; tells whether there were any.
@@ -76,8 +84,7 @@ pub(super) fn offset_of(unit: &Unit<'_, '_>, b: &Builder<'_>, pointer: Value) ->
 /// LLVM's optimiser produced something that this pass does not know: a bug of this compiler.
 pub(super) fn split_merges(unit: &Unit<'_, '_>, cfg: &Cfg) -> Result<bool, LlvmError> {
     let in_order: Vec<_> = cfg.instructions.iter().flatten().copied().collect();
-    let wraps = |i: &Value| i.opcode() == Opcode::GetElementPtr && i.ty().kind() == TypeKind::Ref && !is_exact(*i);
-    if !in_order.iter().any(wraps) {
+    if !in_order.iter().any(|&i| i.ty().kind() == TypeKind::Ref && may_wrap(i)) {
         return Ok(false);
     }
     let derived = find_derived(cfg);
@@ -113,17 +120,11 @@ pub(super) fn split_merges(unit: &Unit<'_, '_>, cfg: &Cfg) -> Result<bool, LlvmE
     }
     for &merge in in_order.iter().filter(|i| merges.contains(i) && i.opcode() == Opcode::Phi) {
         let both = split[&merge];
-        // A switch arrives several times from one block, and has to bring one value.
-        let mut arrived: FxHashMap<Block, Parts> = FxHashMap::default();
-        for (incoming, block) in merge.incoming() {
-            let from = match arrived.get(&block) {
-                Some(&from) => from,
-                None => {
-                    b.position_before(block.terminator().ok_or_else(|| LlvmError("block without terminator".into()))?);
-                    parts(unit, &b, &split, incoming)?
-                }
-            };
-            arrived.insert(block, from);
+        let arriving = cfg::arriving(merge, |incoming, end| {
+            b.position_before(end);
+            parts(unit, &b, &split, incoming)
+        })?;
+        for (from, block) in arriving {
             both.reference.add_incoming(from.reference, block);
             both.offset.add_incoming(from.offset, block);
         }
@@ -145,20 +146,13 @@ fn merges_that_wrap(in_order: &[Value], derived: &FxHashSet<Value>) -> FxHashSet
     let mut changed = true;
     while changed {
         changed = false;
-        for &pointer in in_order.iter().filter(|i| derived.contains(i)) {
-            let is_new = match pointer.opcode() {
-                Opcode::GetElementPtr => !is_exact(pointer) || wraps.contains(&pointer.operand(0)),
-                Opcode::Phi | Opcode::Select | Opcode::Freeze => pointer.operands().any(|o| wraps.contains(&o)),
-                _ => false,
-            };
-            changed |= is_new && wraps.insert(pointer);
+        for &pointer in in_order.iter().filter(|i| derived.contains(i) && i.ty().kind() == TypeKind::Ref) {
+            if may_wrap(pointer) || pointer.operands().any(|operand| wraps.contains(&operand)) {
+                changed |= wraps.insert(pointer);
+            }
             // What it starts at has to be a reference; and what that merge starts at.
             if wraps.contains(&pointer) {
-                let starts = match pointer.opcode() {
-                    Opcode::GetElementPtr => vec![start_of(pointer)],
-                    _ => pointer.operands().map(start_of).collect(),
-                };
-                for start in starts.into_iter().filter(|start| derived.contains(start)) {
+                for start in pointer.operands().map(start_of).filter(|start| derived.contains(start)) {
                     changed |= wraps.insert(start);
                 }
             }

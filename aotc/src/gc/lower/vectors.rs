@@ -14,9 +14,9 @@
 //! has one base, if only a vector of them.
 
 use super::bases::find_derived;
-use super::cfg::Cfg;
+use super::cfg::{self, Cfg};
 use super::offsets;
-use crate::llvm::{Block, Builder, LlvmError, Opcode, TypeKind, Value};
+use crate::llvm::{Builder, LlvmError, Opcode, TypeKind, Value};
 use crate::translate::unit::Unit;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -152,17 +152,7 @@ impl Splitter<'_, '_, '_> {
     fn fill_phis(&mut self, in_order: &[Value]) -> Result<(), LlvmError> {
         for &vector in in_order.iter().filter(|i| self.apart.contains(i) && i.opcode() == Opcode::Phi) {
             let phis = self.lanes[&vector].clone();
-            // A switch arrives several times from one block, and has to bring the same values.
-            let mut arrived: FxHashMap<Block, Vec<Value>> = FxHashMap::default();
-            for (incoming, block) in vector.incoming() {
-                let lanes = match arrived.get(&block) {
-                    Some(lanes) => lanes.clone(),
-                    None => {
-                        let end = block.terminator().ok_or_else(|| LlvmError("block without terminator".into()))?;
-                        self.lanes_at(incoming, end)?
-                    }
-                };
-                arrived.insert(block, lanes.clone());
+            for (lanes, block) in cfg::arriving(vector, |incoming, end| self.lanes_at(incoming, end))? {
                 for (phi, lane) in phis.iter().zip(lanes) {
                     phi.add_incoming(lane, block);
                 }
